@@ -1,0 +1,34 @@
+//! From readings at stations to a finished map.
+//!
+//! ```text
+//! readings → Observations → Network → Factor → Weights → tiles → Sink (a file, a response)
+//!              observations   network    (kernels)         run      output
+//! ```
+//!
+//! Each stage is a type that can only be built from the stage before, so what comes from outside is
+//! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
+//! [`run`](run::run).
+
+pub mod error;
+pub mod grid;
+pub mod machine;
+pub mod network;
+pub mod observations;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod settings;
+pub mod tiles;
+
+pub use error::{Error, Kind};
+pub use grid::{Grid, Places, Registration, Targets};
+pub use isopleth_kernels as kernels;
+pub use network::{Duplicates, Network};
+pub use observations::{Observations, ReadOptions, Source};
+pub use plan::{Estimate, Plan};
+pub use progress::{Cancel, Event, Progress};
+pub use report::Report;
+pub use run::run;
+pub use settings::{Limits, Settings};

@@ -1,0 +1,60 @@
+//! Where tiles go: the interface of every kind of output.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+/// One field: one variable at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldId {
+    /// Index into [`Observations::times`](crate::Observations).
+    pub time: usize,
+    /// Index into [`Observations::variables`](crate::Observations).
+    pub variable: usize,
+}
+
+/// Some rows and columns of some fields. For a list of places: one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'a> {
+    /// Which fields, in the order of `values`.
+    pub fields: &'a [FieldId],
+    /// Rows of the grid.
+    pub rows: &'a Range<usize>,
+    /// Columns of the grid.
+    pub columns: &'a Range<usize>,
+    /// `values[(f * rows + row) * columns + column]`; NaN where a field could not be mapped.
+    pub values: &'a [f64],
+}
+
+/// What is known at the stations of the network once a batch of fields is solved.
+#[derive(Clone, Copy, Debug)]
+pub struct StationValues<'a> {
+    /// Which fields, in the order of the columns.
+    pub fields: &'a [FieldId],
+    /// Readings used: `values[f * stations + station]`, NaN where missing.
+    pub values: &'a [f64],
+    /// Leave-one-out residuals, observed minus predicted, laid out likewise.
+    pub residuals: &'a [f64],
+}
+
+/// Takes what a run makes. Called from many threads at once: the slow part (compressing) runs on
+/// the caller's thread; whatever must be one at a time is behind the sink's own lock.
+pub trait Sink: Sync {
+    /// One tile; every cell of every field comes exactly once.
+    ///
+    /// # Errors
+    /// If it cannot be written; the run stops.
+    fn tile(&self, tile: Tile<'_>) -> Result<(), Error>;
+
+    /// The stations' values of a batch of fields, before any of its tiles.
+    ///
+    /// # Errors
+    /// If they cannot be written; the run stops.
+    fn stations(&self, values: StationValues<'_>) -> Result<(), Error>;
+
+    /// Every tile of the fields announced last has been taken.
+    ///
+    /// # Errors
+    /// If something kept until now cannot be written; the run stops.
+    fn batch_done(&self) -> Result<(), Error>;
+}
