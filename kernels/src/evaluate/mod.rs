@@ -1,23 +1,78 @@
 //! Evaluation: choose the instruction set once, then sum.
+//!
+//! [`scalar`] is the definition. `simd` does the same for blocks of cells and stations, written
+//! once over `lanes`; `phi` and `functions` are the radial functions and what they are made of.
+
+mod functions;
+mod lanes;
+mod phi;
+pub mod scalar;
+mod simd;
 
 use crate::drift::Drift;
-use crate::{Points, Resolved, Weights};
+use crate::{Kernel, Metric, Points, Resolved, Weights};
 
 /// Everything needed to evaluate: stations, kernel, metric, weights.
 #[derive(Clone, Debug)]
-pub struct Surface {}
+pub struct Surface {
+    kernel: Kernel,
+    metric: Metric,
+    epsilon: f64,
+    /// Multiplies coordinates: ε, or 1 where distances along the sphere are scaled afterwards.
+    scale: f64,
+    /// Already multiplied by `scale`.
+    stations: Points,
+    /// `w`: the fields of a station are neighbours.
+    weights: Vec<f64>,
+    drift: Drift,
+    /// `c`: the fields of a term are neighbours.
+    drift_weights: Vec<f64>,
+    fields: usize,
+}
 
 impl Surface {
-    /// From what was solved.
+    /// From what was solved. `stations` are those of [`Metric::embed`], not scaled by ε.
+    ///
+    /// # Panics
+    /// If the weights are not one row per station and one per drift term, with the same number of
+    /// columns: a bug of the caller.
     #[must_use]
-    pub fn new(_stations: &Points, _method: &Resolved, _drift: &Drift, _weights: &Weights) -> Self {
-        todo!()
+    pub fn new(stations: &Points, method: &Resolved, drift: &Drift, weights: &Weights) -> Self {
+        let (w, c) = (&weights.stations, &weights.drift);
+        assert_eq!(w.nrows(), stations.len(), "one row of weights per station");
+        assert_eq!(c.nrows(), drift.terms(), "one row of drift weights per term");
+        assert_eq!(w.ncols(), c.ncols(), "as many fields in both");
+        let rows = |m: &crate::Mat<f64>| {
+            (0..m.nrows()).flat_map(|i| (0..m.ncols()).map(move |f| m[(i, f)])).collect()
+        };
+        let scale = if method.metric == Metric::GreatCircle { 1.0 } else { method.epsilon };
+        Self {
+            kernel: method.kernel,
+            metric: method.metric,
+            epsilon: method.epsilon,
+            scale,
+            stations: stations.scaled(scale),
+            weights: rows(w),
+            drift: drift.clone(),
+            drift_weights: rows(c),
+            fields: w.ncols(),
+        }
     }
 
     /// Number of fields.
     #[must_use]
     pub fn fields(&self) -> usize {
-        todo!()
+        self.fields
+    }
+
+    fn check(&self, targets: Targets<'_>, out: &[f64]) {
+        assert_eq!(targets.axes.len(), self.stations.dims(), "one axis per dimension");
+        for axis in targets.axes {
+            if let Axis::Each(values) = axis {
+                assert_eq!(values.len(), targets.len, "one coordinate per target");
+            }
+        }
+        assert_eq!(out.len(), self.fields * targets.len, "one number per field and target");
     }
 }
 
@@ -30,6 +85,15 @@ pub enum Axis<'a> {
     Same(f64),
 }
 
+impl Axis<'_> {
+    fn at(&self, c: usize) -> f64 {
+        match self {
+            Self::Each(values) => values[c],
+            Self::Same(value) => *value,
+        }
+    }
+}
+
 /// Where to evaluate: the coordinates of [`Metric::embed`](crate::Metric::embed), unscaled.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
@@ -39,26 +103,92 @@ pub struct Targets<'a> {
     pub len: usize,
 }
 
-/// Evaluates with the best instruction set of this machine.
+impl Targets<'_> {
+    /// The coordinates of one target; those past the last axis are 0.
+    fn at(&self, c: usize) -> [f64; 3] {
+        let mut place = [0.0; 3];
+        for (coordinate, axis) in place.iter_mut().zip(self.axes) {
+            *coordinate = axis.at(c);
+        }
+        place
+    }
+}
+
+/// Evaluates with one of the instruction sets of this machine, chosen once.
 #[derive(Clone, Copy, Debug)]
-pub struct Evaluator {}
+pub struct Evaluator {
+    variant: Variant,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Variant {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
+    Portable(pulp::Scalar),
+}
 
 impl Evaluator {
     /// The best of this machine.
     #[must_use]
     pub fn new() -> Self {
-        todo!()
+        Self::available()[0]
+    }
+
+    /// All that this machine can run, the best first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut variants = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            variants.extend(pulp::x86::V4::try_new().map(Variant::Avx512));
+            variants.extend(pulp::x86::V3::try_new().map(Variant::Avx2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        variants.extend(pulp::aarch64::Neon::try_new().map(Variant::Neon));
+        variants.push(Variant::Portable(pulp::Scalar::new()));
+        variants.into_iter().map(|variant| Self { variant }).collect()
     }
 
     /// `avx512`, `avx2`, `neon` or `portable`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        todo!()
+        match self.variant {
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Variant::Neon(_) => "neon",
+            Variant::Portable(_) => "portable",
+        }
     }
 
-    /// `out[f * targets.len + c]` = field `f` at target `c`.
-    pub fn evaluate(self, _surface: &Surface, _targets: Targets<'_>, _out: &mut [f64]) {
-        todo!()
+    /// `out[f * targets.len + c]` = field `f` at target `c`; what was in `out` is overwritten.
+    ///
+    /// A target's value depends on its coordinates and on which axes are [`Axis::Same`], not on
+    /// its place among the targets nor on the other fields: any split gives the same bits.
+    ///
+    /// # Accuracy
+    /// Within 8 eps Σ|w φ| + 8 eps Σ|c p| of the exact sum for the coordinates scaled by ε, on the
+    /// same instruction set or another; see `tests/simd_matches_scalar.rs`.
+    ///
+    /// # Panics
+    /// If lengths disagree: a bug of the caller.
+    pub fn evaluate(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
+        surface.check(targets, out);
+        match self.variant {
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx512(lanes) => simd::evaluate(lanes, surface, targets, out),
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx2(lanes) => simd::evaluate(lanes, surface, targets, out),
+            #[cfg(target_arch = "aarch64")]
+            Variant::Neon(lanes) => simd::evaluate(lanes, surface, targets, out),
+            Variant::Portable(lanes) => simd::evaluate(lanes, surface, targets, out),
+        }
     }
 }
 
