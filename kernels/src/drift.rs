@@ -26,8 +26,10 @@ impl Drift {
     pub fn new(degree: i8, stations: &Points, metric: Metric) -> Self {
         let frame = if metric.is_spherical() { frame_at_middle(stations) } else { IDENTITY };
         let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+        let mut size = 0.0_f64;
         for i in 0..stations.len() {
             let place = turn(&frame, stations.at(i));
+            size = place.iter().fold(size, |size, x| size.max(x.abs()));
             for k in 0..3 {
                 low[k] = low[k].min(place[k]);
                 high[k] = high[k].max(place[k]);
@@ -39,7 +41,10 @@ impl Drift {
             if !stations.is_empty() {
                 shift[k] = f64::midpoint(low[k], high[k]);
                 let half = (high[k] - low[k]) / 2.0;
-                scale[k] = if half > 0.0 { half } else { 1.0 };
+                // Turning leaves a rounding error where a network has no extent (a meridian):
+                // blown up to −1…1 it would pass for a coordinate.
+                let rounding = if metric.is_spherical() { 8.0 * f64::EPSILON * size } else { 0.0 };
+                scale[k] = if half > rounding { half } else { 1.0 };
             }
         }
         let powers = powers(degree, stations.dims(), metric.is_spherical());
@@ -56,6 +61,16 @@ impl Drift {
     #[must_use]
     pub fn degree(&self) -> i8 {
         self.degree
+    }
+
+    /// Terms that are dependent but for this fraction of their length are not told apart.
+    ///
+    /// Coordinates far from 0 on a small network carry their rounding error into the terms; and
+    /// 1e-10 leaves six digits to a combination of terms that is all but constant on the stations.
+    pub(crate) fn tolerance(&self) -> f64 {
+        let size = (0..3).map(|k| self.shift[k].abs() + self.scale[k]).fold(0.0, f64::max);
+        let finest = self.scale.iter().copied().fold(f64::INFINITY, f64::min);
+        (64.0 * f64::EPSILON * size / finest).max(1e-10)
     }
 
     /// Every term at one place (in the coordinates of [`Metric::embed`]), written to `out`.

@@ -16,9 +16,7 @@ pub enum Error {
          about {spacing:.3} apart, so try epsilon = {:.3e}", 1.0 / spacing
     )]
     EpsilonNeeded { kernel: Kernel, spacing: f64 },
-    #[error(
-        "smoothing of station number {station} is {value}; it must be finite and not negative"
-    )]
+    #[error("smoothing of station number {station} is {value}; it must be finite and not negative")]
     BadSmoothing { station: usize, value: f64 },
     #[error("{got} smoothing values for {stations} stations; give one, or one per station")]
     SmoothingLength { got: usize, stations: usize },
@@ -47,6 +45,18 @@ pub enum Error {
          smoothing or choose another kernel or epsilon"
     )]
     Singular { pivot: f64, largest: f64 },
+    #[error(
+        "the kernel overflows at the distances of this network; choose a smaller epsilon, or a \
+         larger unit of distance"
+    )]
+    Overflow,
+    #[error("{got} readings a field for {stations} stations; give one row per station")]
+    ReadingsLength { got: usize, stations: usize },
+    #[error(
+        "reading of station number {station} in field {field} is {value}; it must be finite, or \
+         missing where gaps are allowed"
+    )]
+    BadReading { station: usize, field: usize, value: f64 },
     #[error("field {field} has no reading at any station")]
     AllMissing { field: usize },
 }

@@ -1,50 +1,229 @@
 //! One factorisation serves every field.
+//!
+//! The weights that satisfy `Pᵀw = 0` are `w = Z y`, with `Z` from the [`nullspace`](crate::nullspace)
+//! of the drift; `Zᵀ(Φ + λI)Z y = Zᵀd` is half the size of an LU of the whole system, and positive
+//! definite where the theory of the kernel says so. Where it is not (a degree below the kernel's
+//! least, SciPy's `Rbf`, arcs on the sphere, rounding) the same matrix goes to Bunch–Kaufman.
 
-use faer::{MatRef, Par};
+use std::fmt;
+
+use faer::{Mat, MatRef, Par};
 
 use crate::drift::Drift;
 use crate::error::Error;
+use crate::nullspace::{Nullspace, Side};
+use crate::symmetric::Symmetric;
+use crate::warning::{self, Warning};
 use crate::weights::{Fit, Weights};
-use crate::{Points, Resolved};
+use crate::{Points, Resolved, missing, system};
 
 /// A factorised network: sees no values.
-#[derive(Clone, Debug)]
-pub struct Factor {}
+#[derive(Clone)]
+pub struct Factor {
+    stations: Points,
+    method: Resolved,
+    drift: Drift,
+    space: Nullspace,
+    /// `Zᵀ(Φ + λI)Z`, factorised, and beside it `Zᵀ(Φ + λI)Q₁`, which gives the drift.
+    core: Symmetric,
+}
 
 impl Factor {
-    /// Factorises.
+    /// Factorises: `n³/3` multiplications.
     ///
     /// # Errors
-    /// stub
-    pub fn new(_stations: &Points, _method: &Resolved, _par: Par) -> Result<Self, Error> {
-        todo!()
+    /// What is wrong with the network, told before any arithmetic: no stations, a coordinate that
+    /// is not finite, two stations at one place, too few stations for the drift or in a position
+    /// that does not determine it. Or with the numbers: a kernel that overflows, a matrix that is
+    /// singular to working precision.
+    pub fn new(stations: &Points, method: &Resolved, par: Par) -> Result<Self, Error> {
+        system::check(stations, method)?;
+        let drift = Drift::new(method.degree, stations, method.metric);
+        Self::with_drift(stations, method, drift, par)
     }
 
-    /// Condition estimate.
+    /// The same, of stations already checked, with a drift in the frame of another network.
+    pub(crate) fn with_drift(
+        stations: &Points,
+        method: &Resolved,
+        drift: Drift,
+        par: Par,
+    ) -> Result<Self, Error> {
+        let (n, needed, degree) = (stations.len(), drift.terms(), method.degree);
+        if n < needed {
+            return Err(Error::TooFewStations { stations: n, needed, degree });
+        }
+        let space = Nullspace::new(system::drift_part(stations, &drift), drift.tolerance())
+            .map_err(|rank| Error::DriftUndetermined { stations: n, degree, rank, needed })?;
+        let project = || {
+            let mut matrix = system::radial_part(stations, method);
+            space.conjugate(Side::Transposed, matrix.as_mut(), par);
+            matrix
+        };
+        let core = Symmetric::new(project(), needed, project, par)?;
+        Ok(Self { stations: stations.clone(), method: method.clone(), drift, space, core })
+    }
+
+    /// The stations.
     #[must_use]
-    pub fn condition(&self) -> f64 {
-        todo!()
+    pub fn stations(&self) -> &Points {
+        &self.stations
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn method(&self) -> &Resolved {
+        &self.method
     }
 
     /// The drift.
     #[must_use]
     pub fn drift(&self) -> &Drift {
-        todo!()
+        &self.drift
     }
 
-    /// Weights of complete fields.
+    /// Condition number of `Zᵀ(Φ + λI)Z` in the 1-norm, estimated from below, usually within a
+    /// factor of 3. About `log₁₀` of it digits of the readings are lost in the weights.
+    #[must_use]
+    pub fn condition(&self) -> f64 {
+        self.core.condition()
+    }
+
+    /// How it was factorised, for reports.
+    #[must_use]
+    pub fn decomposition(&self) -> &'static str {
+        match (self.core.is_cholesky(), self.space.terms() > 0) {
+            (true, true) => "null-space Cholesky",
+            (true, false) => "Cholesky",
+            (false, true) => "null-space Bunch-Kaufman",
+            (false, false) => "Bunch-Kaufman",
+        }
+    }
+
+    /// What a user should know about this method on this network.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        warning::of(&self.method, self.condition())
+    }
+
+    /// Bytes that [`new`](Self::new) and [`fit`](Self::fit) hold at most, for planning: three
+    /// matrices of stations × stations, and a few of stations × fields.
+    #[must_use]
+    pub fn memory_bytes(stations: usize, fields: usize) -> u64 {
+        let (n, f) = (stations as u64, fields as u64);
+        let row = n.saturating_mul(3).saturating_add(f.saturating_mul(6)).saturating_add(1024);
+        row.saturating_mul(n).saturating_mul(8)
+    }
+
+    /// Weights of complete fields, stations × fields, all solved together.
+    ///
+    /// Where the drift has a constant, fields are solved about the middle of their readings: equal
+    /// readings give weights of 0 and that constant, exactly.
     ///
     /// # Errors
-    /// stub
-    pub fn solve(&self, _values: MatRef<'_, f64>, _par: Par) -> Result<Weights, Error> {
-        todo!()
+    /// As many rows as there are no stations; a reading that is not finite.
+    pub fn solve(&self, values: MatRef<'_, f64>, par: Par) -> Result<Weights, Error> {
+        self.check_rows(values)?;
+        for field in 0..values.ncols() {
+            for station in 0..values.nrows() {
+                let value = values[(station, field)];
+                if !value.is_finite() {
+                    return Err(Error::BadReading { station, field, value });
+                }
+            }
+        }
+        let mut rhs = values.to_owned();
+        let mut middles = vec![0.0; rhs.ncols()];
+        if self.drift.degree() >= 0 {
+            for (field, middle) in middles.iter_mut().enumerate() {
+                *middle = self::middle(rhs.col_as_slice(field));
+                rhs.col_as_slice_mut(field).iter_mut().for_each(|value| *value -= *middle);
+            }
+        }
+        let mut weights = self.unknowns(rhs, par);
+        weights.raise(&middles);
+        Ok(weights)
     }
 
     /// Weights and leave-one-out residuals; NaN is a missing reading.
     ///
+    /// A field that cannot be made does not fail the others: see [`Fit::failed`].
+    ///
     /// # Errors
-    /// stub
-    pub fn fit(&self, _values: MatRef<'_, f64>, _par: Par) -> Result<Fit, Error> {
-        todo!()
+    /// As many rows as there are no stations.
+    pub fn fit(&self, values: MatRef<'_, f64>, par: Par) -> Result<Fit, Error> {
+        self.check_rows(values)?;
+        Ok(missing::fit(self, values, par))
     }
+
+    fn check_rows(&self, values: MatRef<'_, f64>) -> Result<(), Error> {
+        if values.nrows() == self.stations.len() {
+            return Ok(());
+        }
+        Err(Error::ReadingsLength { got: values.nrows(), stations: self.stations.len() })
+    }
+
+    pub(crate) fn space(&self) -> &Nullspace {
+        &self.space
+    }
+
+    pub(crate) fn core(&self) -> &Symmetric {
+        &self.core
+    }
+
+    /// Solves for right-hand sides as they are.
+    pub(crate) fn unknowns(&self, mut rhs: Mat<f64>, par: Par) -> Weights {
+        let (q, m, fields) = (self.space.terms(), self.core.size(), rhs.ncols());
+        self.space.apply(Side::Transposed, rhs.as_mut(), par);
+        self.core.solve(rhs.as_mut().submatrix_mut(q, 0, m, fields), par);
+        // R Πᵀc = Q₁ᵀd − Q₁ᵀ(Φ + λI)Z y
+        let mut top = rhs.submatrix(0, 0, q, fields).to_owned();
+        faer::linalg::matmul::matmul(
+            top.as_mut(),
+            faer::Accum::Add,
+            self.core.beside().transpose(),
+            rhs.submatrix(q, 0, m, fields),
+            -1.0,
+            par,
+        );
+        let drift = self.space.coefficients(top, par);
+        rhs.as_mut().submatrix_mut(0, 0, q, fields).fill(0.0);
+        self.space.apply(Side::Plain, rhs.as_mut(), par);
+        Weights { stations: rhs, drift }
+    }
+
+    /// The drift's columns in the inverse of the whole system, stations × terms: the unknowns `c`
+    /// are its transpose times the readings.
+    pub(crate) fn drift_of_inverse(&self, par: Par) -> Mat<f64> {
+        let (n, q, m) = (self.stations.len(), self.space.terms(), self.core.size());
+        let mut columns = Mat::<f64>::zeros(n, q);
+        columns.as_mut().submatrix_mut(0, 0, q, q).diagonal_mut().fill(1.0);
+        let mut tail = columns.as_mut().submatrix_mut(q, 0, m, q);
+        tail.copy_from(self.core.beside());
+        self.core.solve(tail.as_mut(), par);
+        tail *= faer::Scale(-1.0);
+        self.space.apply(Side::Plain, columns.as_mut(), par);
+        self.space.coefficients(columns.transpose().to_owned(), par).transpose().to_owned()
+    }
+}
+
+impl fmt::Debug for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factor")
+            .field("stations", &self.stations.len())
+            .field("kernel", &self.method.kernel)
+            .field("drift", &self.drift.degree())
+            .field("decomposition", &self.decomposition())
+            .field("condition", &self.condition())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Half-way between the least and the greatest of the numbers that are there; 0 where none is.
+/// Of equal numbers it is that number, to the last bit, as a mean need not be.
+pub(crate) fn middle(values: &[f64]) -> f64 {
+    let present = values.iter().filter(|v| v.is_finite());
+    let (low, high) =
+        present.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    if low <= high { f64::midpoint(low, high) } else { 0.0 }
 }

@@ -2,6 +2,8 @@
 
 use faer::Mat;
 
+use crate::Error;
+
 /// The unknowns of the linear system.
 #[derive(Clone, Debug)]
 pub struct Weights {
@@ -11,13 +13,28 @@ pub struct Weights {
     pub drift: Mat<f64>,
 }
 
+impl Weights {
+    /// Adds one number per field to the constant of the drift, if it has one.
+    pub(crate) fn raise(&mut self, by: &[f64]) {
+        if self.drift.nrows() > 0 {
+            for (field, by) in by.iter().enumerate() {
+                self.drift[(0, field)] += by;
+            }
+        }
+    }
+}
+
 /// What a set of fields gives on one network.
 #[derive(Clone, Debug)]
 pub struct Fit {
-    /// The weights of every field.
+    /// The weights of every field; NaN for a field that failed.
     pub weights: Weights,
-    /// Leave-one-out residuals `d − ŝ₋ᵢ(xᵢ)`: stations × fields, NaN where a reading is missing.
+    /// Leave-one-out residuals `d − ŝ₋ᵢ(xᵢ)`: stations × fields. NaN where a reading is missing,
+    /// and where the other stations do not determine the drift.
     pub leave_one_out: Mat<f64>,
+    /// Fields without a surface, in order, each with the reason: no reading at all, an infinite
+    /// one, or the stations that have one do not determine the drift.
+    pub failed: Vec<(usize, Error)>,
     /// How many different sets of missing stations there were.
     pub masks: usize,
     /// How many of them were cheaper or safer to factorise anew than to correct.

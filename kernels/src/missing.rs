@@ -1,0 +1,256 @@
+//! Missing readings and leave-one-out, both from the inverse of one factorised system.
+//!
+//! With `B` the leading block of the inverse, `w` the weights with any filler where the stations
+//! `M` have no reading, and `C` the drift's columns of the inverse:
+//!
+//! ```text
+//! t = B[M,M]⁻¹ w[M]      w' = w − B[:,M] t      c' = c − C[M,:]ᵀ t
+//! e_i = w_i / B_ii       B'_ii = B_ii − B[i,M] B[M,M]⁻¹ B[M,i]
+//! ```
+//!
+//! `w'`, `c'` and `e' = w'_i / B'_ii` are those of the network without `M` (Dubrule 1983,
+//! doi:10.1007/BF01032768; Rippa 1999, doi:10.1023/A:1018975909870). Fields with equal gaps share
+//! the work. Where this is dear or loses digits, the smaller network is factorised instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+
+use crate::error::Error;
+use crate::factor::middle;
+use crate::inverse::Leading;
+use crate::symmetric::Symmetric;
+use crate::weights::{Fit, Weights};
+use crate::{Factor, Resolved};
+
+/// `B[M,M]`, scaled to a unit diagonal, may cost this many digits of a correction (as a factor).
+/// At 1e6 ten of sixteen are left, as many as the solution itself has at the same condition.
+const WORST_CONDITION: f64 = 1e6;
+
+/// As much of `B_ii` must be left in `B'_ii`, or its difference is mostly rounding; same factor.
+const LEAST_LEFT: f64 = 1e-6;
+
+/// See [`Factor::fit`].
+pub(crate) fn fit(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> Fit {
+    let (mut groups, failed) = group_by_mask(values);
+    let (weights, middles) = solve_filled(factor, values, par);
+    let mut fit = Fit {
+        weights,
+        leave_one_out: Mat::full(values.nrows(), values.ncols(), f64::NAN),
+        failed,
+        masks: groups.keys().filter(|mask| !mask.is_empty()).count(),
+        refactored: 0,
+    };
+    for field in fit.failed.iter().map(|(field, _)| *field).collect::<Vec<_>>() {
+        fit.blank(field);
+    }
+    correct_all(factor, &mut groups, &mut fit, par);
+    fit.weights.raise(&middles);
+    // The inverse is gone by now: never more than three large matrices at once.
+    fit.refactored = groups.len();
+    for (mask, fields) in &groups {
+        refactor(factor, mask, fields, values, &mut fit, par);
+    }
+    fit.failed.sort_by_key(|(field, _)| *field);
+    fit
+}
+
+/// Missing stations, ascending → fields.
+type Groups = BTreeMap<Vec<usize>, Vec<usize>>;
+
+fn group_by_mask(values: MatRef<'_, f64>) -> (Groups, Vec<(usize, Error)>) {
+    let mut groups = Groups::new();
+    let mut failed = Vec::new();
+    for field in 0..values.ncols() {
+        let column = values.col(field);
+        if let Some(station) = column.iter().position(|v| v.is_infinite()) {
+            failed.push((field, Error::BadReading { station, field, value: column[station] }));
+            continue;
+        }
+        let mask: Vec<usize> = (0..column.nrows()).filter(|&i| column[i].is_nan()).collect();
+        if mask.len() == column.nrows() {
+            failed.push((field, Error::AllMissing { field }));
+        } else {
+            groups.entry(mask).or_default().push(field);
+        }
+    }
+    (groups, failed)
+}
+
+/// Weights with every gap filled by the middle of the field's readings, and those middles where
+/// they are still to be added to the drift.
+fn solve_filled(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> (Weights, Vec<f64>) {
+    let mut rhs = values.to_owned();
+    let centred = factor.drift().degree() >= 0;
+    let mut middles = vec![0.0; rhs.ncols()];
+    for (field, raised) in middles.iter_mut().enumerate() {
+        let column = rhs.col_as_slice_mut(field);
+        let middle = middle(column);
+        for value in column.iter_mut() {
+            let filled = if value.is_finite() { *value } else { middle };
+            *value = if centred { filled - middle } else { filled };
+        }
+        if centred {
+            *raised = middle;
+        }
+    }
+    (factor.unknowns(rhs, par), middles)
+}
+
+/// Takes from `groups` those that a correction serves, and finishes their fields.
+fn correct_all(factor: &Factor, groups: &mut Groups, fit: &mut Fit, par: Par) {
+    let n = factor.stations().len();
+    let correctable = |mask: &[usize]| !mask.is_empty() && mask.len() <= n / 3;
+    let wanted: BTreeSet<usize> =
+        groups.keys().filter(|mask| correctable(mask)).flatten().copied().collect();
+    if wanted.is_empty() && !groups.contains_key(&[] as &[usize]) {
+        return;
+    }
+    let wanted: Vec<usize> = wanted.into_iter().collect();
+    let leading = Leading::new(factor, &wanted, par);
+    let drift = if wanted.is_empty() { Mat::new() } else { factor.drift_of_inverse(par) };
+    let dispensable = factor.space().dispensable(par);
+    groups.retain(|mask, fields| {
+        if mask.is_empty() {
+            for &field in &*fields {
+                fit.residuals(field, &leading.diagonal, &dispensable);
+            }
+            return false;
+        }
+        !(correctable(mask) && correct(&leading, &drift, mask, fields, fit, par))
+    });
+}
+
+/// One set of missing stations, for all fields that miss just these. False where the smaller
+/// network must be factorised; nothing has changed then.
+fn correct(
+    leading: &Leading,
+    drift: &Mat<f64>,
+    mask: &[usize],
+    fields: &[usize],
+    fit: &mut Fit,
+    par: Par,
+) -> bool {
+    let scale: Vec<f64> = mask.iter().map(|&i| leading.diagonal[i].abs().sqrt().recip()).collect();
+    let columns = leading.columns(mask);
+    let gap =
+        || Mat::from_fn(mask.len(), mask.len(), |a, b| columns[(mask[a], b)] * scale[a] * scale[b]);
+    let Ok(core) = Symmetric::new(gap(), 0, gap, par) else { return false };
+    if core.condition() > WORST_CONDITION {
+        return false;
+    }
+    let solve = |mut rhs: Mat<f64>| {
+        let by_scale = |m: &mut Mat<f64>| {
+            for j in 0..m.ncols() {
+                m.col_as_slice_mut(j).iter_mut().zip(&scale).for_each(|(v, s)| *v *= s);
+            }
+        };
+        by_scale(&mut rhs);
+        core.solve(rhs.as_mut(), par);
+        by_scale(&mut rhs);
+        rhs
+    };
+    let Some(diagonal) = corrected_diagonal(leading, mask, &columns, solve) else { return false };
+    let of_gap = solve(Mat::from_fn(mask.len(), fields.len(), |a, f| {
+        fit.weights.stations[(mask[a], fields[f])]
+    }));
+    let mut less = Mat::zeros(columns.nrows(), fields.len());
+    matmul(less.as_mut(), Accum::Replace, &columns, &of_gap, 1.0, par);
+    let all = vec![true; diagonal.len()];
+    for (f, &field) in fields.iter().enumerate() {
+        for i in 0..less.nrows() {
+            fit.weights.stations[(i, field)] -= less[(i, f)];
+        }
+        for (a, &station) in mask.iter().enumerate() {
+            fit.weights.stations[(station, field)] = 0.0;
+            for term in 0..drift.ncols() {
+                fit.weights.drift[(term, field)] -= drift[(station, term)] * of_gap[(a, f)];
+            }
+        }
+        fit.residuals(field, &diagonal, &all);
+    }
+    true
+}
+
+/// `B'_ii`, NaN for the missing; None where too little is left of one.
+fn corrected_diagonal(
+    leading: &Leading,
+    mask: &[usize],
+    columns: &Mat<f64>,
+    solve: impl Fn(Mat<f64>) -> Mat<f64>,
+) -> Option<Vec<f64>> {
+    let solved = solve(columns.transpose().to_owned());
+    let mut diagonal = leading.diagonal.clone();
+    for (i, entry) in diagonal.iter_mut().enumerate() {
+        let whole = entry.abs();
+        *entry -= (0..mask.len()).map(|a| columns[(i, a)] * solved[(a, i)]).sum::<f64>();
+        // Written so that NaN counts as nothing left.
+        if !(entry.abs() > LEAST_LEFT * whole) && mask.binary_search(&i).is_err() {
+            return None;
+        }
+    }
+    for &station in mask {
+        diagonal[station] = f64::NAN;
+    }
+    Some(diagonal)
+}
+
+/// Fields with one set of missing stations, from a factor of the others alone. The drift keeps the
+/// frame of the whole network, so that its coefficients mean the same for every field.
+fn refactor(
+    factor: &Factor,
+    mask: &[usize],
+    fields: &[usize],
+    values: MatRef<'_, f64>,
+    fit: &mut Fit,
+    par: Par,
+) {
+    let present: Vec<usize> =
+        (0..values.nrows()).filter(|i| mask.binary_search(i).is_err()).collect();
+    let method = Resolved {
+        diagonal: present.iter().map(|&i| factor.method().diagonal[i]).collect(),
+        ..factor.method().clone()
+    };
+    let stations = factor.stations().select(&present);
+    let smaller = match Factor::with_drift(&stations, &method, factor.drift().clone(), par) {
+        Ok(smaller) => smaller,
+        Err(error) => {
+            for &field in fields {
+                fit.blank(field);
+                fit.failed.push((field, error.clone()));
+            }
+            return;
+        }
+    };
+    let readings =
+        Mat::from_fn(present.len(), fields.len(), |i, f| values[(present[i], fields[f])]);
+    let part = self::fit(&smaller, readings.as_ref(), par);
+    for (f, &field) in fields.iter().enumerate() {
+        fit.weights.stations.col_as_slice_mut(field).fill(0.0);
+        for (i, &station) in present.iter().enumerate() {
+            fit.weights.stations[(station, field)] = part.weights.stations[(i, f)];
+            fit.leave_one_out[(station, field)] = part.leave_one_out[(i, f)];
+        }
+        fit.weights.drift.col_mut(field).copy_from(part.weights.drift.col(f));
+    }
+}
+
+impl Fit {
+    /// `e_i = w_i / B_ii` of one field, where it exists.
+    fn residuals(&mut self, field: usize, diagonal: &[f64], exists: &[bool]) {
+        let weights = self.weights.stations.col_as_slice(field);
+        let out = self.leave_one_out.col_as_slice_mut(field);
+        for (i, residual) in out.iter_mut().enumerate() {
+            let value = weights[i] / diagonal[i];
+            *residual = if exists[i] && value.is_finite() { value } else { f64::NAN };
+        }
+    }
+
+    /// A field without a surface.
+    fn blank(&mut self, field: usize) {
+        self.weights.stations.col_mut(field).fill(f64::NAN);
+        self.weights.drift.col_mut(field).fill(f64::NAN);
+        self.leave_one_out.col_mut(field).fill(f64::NAN);
+    }
+}
