@@ -3,12 +3,15 @@
 //! [`scalar`] is the definition. `simd` does the same for blocks of cells and stations, written
 //! once over `lanes`; `phi` and `functions` are the radial functions and what they are made of.
 
+pub mod far;
 mod functions;
 mod lanes;
 mod phi;
+mod rows;
 pub mod scalar;
 mod simd;
 
+pub use self::rows::GridRows;
 use crate::drift::Drift;
 use crate::{Kernel, Metric, Points, Resolved, Weights};
 
@@ -131,6 +134,21 @@ enum Variant {
     Portable(pulp::Scalar),
 }
 
+/// Does the same on whichever lanes there are.
+macro_rules! dispatch {
+    ($evaluator:expr, $lanes:ident => $work:expr) => {
+        match $evaluator.variant {
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx512($lanes) => $work,
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx2($lanes) => $work,
+            #[cfg(target_arch = "aarch64")]
+            Variant::Neon($lanes) => $work,
+            Variant::Portable($lanes) => $work,
+        }
+    };
+}
+
 impl Evaluator {
     /// The best of this machine.
     #[must_use]
@@ -179,16 +197,19 @@ impl Evaluator {
     /// # Panics
     /// If lengths disagree: a bug of the caller.
     pub fn evaluate(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
+        self.sum(surface, targets, out);
+        simd::add_drift(surface, targets, out);
+    }
+
+    /// As [`evaluate`](Self::evaluate), without the drift.
+    fn sum(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
         surface.check(targets, out);
-        match self.variant {
-            #[cfg(target_arch = "x86_64")]
-            Variant::Avx512(lanes) => simd::evaluate(lanes, surface, targets, out),
-            #[cfg(target_arch = "x86_64")]
-            Variant::Avx2(lanes) => simd::evaluate(lanes, surface, targets, out),
-            #[cfg(target_arch = "aarch64")]
-            Variant::Neon(lanes) => simd::evaluate(lanes, surface, targets, out),
-            Variant::Portable(lanes) => simd::evaluate(lanes, surface, targets, out),
-        }
+        dispatch!(self, lanes => simd::sum(lanes, surface, targets, out));
+    }
+
+    /// `out += a · b`.
+    fn add_product(self, product: far::Product<'_>) {
+        dispatch!(self, lanes => product.add(lanes));
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) const VECTORS: usize = 3;
 #[repr(align(64))]
 struct Aligned<T>(T);
 
-/// Evaluates all fields at all targets.
-pub(super) fn evaluate<L: Lanes>(l: L, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
+/// The sum over stations for all fields at all targets.
+pub(super) fn sum<L: Lanes>(l: L, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
     let row = Row::new(surface, targets);
     let mut sums = vec![l.of(0.0); surface.fields * VECTORS];
     let mut start = 0;
@@ -42,7 +42,6 @@ pub(super) fn evaluate<L: Lanes>(l: L, surface: &Surface, targets: Targets<'_>, 
         }
         start += left.min(VECTORS) * L::F64_LANES;
     }
-    add_drift(surface, targets, out);
 }
 
 /// What all blocks of cells of a call share.
@@ -249,7 +248,7 @@ impl<L: Lanes, const C: usize, const F: usize> NullaryFnOnce for Pass<'_, L, C, 
 }
 
 /// `out[f, c] += Σₖ c[k, f] pₖ(x_c)`, cell by cell.
-fn add_drift(surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
+pub(super) fn add_drift(surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
     let fields = surface.fields;
     let mut terms = vec![0.0; surface.drift.terms()];
     if terms.is_empty() {

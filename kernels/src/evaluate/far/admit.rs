@@ -1,0 +1,231 @@
+//! May a station be seen from a box of cells through its nodes only?
+//!
+//! A polynomial through Chebyshev nodes converges like ρ⁻ᵖ, where ρ belongs to the largest
+//! Bernstein ellipse round the interval that holds no singularity (Trefethen, Approximation Theory
+//! and Approximation Practice, 2013, theorem 8.2). So a station is admitted when, along both axes
+//! and from every place of the box, the nearest complex singularity of φ is at least ρ* away.
+
+use super::axis::Interval;
+use crate::metric::{EARTH_RADIUS_KM, on_sphere};
+use crate::{Kernel, Metric};
+
+/// How a station appears to a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// So far away that its φ is 0, or rounds to nothing beside φ(0).
+    Nothing,
+    /// Smooth: its sum on the nodes is enough.
+    Smooth,
+    /// To be looked at from nearer, and from the cells at last.
+    Rough,
+}
+
+/// What of the surface decides on views.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    metric: Metric,
+    /// The half sum of the axes of the ellipse of ρ*: (ρ* + 1/ρ*)/2.
+    ellipse: f64,
+    /// Distance from the real axis of the singularity at the station: 1/ε for kernels that are
+    /// smooth there, else 0. In the unit of distances.
+    shape: f64,
+    /// The widest half of a box on which a Gaussian may be seen, in the unit of distances.
+    widest: f64,
+    /// Beyond this distance φ is nothing.
+    horizon: f64,
+}
+
+/// φ(r)/φ(0) is below 1e-17 from here on, for each kernel that decays exponentially.
+fn horizon(kernel: Kernel) -> f64 {
+    match kernel {
+        Kernel::Gaussian => 6.3,
+        Kernel::Exponential => 39.2,
+        Kernel::Matern32 => 25.0,
+        Kernel::Matern52 => 21.0,
+        Kernel::WendlandC2 | Kernel::WendlandC4 => 1.0,
+        _ => f64::INFINITY,
+    }
+}
+
+impl Admission {
+    pub(super) fn new(kernel: Kernel, epsilon: f64, metric: Metric, rho: f64) -> Self {
+        let smooth = matches!(
+            kernel,
+            Kernel::Multiquadric
+                | Kernel::InverseMultiquadric
+                | Kernel::InverseQuadratic
+                | Kernel::Gaussian
+        );
+        let widest = match kernel {
+            // On the ellipse of ρ* it has grown to e at most.
+            Kernel::Gaussian => 2.0 / (rho - 1.0 / rho) / epsilon,
+            // Analytic inside its support only, with a boundary that any box may cross.
+            Kernel::WendlandC2 | Kernel::WendlandC4 => 0.0,
+            _ => f64::INFINITY,
+        };
+        Self {
+            metric,
+            ellipse: f64::midpoint(rho, 1.0 / rho),
+            shape: if smooth { 1.0 / epsilon } else { 0.0 },
+            widest,
+            horizon: horizon(kernel) / epsilon,
+        }
+    }
+}
+
+/// A station in the coordinates of the grid: as given, or radians.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    x: f64,
+    y: f64,
+    sine: f64,
+    cosine: f64,
+    embedded: [f64; 3],
+}
+
+impl Place {
+    /// From the coordinates of [`Metric::embed`], not scaled.
+    pub(super) fn new(embedded: [f64; 3], metric: Metric) -> Self {
+        let [x, y, z] = embedded;
+        if !metric.is_spherical() {
+            return Self { x, y, sine: 0.0, cosine: 1.0, embedded };
+        }
+        let across = x.hypot(y);
+        let (sine, cosine) = (z / EARTH_RADIUS_KM, across / EARTH_RADIUS_KM);
+        Self { x: y.atan2(x), y: z.atan2(across), sine, cosine, embedded }
+    }
+
+    fn antipode(&self) -> Self {
+        let turned = self.x + std::f64::consts::PI;
+        Self { x: turned, y: -self.y, sine: -self.sine, ..*self }
+    }
+}
+
+/// A box of cells in the coordinates of the grid: as given, or radians.
+#[derive(Clone, Debug)]
+pub(super) struct Area {
+    x: f64,
+    y: f64,
+    half_x: f64,
+    half_y: f64,
+    middle: [f64; 3],
+    /// Distance of the farthest cell from the middle, and a little more.
+    radius: f64,
+    /// Longest half of the box, in the unit of distances.
+    longest: f64,
+    /// Largest cosine of a latitude in it.
+    cosine: f64,
+}
+
+impl Area {
+    pub(super) fn new(x: &Interval, y: &Interval, metric: Metric) -> Self {
+        let (half_x, half_y) = (x.half, y.half);
+        if !metric.is_spherical() {
+            return Self {
+                x: x.middle,
+                y: y.middle,
+                half_x,
+                half_y,
+                middle: [x.middle, y.middle, 0.0],
+                radius: half_x.hypot(half_y),
+                longest: half_x.max(half_y),
+                cosine: 1.0,
+            };
+        }
+        let (half_x, half_y) = (half_x.to_radians(), half_y.to_radians());
+        let lat = y.middle.to_radians();
+        let nearest_equator = (lat.abs() - half_y).max(0.0);
+        let cosine = nearest_equator.cos();
+        // An arc is never shorter than its chord.
+        let radius = EARTH_RADIUS_KM * (half_y + half_x * cosine);
+        Self {
+            x: x.middle.to_radians(),
+            y: lat,
+            half_x,
+            half_y,
+            middle: on_sphere(x.middle, y.middle),
+            radius,
+            longest: EARTH_RADIUS_KM * half_y.max(half_x * cosine),
+            cosine,
+        }
+    }
+}
+
+impl Admission {
+    pub(super) fn view(&self, station: &Place, area: &Area) -> View {
+        if self.horizon.is_finite() {
+            let squared: f64 =
+                (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+            let nearest = squared.sqrt() - area.radius;
+            if nearest > 0.0 && self.metric.distance(nearest * nearest) >= self.horizon {
+                return View::Nothing;
+            }
+        }
+        if area.longest > self.widest {
+            return View::Rough;
+        }
+        let smooth = match self.metric {
+            Metric::Planar => self.planar(station, area),
+            Metric::Chordal => {
+                let shape = self.shape / EARTH_RADIUS_KM;
+                self.spherical(station, area, 1.0 + shape * shape / 2.0)
+            }
+            // r = R arccos u: singular where u = cosh(shape), and at the antipode, u = −1.
+            Metric::GreatCircle => {
+                let shape = self.shape / EARTH_RADIUS_KM;
+                self.spherical(station, area, shape.cosh())
+                    && self.spherical(&station.antipode(), area, 1.0)
+            }
+        };
+        if smooth { View::Smooth } else { View::Rough }
+    }
+
+    /// r² + shape² = 0 at x − xᵢ = ± i √(shape² + (y − yᵢ)²), and likewise in y.
+    fn planar(&self, station: &Place, area: &Area) -> bool {
+        let (dx, dy) = ((station.x - area.x).abs(), (station.y - area.y).abs());
+        let (gap_x, gap_y) = ((dx - area.half_x).max(0.0), (dy - area.half_y).max(0.0));
+        self.outside(dx, self.shape.hypot(gap_y), area.half_x)
+            && self.outside(dy, self.shape.hypot(gap_x), area.half_y)
+    }
+
+    /// The cosine of the angle between cell and station is `top` (1 or more) at the singularity.
+    fn spherical(&self, station: &Place, area: &Area, top: f64) -> bool {
+        let turn = (station.x - area.x).rem_euclid(std::f64::consts::TAU);
+        let dx = turn.min(std::f64::consts::TAU - turn);
+        let dy = (station.y - area.y).abs();
+        let gap_y = (dy - area.half_y).max(0.0);
+        // Along a parallel: cos Δλ = 1 + (1 − cos Δφ + top − 1)/(cos φ cos φ'), least at the
+        // parallel nearest to the station and no less than with the largest cosine.
+        let excess = (1.0 - gap_y.cos()) + (top - 1.0);
+        let excess = excess / (area.cosine * station.cosine).max(f64::MIN_POSITIVE);
+        if !self.outside(dx, acosh_one_plus(excess), area.half_x) {
+            return false;
+        }
+        // Along a meridian Δλ away: cos(φ − δ) = top/R. It is nearest on the meridian nearest to
+        // the station, unless the great circle's bulge brings δ nearer farther away.
+        let nearest = (dx - area.half_x).max(0.0);
+        let farthest = (dx + area.half_x).min(std::f64::consts::PI);
+        [0.0, 0.5, 1.0].iter().all(|part| {
+            let cosine = (nearest + part * (farthest - nearest)).cos();
+            let (north, across) = (station.sine, station.cosine * cosine);
+            let radius = north.hypot(across).max(f64::MIN_POSITIVE);
+            let middle = north.atan2(across);
+            let above = acosh_one_plus((top - radius) / radius);
+            self.outside((middle - area.y).abs(), above, area.half_y)
+        })
+    }
+
+    /// Whether a singularity `along ± i·across` from the middle of an interval lies outside the
+    /// ellipse of ρ*: the sum of its distances from the foci is the sum of the ellipse's axes.
+    fn outside(&self, along: f64, across: f64, half: f64) -> bool {
+        let far = (along + half).hypot(across);
+        let near = (along - half).hypot(across);
+        far + near >= 2.0 * self.ellipse * half
+    }
+}
+
+/// acosh(1 + x) without the loss of digits for small x; 0 for the rounding errors below 0.
+fn acosh_one_plus(x: f64) -> f64 {
+    let x = x.max(0.0);
+    (x + (x * (x + 2.0)).sqrt()).ln_1p()
+}

@@ -1,0 +1,194 @@
+//! One axis of the grid, cut in halves again and again: intervals with Chebyshev nodes, and the
+//! matrices that carry values from the nodes of an interval to those of its halves and to cells.
+
+use std::ops::Range;
+
+/// An interval of cells.
+#[derive(Clone, Debug)]
+pub(super) struct Interval {
+    /// The cells in it.
+    pub(super) cells: Range<usize>,
+    /// Middle of the coordinates of its cells.
+    pub(super) middle: f64,
+    /// Half the extent of the coordinates of its cells.
+    pub(super) half: f64,
+    /// Chebyshev nodes of the first kind; a single one where there is no extent.
+    pub(super) nodes: Vec<f64>,
+    /// Its halves, in order.
+    pub(super) halves: Option<[usize; 2]>,
+    /// From the nodes of the interval that this is a half of to the nodes here.
+    pub(super) down: Lagrange,
+    /// From the nodes to the cells; empty unless this is a leaf.
+    pub(super) to_cells: Lagrange,
+}
+
+/// The values of the Lagrange polynomials of some nodes at some targets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lagrange {
+    /// Nodes × targets.
+    pub(super) by_node: Vec<f64>,
+    /// Targets × nodes.
+    pub(super) by_target: Vec<f64>,
+}
+
+/// The intervals of an axis; the first is the whole of it.
+#[derive(Clone, Debug)]
+pub(super) struct AxisTree {
+    intervals: Vec<Interval>,
+}
+
+impl AxisTree {
+    /// Cuts an axis into tiles of `tile` cells (the last may be smaller), and those into leaves of
+    /// at most `leaf` cells.
+    pub(super) fn new(axis: &[f64], tile: usize, leaf: usize, order: usize) -> Self {
+        let mut tree = Self { intervals: Vec::new() };
+        tree.add(axis, 0..axis.len(), None, tile, leaf, order);
+        tree
+    }
+
+    pub(super) fn at(&self, k: usize) -> &Interval {
+        &self.intervals[k]
+    }
+
+    fn add(
+        &mut self,
+        axis: &[f64],
+        cells: Range<usize>,
+        whole: Option<usize>,
+        tile: usize,
+        leaf: usize,
+        order: usize,
+    ) -> usize {
+        let here = self.intervals.len();
+        let (first, last) = (axis[cells.start], axis[cells.end - 1]);
+        let (middle, half) = (f64::midpoint(first, last), ((last - first) / 2.0).abs());
+        let nodes = chebyshev(middle, half, order);
+        let down =
+            whole.map_or_else(Lagrange::default, |w| Lagrange::new(&self.intervals[w], &nodes));
+        let interval = Interval {
+            cells: cells.clone(),
+            middle,
+            half,
+            nodes,
+            halves: None,
+            down,
+            to_cells: Lagrange::default(),
+        };
+        self.intervals.push(interval);
+        match cut(&cells, tile, leaf) {
+            Some(at) => {
+                let left = self.add(axis, cells.start..at, Some(here), tile, leaf, order);
+                let right = self.add(axis, at..cells.end, Some(here), tile, leaf, order);
+                self.intervals[here].halves = Some([left, right]);
+            }
+            None => {
+                self.intervals[here].to_cells = Lagrange::new(&self.intervals[here], &axis[cells]);
+            }
+        }
+        here
+    }
+}
+
+/// Where to cut: between tiles as long as there are several, then in the middle.
+fn cut(cells: &Range<usize>, tile: usize, leaf: usize) -> Option<usize> {
+    if cells.len() > tile {
+        let tiles = cells.len().div_ceil(tile);
+        Some(cells.start + tiles.div_ceil(2) * tile)
+    } else if cells.len() > leaf {
+        Some(cells.start + cells.len().div_ceil(2))
+    } else {
+        None
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
+fn chebyshev(middle: f64, half: f64, order: usize) -> Vec<f64> {
+    if half == 0.0 {
+        return vec![middle];
+    }
+    let angle = |k: usize| std::f64::consts::PI * (2 * k + 1) as f64 / (2 * order) as f64;
+    (0..order).map(|k| middle - half * angle(k).cos()).collect()
+}
+
+impl Lagrange {
+    /// Second barycentric formula with the weights of Chebyshev nodes of the first kind, (−1)ᵏ
+    /// sin((2k+1)π/2p) (Berrut & Trefethen 2004, doi:10.1137/S0036144502417715).
+    #[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
+    fn new(from: &Interval, targets: &[f64]) -> Self {
+        let p = from.nodes.len();
+        let weight = |k: usize| {
+            let sine = (std::f64::consts::PI * (2 * k + 1) as f64 / (2 * p) as f64).sin();
+            if k.is_multiple_of(2) { sine } else { -sine }
+        };
+        let weights: Vec<f64> = (0..p).map(weight).collect();
+        let (mut by_node, mut by_target) =
+            (vec![0.0; p * targets.len()], vec![0.0; p * targets.len()]);
+        for (t, &target) in targets.iter().enumerate() {
+            let row = &mut by_target[t * p..][..p];
+            match from.nodes.iter().position(|&node| node == target) {
+                Some(k) => row[k] = 1.0,
+                None => {
+                    for k in 0..p {
+                        row[k] = weights[k] / (target - from.nodes[k]);
+                    }
+                    let sum: f64 = row.iter().sum();
+                    row.iter_mut().for_each(|value| *value /= sum);
+                }
+            }
+            for k in 0..p {
+                by_node[k * targets.len() + t] = row[k];
+            }
+        }
+        Self { by_node, by_target }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    fn line(n: usize) -> Vec<f64> {
+        (0..n).map(|c| 73.0 + 62.0 * c as f64 / n as f64).collect()
+    }
+
+    #[test]
+    fn tiles_and_leaves_cover_the_axis_in_order() {
+        for (n, tile, leaf) in [(1, 128, 64), (1400, 128, 64), (257, 128, 16), (100, 128, 100)] {
+            let tree = AxisTree::new(&line(n), tile, leaf, 8);
+            let mut next = 0;
+            for interval in tree.intervals.iter().filter(|i| i.halves.is_none()) {
+                assert_eq!(interval.cells.start, next);
+                assert!(interval.cells.len() <= leaf);
+                assert_eq!(interval.cells.start / tile, (interval.cells.end - 1) / tile);
+                next = interval.cells.end;
+            }
+            assert_eq!(next, n);
+        }
+    }
+
+    #[test]
+    fn a_polynomial_is_handed_down_and_to_the_cells_exactly() {
+        let axis = line(700);
+        let tree = AxisTree::new(&axis, 128, 64, 8);
+        let polynomial = |x: f64| {
+            let t = (x - 100.0) / 40.0;
+            ((t - 0.3) * t + 0.7) * t.powi(5) + 2.0
+        };
+        let carry = |lagrange: &Lagrange, values: &[f64]| -> Vec<f64> {
+            let row = |row: &[f64]| row.iter().zip(values).map(|(a, b)| a * b).sum();
+            lagrange.by_target.chunks(values.len()).map(row).collect()
+        };
+        let mut here = 0;
+        let mut values: Vec<f64> = tree.at(0).nodes.iter().map(|&x| polynomial(x)).collect();
+        while let Some([_, right]) = tree.at(here).halves {
+            here = right;
+            values = carry(&tree.at(here).down, &values);
+        }
+        let cells = carry(&tree.at(here).to_cells, &values);
+        for (&x, value) in axis[tree.at(here).cells.clone()].iter().zip(cells) {
+            // Four steps, each a sum of 8 products of size 2 at most.
+            assert!((value - polynomial(x)).abs() < 1e-13);
+        }
+    }
+}

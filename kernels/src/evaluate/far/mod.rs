@@ -1,0 +1,296 @@
+//! Fast evaluation on a grid, to a tolerance.
+//!
+//! Seen from a box of cells, a station far enough away is a smooth function. Boxes form a
+//! quadtree in the grid's own axes. Each station enters at the coarsest box that admits it
+//! (`admit`): its weights times φ are summed on p × p Chebyshev nodes of the box. Sums are handed
+//! down to the nodes of smaller boxes and at last to the cells by separable interpolation (`axis`,
+//! `product`), which is exact for the polynomials they are. Stations that no box admits are
+//! summed exactly for every cell. All fields go along together.
+//!
+//! One code for every kernel and metric: only the admission knows where φ is singular. Fong &
+//! Darve 2009, doi:10.1016/j.jcp.2009.08.031, interpolate kernels on both sides; here the targets'
+//! side alone, for a network of thousands and a grid of millions.
+
+mod admit;
+mod axis;
+mod product;
+
+use std::ops::Range;
+
+use self::admit::{Admission, Area, Place, View};
+use self::axis::AxisTree;
+pub(super) use self::product::Product;
+use super::rows::GridRows;
+use super::{Axis, Evaluator, Surface, Targets};
+
+/// How the tree is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scheme {
+    /// Chebyshev nodes each way, `p`.
+    pub order: usize,
+    /// The Bernstein ellipse ρ* that must be free of singularities.
+    pub rho: f64,
+    /// Cells each way of the smallest boxes.
+    pub leaf: usize,
+}
+
+/// A surface and a grid, ready to be evaluated box by box.
+#[derive(Debug)]
+pub struct Far<'a> {
+    surface: &'a Surface,
+    evaluator: Evaluator,
+    rows: &'a GridRows<'a>,
+    x: AxisTree,
+    y: AxisTree,
+    tile: [usize; 2],
+    stations: Vec<Place>,
+    admission: Admission,
+}
+
+/// A box of cells with what is known of it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    x: usize,
+    y: usize,
+    /// Sums of the stations that entered, here or above, on the nodes: `[field][y][x]`. Empty as
+    /// long as none has.
+    sums: Vec<f64>,
+    /// Stations that have not entered.
+    waiting: Vec<u32>,
+}
+
+/// Buffers that a thread keeps from box to box.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    axes: [Vec<f64>; 3],
+    values: Vec<f64>,
+    half: Vec<f64>,
+}
+
+impl<'a> Far<'a> {
+    /// Prepares the evaluation of a grid whose tiles have `tile` cells each way (columns, rows).
+    #[must_use]
+    pub fn new(
+        surface: &'a Surface,
+        evaluator: Evaluator,
+        rows: &'a GridRows<'a>,
+        tile: [usize; 2],
+        scheme: Scheme,
+    ) -> Self {
+        let (x, y) = rows.axes();
+        let places = |i| Place::new(surface.place(i), surface.metric);
+        Self {
+            surface,
+            evaluator,
+            rows,
+            x: AxisTree::new(x, tile[0], scheme.leaf, scheme.order),
+            y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
+            tile,
+            stations: (0..surface.stations.len()).map(places).collect(),
+            admission: Admission::new(
+                surface.kernel,
+                surface.epsilon,
+                surface.metric,
+                scheme.rho,
+            ),
+        }
+    }
+
+    /// The whole grid.
+    #[must_use]
+    pub fn root(&self) -> Node {
+        let everyone = (0..self.stations.len()).map(|i| u32::try_from(i).unwrap_or(u32::MAX));
+        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting: everyone.collect() })
+    }
+
+    /// Rows and columns of the cells of a box.
+    #[must_use]
+    pub fn cells(&self, node: &Node) -> (Range<usize>, Range<usize>) {
+        (self.y.at(node.y).cells.clone(), self.x.at(node.x).cells.clone())
+    }
+
+    /// The two or four parts of a box of several tiles; none of a single tile.
+    #[must_use]
+    pub fn parts(&self, node: &Node) -> Vec<Node> {
+        self.split(node, self.tile)
+    }
+
+    /// Evaluates all cells of a tile: `out[(f * rows + row) * columns + column]`.
+    ///
+    /// # Panics
+    /// If `out` has not that length: a bug of the caller.
+    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) {
+        let (rows, columns) = self.cells(&tile);
+        assert_eq!(out.len(), self.surface.fields * rows.len() * columns.len());
+        let (origin, stride) = ([rows.start, columns.start], columns.len());
+        let plane = rows.len() * stride;
+        let mut boxes = vec![tile];
+        while let Some(node) = boxes.pop() {
+            let parts = self.split(&node, [1, 1]);
+            if parts.is_empty() {
+                let (rows, columns) = self.cells(&node);
+                let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
+                self.leaf(&node, scratch, &mut Plane { out, start, stride, plane });
+            }
+            boxes.extend(parts);
+        }
+    }
+
+    /// Halves the axes along which a box has more than `at_most` cells, if it can.
+    fn split(&self, node: &Node, at_most: [usize; 2]) -> Vec<Node> {
+        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
+        let halves = |halves: Option<[usize; 2]>, cells: usize, at_most: usize, here: usize| {
+            halves.filter(|_| cells > at_most).map_or_else(|| vec![here], Vec::from)
+        };
+        let across = halves(x.halves, x.cells.len(), at_most[0], node.x);
+        let down = halves(y.halves, y.cells.len(), at_most[1], node.y);
+        if across.len() * down.len() == 1 {
+            return Vec::new();
+        }
+        let pairs = down.iter().flat_map(|&y| across.iter().map(move |&x| (x, y)));
+        pairs.map(|(x, y)| self.enter(self.hand_down(node, x, y))).collect()
+    }
+
+    /// A part of a box, with the sums of the whole on its own nodes.
+    fn hand_down(&self, whole: &Node, x: usize, y: usize) -> Node {
+        let waiting = whole.waiting.clone();
+        let part = Node { x, y, sums: Vec::new(), waiting };
+        if whole.sums.is_empty() {
+            return part;
+        }
+        let [from_x, from_y] = [self.x.at(whole.x).nodes.len(), self.y.at(whole.y).nodes.len()];
+        let [to_x, to_y] = [self.x.at(x).nodes.len(), self.y.at(y).nodes.len()];
+        let mut sums = Vec::with_capacity(self.surface.fields * to_x * to_y);
+        let mut half = Vec::new();
+        for field in whole.sums.chunks(from_x * from_y) {
+            let field = if y == whole.y {
+                field
+            } else {
+                half.clear();
+                half.resize(to_y * from_x, 0.0);
+                self.product(to_y, from_y, from_x, &self.y.at(y).down.by_target, field, &mut half);
+                &half
+            };
+            if x == whole.x {
+                sums.extend_from_slice(field);
+            } else {
+                let start = sums.len();
+                sums.resize(start + to_y * to_x, 0.0);
+                let out = &mut sums[start..];
+                self.product(to_y, from_x, to_x, field, &self.x.at(x).down.by_node, out);
+            }
+        }
+        Node { sums, ..part }
+    }
+
+    fn product(&self, rows: usize, inner: usize, columns: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
+        self.evaluator.add_product(Product { rows, inner, columns, a, b, out, stride: columns });
+    }
+
+    /// Lets the stations enter that are smooth from here, and forgets those that are nothing.
+    fn enter(&self, mut node: Node) -> Node {
+        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
+        let area = Area::new(x, y, self.surface.metric);
+        let mut smooth = Vec::new();
+        node.waiting.retain(|&i| match self.admission.view(&self.stations[i as usize], &area) {
+            View::Nothing => false,
+            View::Rough => true,
+            View::Smooth => {
+                smooth.push(i);
+                false
+            }
+        });
+        let leaf = x.halves.is_none() && y.halves.is_none();
+        if leaf && x.cells.len() * y.cells.len() <= x.nodes.len() * y.nodes.len() {
+            // The cells are fewer than the nodes.
+            node.waiting.append(&mut smooth);
+            node.waiting.sort_unstable();
+        }
+        if smooth.is_empty() {
+            return node;
+        }
+        let surface = self.surface.only(&smooth);
+        let (lon, lat): (Vec<f64>, Vec<f64>) =
+            y.nodes.iter().flat_map(|&y| x.nodes.iter().map(move |&x| (x, y))).unzip();
+        let points = self.surface.metric.embed(&lon, &lat);
+        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+        let mut sums = vec![0.0; self.surface.fields * points.len()];
+        let targets = Targets { axes: &axes, len: points.len() };
+        self.evaluator.sum(&surface, targets, &mut sums);
+        if node.sums.is_empty() {
+            node.sums = sums;
+        } else {
+            node.sums.iter_mut().zip(sums).for_each(|(all, new)| *all += new);
+        }
+        node
+    }
+
+    /// The cells of a leaf: the stations still waiting exactly, the others from the nodes.
+    fn leaf(&self, node: &Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
+        let (fields, width) = (self.surface.fields, x.cells.len());
+        let near = self.surface.only(&node.waiting);
+        let Scratch { axes, values, half } = scratch;
+        values.resize(fields * width, 0.0);
+        for (r, row) in y.cells.clone().enumerate() {
+            self.rows.with(row, x.cells.clone(), axes, |targets| {
+                self.evaluator.evaluate(&near, targets, values);
+            });
+            for f in 0..fields {
+                plane.row(f, r, width).copy_from_slice(&values[f * width..][..width]);
+            }
+        }
+        if node.sums.is_empty() {
+            return;
+        }
+        let (p, q, height) = (x.nodes.len(), y.nodes.len(), y.cells.len());
+        for (f, sums) in node.sums.chunks(p * q).enumerate() {
+            half.clear();
+            half.resize(height * p, 0.0);
+            self.product(height, q, p, &y.to_cells.by_target, sums, half);
+            self.evaluator.add_product(Product {
+                rows: height,
+                inner: p,
+                columns: width,
+                a: half,
+                b: &x.to_cells.by_node,
+                out: &mut plane.out[f * plane.plane + plane.start..],
+                stride: plane.stride,
+            });
+        }
+    }
+}
+
+/// Where in the values of a tile a leaf stands.
+struct Plane<'a> {
+    out: &'a mut [f64],
+    start: usize,
+    stride: usize,
+    plane: usize,
+}
+
+impl Plane<'_> {
+    fn row(&mut self, field: usize, row: usize, width: usize) -> &mut [f64] {
+        &mut self.out[field * self.plane + self.start + row * self.stride..][..width]
+    }
+}
+
+impl Surface {
+    /// The surface of a few stations, with the drift.
+    fn only(&self, stations: &[u32]) -> Self {
+        let which: Vec<usize> = stations.iter().map(|&i| i as usize).collect();
+        let weights = which.iter().flat_map(|i| &self.weights[i * self.fields..][..self.fields]);
+        Self {
+            stations: self.stations.select(&which),
+            weights: weights.copied().collect(),
+            drift: self.drift.clone(),
+            drift_weights: self.drift_weights.clone(),
+            ..*self
+        }
+    }
+
+    /// A station in the coordinates of [`Metric::embed`](crate::Metric::embed), not scaled.
+    fn place(&self, i: usize) -> [f64; 3] {
+        self.stations.at(i).map(|x| x / self.scale)
+    }
+}
