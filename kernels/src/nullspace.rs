@@ -71,6 +71,15 @@ impl Nullspace {
         self.order.len()
     }
 
+    /// How near the drift's terms are to dependent on the stations: the ratio of the extreme pivots
+    /// of `R`, a condition number within a small factor. 1 without a drift.
+    pub(crate) fn condition(&self) -> f64 {
+        let pivots = (0..self.terms()).map(|k| self.r[(k, k)].abs());
+        let (low, high) =
+            pivots.fold((f64::INFINITY, 0.0_f64), |(l, h), p| (l.min(p), h.max(p)));
+        if self.terms() > 0 { high / low } else { 1.0 }
+    }
+
     /// `X ← Q X` or `Qᵀ X`.
     pub(crate) fn apply(&self, side: Side, x: MatMut<'_, f64>, par: Par) {
         let coefficients = product(self.v.transpose(), x.rb(), par);
