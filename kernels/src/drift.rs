@@ -118,7 +118,7 @@ fn powers(degree: i8, dims: usize, sphere: bool) -> Vec<[u8; 3]> {
         terms.push([0, 0, 0]);
     }
     if degree >= 1 {
-        terms.extend((0..dims).map(|k| unit_power(k)));
+        terms.extend((0..dims).map(unit_power));
     }
     if degree >= 2 {
         for j in 0..dims {

@@ -211,8 +211,7 @@ fn bunch_kaufman(matrix: &mut Mat<f64>, skip: usize, par: Par) -> Result<Kind, E
         Default::default(),
     );
     let (smallest, largest) = pivots(block(matrix, skip), &subdiagonal);
-    // Written so that NaN is singular too.
-    if !(smallest > NO_PIVOT * largest) {
+    if smallest.is_nan() || smallest <= NO_PIVOT * largest {
         return Err(Error::Singular { pivot: smallest, largest });
     }
     let order = Perm::new_checked(forward.into_boxed_slice(), backward.into_boxed_slice(), size);

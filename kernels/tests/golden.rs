@@ -138,7 +138,7 @@ fn every_surface_is_that_of_scipy() {
             worst_ratio = worst_ratio.max(difference / rounding);
         }
     }
-    println!(
+    eprintln!(
         "{} cases ({}), {tight} held to {FLOOR:e}: at most {worst:.1e}; elsewhere at most \
          {worst_ratio:.2} condition eps",
         reference.cases.len(),

@@ -7,13 +7,14 @@
 mod common;
 
 use isopleth_kernels::{
-    Error, Factor, Fit, Kernel, Mat, MatRef, Method, Metric, Par, Points, Resolved, Smoothing,
-    Weights,
+    Convention, Error, Factor, Fit, Kernel, Mat, MatRef, Method, Metric, Par, Points, Resolved,
+    Smoothing, Warning, Weights,
 };
 use proptest::prelude::*;
 
 const FLOOR: f64 = 1e-10;
-const SLACK: f64 = 100.0;
+const SLACK: f64 = 3.0;
+const CASES: u32 = 64;
 
 fn tolerance(factor: &Factor) -> f64 {
     FLOOR + SLACK * factor.condition() * f64::EPSILON
@@ -60,8 +61,20 @@ fn smoothings() -> impl Strategy<Value = Smoothing> {
 
 /// One in about a cell, whatever the unit of distance: systems of moderate condition.
 fn epsilon(metric: Metric) -> f64 {
-    if metric == Metric::Planar { 1.0 } else { 0.01 }
+    if metric == Metric::Planar { 1.0 } else { 0.001 }
 }
+
+/// On the sphere a lattice cell is 10°, a continent in all: degree 2 on a small piece of a sphere
+/// is nearly dependent, which is a matter of its own.
+fn embed(metric: Metric, x: &[f64], y: &[f64]) -> Points {
+    let stretch = |x: &[f64], middle: f64| {
+        x.iter().map(|x| if metric == Metric::Planar { *x } else { (x - middle) * TIMES }).collect()
+    };
+    let (x, y): (Vec<f64>, Vec<f64>) = (stretch(x, 103.0), stretch(y, 31.0));
+    metric.embed(&x, &y)
+}
+
+const TIMES: f64 = 10.0;
 
 fn resolve(method: &Method, stations: &Points) -> Resolved {
     method.resolve(stations).expect("a valid method")
@@ -83,17 +96,17 @@ fn surface(factor: &Factor, weights: &Weights, targets: &Points) -> Mat<f64> {
 fn targets(metric: Metric) -> Points {
     let x: Vec<f64> = (0..12).map(|i| 99.5 + 0.6 * f64::from(i)).collect();
     let y: Vec<f64> = (0..12).map(|i| 29.7 + 0.47 * f64::from((i * 5) % 12)).collect();
-    metric.embed(&x, &y)
+    embed(metric, &x, &y)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn without_smoothing_the_surface_goes_through_the_readings(
         network in networks(2), kernel in kernels(), metric in metrics(), above in 0_i8..2,
     ) {
-        let stations = metric.embed(&network.x, &network.y);
+        let stations = embed(metric, &network.x, &network.y);
         let degree = (kernel.least_degree() + above).min(2);
         let method = Method {
             kernel, metric, degree: Some(degree), epsilon: Some(epsilon(metric)), ..Method::default()
@@ -110,7 +123,7 @@ proptest! {
         smoothing in smoothings(), c in prop::collection::vec(-2.0..2.0, 9),
     ) {
         prop_assume!(degree >= kernel.least_degree());
-        let stations = metric.embed(&network.x, &network.y);
+        let stations = embed(metric, &network.x, &network.y);
         let targets = targets(metric);
         let method = Method {
             kernel, metric, degree: Some(degree), smoothing,
@@ -127,14 +140,14 @@ proptest! {
         let weights = factor.solve(polynomial(&stations).as_ref(), Par::Seq).expect("complete");
         let got = surface(&factor, &weights, &targets);
         // Outside of the stations a polynomial grows, and so does its error.
-        prop_assert!(largest_difference(&got, &polynomial(&targets)) < 1e3 * tolerance(&factor));
+        prop_assert!(largest_difference(&got, &polynomial(&targets)) < 10.0 * tolerance(&factor));
     }
 
     #[test]
     fn columns_solved_together_equal_columns_solved_alone(
         network in networks(5), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
     ) {
-        let stations = metric.embed(&network.x, &network.y);
+        let stations = embed(metric, &network.x, &network.y);
         let method = Method {
             kernel, metric, smoothing, epsilon: Some(epsilon(metric)), ..Method::default()
         };
@@ -158,7 +171,7 @@ proptest! {
             Kernel::Linear, Kernel::Cubic, Kernel::ThinPlateSpline, Kernel::Quintic,
         ]),
     ) {
-        let stations = Metric::Planar.embed(&network.x, &network.y);
+        let stations = embed(Metric::Planar, &network.x, &network.y);
         let moved = |p: &Points| {
             let turn = |k: usize| p.axis(k).iter().map(|x| scale * x + shift).collect();
             Points::new(vec![turn(0), turn(1)])
@@ -172,9 +185,8 @@ proptest! {
         let targets = targets(Metric::Planar);
         let (here, tolerance) = map(&stations, &targets);
         let (there, _) = map(&moved(&stations), &moved(&targets));
-        // Moving rounds the coordinates: up to 1e-13 of a cell for a shift of 500 at scale 0.01
-        // would be 1e-11 of it, and steep surfaces multiply that.
-        prop_assert!(largest_difference(&here, &there) < 1e3 * tolerance.max(FLOOR));
+        // Moving rounds the coordinates, by up to 1e-11 of a cell for a shift of 500 at scale 0.01.
+        prop_assert!(largest_difference(&here, &there) < 100.0 * tolerance);
     }
 
     #[test]
@@ -182,25 +194,27 @@ proptest! {
         network in networks(1), kernel in kernels(), east in -180.0..180.0,
     ) {
         let map = |east: f64| {
-            let turned = |x: &[f64]| x.iter().map(|x| x + east).collect::<Vec<_>>();
-            let stations = Metric::Chordal.embed(&turned(&network.x), &network.y);
-            let targets = Metric::Chordal.embed(&turned(&[100.3, 103.0, 106.1]), &[30.2, 33.3, 34.9]);
-            let method = Method { kernel, epsilon: Some(0.01), ..Method::default() };
+            let turned = |x: &[f64], y: &[f64]| {
+                let moved: Vec<f64> = x.iter().map(|x| x + east / TIMES).collect();
+                embed(Metric::Chordal, &moved, y)
+            };
+            let stations = turned(&network.x, &network.y);
+            let targets = turned(&[100.3, 103.0, 106.1], &[30.2, 33.3, 34.9]);
+            let method = Method { kernel, epsilon: Some(epsilon(Metric::Chordal)), ..Method::default() };
             let factor = factor(&stations, &resolve(&method, &stations));
             let weights = factor.solve(network.readings.as_ref(), Par::Seq).expect("complete");
             (surface(&factor, &weights, &targets), tolerance(&factor))
         };
         let (here, tolerance) = map(0.0);
         let difference = largest_difference(&here, &map(east).0);
-        prop_assert!(difference < 1e3 * tolerance, "{difference:e} {tolerance:e}");
+        prop_assert!(difference < 10.0 * tolerance, "{difference:e} {tolerance:e}");
     }
 
     #[test]
     fn a_missing_station_equals_the_smaller_network(
         network in networks(3), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
-        above in 0_i8..=3, holes in prop::collection::vec((0..STATIONS, 0..3_usize), 0..24),
+        degree in -1_i8..=2, holes in prop::collection::vec((0..STATIONS, 0..3_usize), 0..24),
     ) {
-        let degree = (kernel.least_degree() + above).min(2);
         let method = Method {
             kernel, metric, smoothing, degree: Some(degree), epsilon: Some(epsilon(metric)),
             ..Method::default()
@@ -209,7 +223,7 @@ proptest! {
         for (station, field) in holes {
             readings[(station, field)] = f64::NAN;
         }
-        let stations = metric.embed(&network.x, &network.y);
+        let stations = embed(metric, &network.x, &network.y);
         let whole = factor(&stations, &resolve(&method, &stations));
         let fit = whole.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
         prop_assert!(fit.failed.is_empty());
@@ -222,14 +236,13 @@ proptest! {
     #[test]
     fn leave_one_out_equals_refitting(
         network in networks(1), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
-        above in 0_i8..=3, left_out in 0..STATIONS,
+        degree in -1_i8..=2, left_out in 0..STATIONS,
     ) {
-        let degree = (kernel.least_degree() + above).min(2);
         let method = Method {
             kernel, metric, smoothing, degree: Some(degree), epsilon: Some(epsilon(metric)),
             ..Method::default()
         };
-        let stations = metric.embed(&network.x, &network.y);
+        let stations = embed(metric, &network.x, &network.y);
         let whole = factor(&stations, &resolve(&method, &stations));
         let fit = whole.fit(network.readings.as_ref(), Par::Seq).expect("complete");
         let mut readings = network.readings.clone();
@@ -239,7 +252,9 @@ proptest! {
         let residual = network.readings[(left_out, 0)] - surface(&small, &weights, &there)[(0, 0)];
         let size = 1.0 + residual.abs();
         let difference = (fit.leave_one_out[(left_out, 0)] - residual).abs() / size;
-        prop_assert!(difference < 10.0 * tolerance(&whole), "{difference:e} {:?}", whole);
+        // What is left may be worse posed than the whole.
+        let tolerance = 10.0 * tolerance(&whole).max(tolerance(&small));
+        prop_assert!(difference < tolerance, "{difference:e}, {small:?}");
     }
 }
 
@@ -271,8 +286,8 @@ fn agree(
     small: &(Factor, Weights, (Vec<usize>, Fit)),
 ) -> Result<(), TestCaseError> {
     let (factor, weights, (present, alone)) = small;
-    // A correction is itself a system of condition up to 1e6.
-    let tolerance = 1e2 * tolerance(whole);
+    // A correction is itself a system to solve, and what is left may be worse posed than the whole.
+    let tolerance = 100.0 * tolerance(whole).max(tolerance(factor));
     let size = weights.stations.norm_max();
     let mut at = 0;
     for i in 0..whole.stations().len() {
@@ -282,9 +297,12 @@ fn agree(
             continue;
         }
         let (other_w, other_e) = (weights.stations[(at, 0)], alone.leave_one_out[(at, 0)]);
-        prop_assert!((w - other_w).abs() / size < tolerance, "weight {w} for {other_w}");
+        prop_assert!((w - other_w).abs() <= size * tolerance, "weight {w} for {other_w}");
         let alike = (e - other_e).abs() / (1.0 + e.abs()) < tolerance;
-        prop_assert!(alike || (e.is_nan() && other_e.is_nan()), "residual {e} for {other_e}, {whole:?}");
+        prop_assert!(
+            alike || (e.is_nan() && other_e.is_nan()),
+            "residual {e} for {other_e}, {whole:?}"
+        );
         at += 1;
     }
     let targets = targets(whole.method().metric);
@@ -424,6 +442,55 @@ fn a_field_with_few_stations_left_is_made_of_those_or_fails_alone() {
         assert!((map[(i, 1)] - readings[(i, 1)]).abs() < 1e-12);
     }
     assert!(fit.leave_one_out[(0, 1)].is_finite());
+}
+
+#[test]
+fn gaps_are_corrected_where_that_is_cheap_and_safe_and_refactored_where_not() {
+    // Number 1 is a hair beside number 0: together they are all but one station.
+    let (mut x, mut y) = (grid(16).axis(0).to_vec(), grid(16).axis(1).to_vec());
+    (x[1], y[1]) = (x[0] + 1e-8, y[0]);
+    let stations = Metric::Planar.embed(&x, &y);
+    let factor = factor(&stations, &resolve(&planar(Kernel::Linear, 0), &stations));
+    let outcome = |missing: &[usize]| {
+        let mut readings = Mat::from_fn(16, 2, |i, f| x[i].sin() + x[f]);
+        for &station in missing {
+            readings[(station, 0)] = f64::NAN;
+        }
+        let fit = factor.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+        assert!(fit.failed.is_empty());
+        let map = surface(&factor, &fit.weights, &stations);
+        for i in (0..16).filter(|i| !missing.contains(i)) {
+            assert!((map[(i, 0)] - readings[(i, 0)]).abs() < 1e-6, "station {i}");
+        }
+        (fit.masks, fit.refactored)
+    };
+    assert_eq!(outcome(&[]), (0, 0));
+    assert_eq!(outcome(&[3, 9, 10]), (1, 0));
+    assert_eq!(outcome(&[2, 3, 4, 5, 6, 7]), (1, 1), "more than a third");
+    assert_eq!(outcome(&[0, 1]), (1, 1), "an ill-conditioned correction");
+}
+
+#[test]
+fn what_a_user_should_know_is_told() {
+    let warnings = |method: &Method| {
+        let stations = method.metric.embed(grid(12).axis(0), grid(12).axis(1));
+        factor(&stations, &resolve(method, &stations)).warnings()
+    };
+    assert_eq!(warnings(&planar(Kernel::Linear, 0)), []);
+    let below = Warning::DegreeBelowLeast { kernel: Kernel::Cubic, degree: 0, least: 1 };
+    assert_eq!(warnings(&planar(Kernel::Cubic, 0)), [below]);
+    let arcs = Method { metric: Metric::GreatCircle, ..Method::default() };
+    assert_eq!(warnings(&arcs), [Warning::GreatCircle]);
+    let backwards = Method {
+        kernel: Kernel::Gaussian,
+        smoothing: Smoothing::Same(0.1),
+        convention: Convention::ScipyRbf,
+        metric: Metric::Planar,
+        ..Method::default()
+    };
+    assert_eq!(warnings(&backwards), [Warning::BackwardsSmoothing { kernel: Kernel::Gaussian }]);
+    let flat = Method { epsilon: Some(1e-3), ..planar(Kernel::Gaussian, 0) };
+    assert!(matches!(warnings(&flat)[..], [Warning::IllConditioned { .. }]));
 }
 
 #[test]
