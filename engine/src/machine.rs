@@ -13,6 +13,12 @@ pub fn peak_memory_bytes() -> u64 {
     Machine::this().kilobytes("self/status", "VmHWM:").unwrap_or(0)
 }
 
+/// Resident memory of this process now (`VmRSS`), in bytes; 0 where the system does not say.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0)
+}
+
 /// Memory that this process may use, in bytes: the smallest limit of its control groups and the
 /// host's memory. None where the system does not say.
 #[must_use]

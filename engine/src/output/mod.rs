@@ -4,6 +4,7 @@ mod atomic;
 mod attributes;
 mod cf;
 mod chunk;
+pub mod crossvalidation;
 mod hdf5;
 mod header;
 mod layout;
