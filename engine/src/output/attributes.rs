@@ -7,8 +7,53 @@ use super::layout::Layout;
 use crate::observations::UnixSeconds;
 use crate::report::{Errors, Report};
 
+/// The values that attributes of the classic model are made of here.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Text, UTF-8.
+    Text(String),
+    /// One number or several.
+    Numbers(Vec<f64>),
+    /// A count.
+    Integer(i32),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Numbers(vec![number])
+    }
+}
+
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<Value> for AttributeValue {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Str(text),
+            Value::Numbers(numbers) => Self::Doubles(numbers),
+            Value::Integer(number) => Self::Int(number),
+        }
+    }
+}
+
 /// A name and a value.
-pub(super) type Attribute = (String, AttributeValue);
+pub(super) type Attribute = (String, Value);
 
 /// Longer reports leave out the list of fields, which would make the header of a year of hours
 /// several megabytes long. Residuals of every field are in the file all the same.
@@ -22,7 +67,7 @@ const REFERENCES: &str = "Fasshauer 2007, doi:10.1142/6437 (radial basis functio
 pub(super) struct Attributes(pub(super) Vec<Attribute>);
 
 impl Attributes {
-    pub(super) fn put(&mut self, name: &str, value: impl Into<AttributeValue>) -> &mut Self {
+    pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
         self.0.push((name.to_owned(), value.into()));
         self
     }
@@ -98,7 +143,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
         .put("isopleth_readings_rejected", count(readings.rejected))
         .put("isopleth_readings_missing", count(readings.missing));
     if !method.smoothing.is_empty() {
-        all.put("isopleth_smoothing", method.smoothing.clone());
+        all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
     }
     if !report.warnings.is_empty() {
         all.put("isopleth_warnings", report.warnings.join("\n"));
@@ -131,14 +176,14 @@ fn report_text(report: &Report, longest: usize) -> String {
 }
 
 /// Classic NetCDF has no integer beyond 32 bits; a larger count is kept as a double.
-fn count(n: impl TryInto<i64>) -> AttributeValue {
+fn count(n: impl TryInto<i64>) -> Value {
     let n: i64 = n.try_into().unwrap_or(i64::MAX);
     i32::try_from(n).map_or_else(
         |_| {
             #[expect(clippy::cast_precision_loss, reason = "a count, exact up to 2^53")]
-            AttributeValue::Double(n as f64)
+            Value::from(n as f64)
         },
-        AttributeValue::Int,
+        Value::Integer,
     )
 }
 

@@ -1,4 +1,4 @@
-//! Calls into libhdf5 for which no safe crate has a name. The only unsafe code of the program.
+//! Calls into libhdf5 that `netcdf` has no name for. The only unsafe code of the program.
 //!
 //! The library knows one thread only. `netcdf` guards each of its calls by the process-wide
 //! [`hdf5_sys::LOCK`]; so does every call here, and the two crates may work side by side on
@@ -10,14 +10,19 @@ use std::path::Path;
 use std::ptr;
 
 use hdf5_sys::h5::herr_t;
+use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Awrite};
 use hdf5_sys::h5d::{H5Dclose, H5Dopen2, H5Dwrite_chunk};
 use hdf5_sys::h5e::{
     H5E_DEFAULT, H5E_direction_t, H5E_error2_t, H5Eclear2, H5Eset_auto2, H5Ewalk2,
 };
 use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fopen};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::h5p::H5P_DEFAULT;
+use hdf5_sys::h5p::{H5P_CLS_FILE_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_file_locking};
+use hdf5_sys::h5s::{H5S_class_t, H5Sclose, H5Screate, H5Screate_simple};
+use hdf5_sys::h5t::{H5T_C_S1, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT, H5Tclose, H5Tcopy, H5Tset_size};
 use netcdf::types::{NcTypeDescriptor, NcVariableType};
+
+use super::attributes::Value;
 
 /// One byte of text in a NetCDF variable.
 #[repr(transparent)]
@@ -47,8 +52,18 @@ impl ChunkFile {
         let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
         let _lock = hdf5_sys::LOCK.lock();
         silence();
-        // SAFETY: `path` ends with NUL and lives through the call; the lock is held.
-        let file = checked_id(unsafe { H5Fopen(path.as_ptr(), H5F_ACC_RDWR, H5P_DEFAULT) })?;
+        // HDF5 locks files, and a child process forked meanwhile would keep the lock that NetCDF
+        // took when it began this one. Nobody else knows the hidden file's name: do without.
+        // SAFETY: the class exists once the library is open, which taking its id does; `path` ends
+        // with NUL and lives through the call; the list is closed once; the lock is held.
+        let file = unsafe {
+            let access = checked_id(H5Pcreate(*H5P_CLS_FILE_ACCESS))?;
+            let unlocked = checked(H5Pset_file_locking(access, 0, 1));
+            let file =
+                unlocked.and_then(|()| checked_id(H5Fopen(path.as_ptr(), H5F_ACC_RDWR, access)));
+            H5Pclose(access);
+            file?
+        };
         let mut opened = Self { file, datasets: Vec::with_capacity(variables.len()) };
         for &name in variables {
             let name = CString::new(name).map_err(|e| e.to_string())?;
@@ -85,6 +100,47 @@ impl ChunkFile {
                 bytes.as_ptr().cast(),
             )
         })
+    }
+
+    /// Adds an attribute to a variable, or to the file.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn put_attribute(
+        &self,
+        variable: Option<usize>,
+        name: &str,
+        value: &Value,
+    ) -> Result<(), String> {
+        let owner = variable.map_or(self.file, |variable| self.datasets[variable]);
+        let name = CString::new(name).map_err(|e| e.to_string())?;
+        let _lock = hdf5_sys::LOCK.lock();
+        // SAFETY: the buffers hold as many numbers of the type as the space says, or as many bytes
+        // as the text's type; the types of numbers are the library's own; the lock is held.
+        unsafe {
+            match value {
+                Value::Text(text) => {
+                    let kind = checked_id(H5Tcopy(*H5T_C_S1))?;
+                    let written = checked(H5Tset_size(kind, text.len().max(1))).and_then(|()| {
+                        let space = H5Screate(H5S_class_t::H5S_SCALAR);
+                        let padded = if text.is_empty() { "\0" } else { text.as_str() };
+                        write_attribute(owner, &name, kind, space, padded.as_ptr().cast())
+                    });
+                    H5Tclose(kind);
+                    written
+                }
+                Value::Numbers(numbers) => {
+                    let space = H5Screate_simple(1, &(numbers.len() as u64), ptr::null());
+                    let numbers = numbers.as_ptr().cast();
+                    write_attribute(owner, &name, *H5T_NATIVE_DOUBLE, space, numbers)
+                }
+                Value::Integer(number) => {
+                    let space = H5Screate_simple(1, &1, ptr::null());
+                    let number = ptr::from_ref(number).cast();
+                    write_attribute(owner, &name, *H5T_NATIVE_INT, space, number)
+                }
+            }
+        }
     }
 
     /// Writes what the library still holds.
@@ -125,6 +181,30 @@ impl Drop for ChunkFile {
     fn drop(&mut self) {
         // Whoever needs to know calls `close`.
         let _ = self.close_all();
+    }
+}
+
+/// Makes an attribute and closes its space.
+///
+/// # Safety
+/// The lock is held; `data` points to as many elements of `kind` as `space` has.
+unsafe fn write_attribute(
+    owner: hid_t,
+    name: &CStr,
+    kind: hid_t,
+    space: hid_t,
+    data: *const c_void,
+) -> Result<(), String> {
+    // SAFETY: as demanded of the caller; an id that is none is refused by the library.
+    unsafe {
+        let made = H5Acreate2(owner, name.as_ptr(), kind, space, H5P_DEFAULT, H5P_DEFAULT);
+        let written = checked_id(made).and_then(|made| {
+            let written = checked(H5Awrite(made, kind, data));
+            H5Aclose(made);
+            written
+        });
+        H5Sclose(space);
+        written
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! The head is written by the NetCDF library ([`header`](super::header)); then the same file is
 //! reopened through HDF5, and each tile, compressed on the thread that made it, is put in as a
-//! ready-made chunk; at the end the NetCDF library adds what the report knows.
+//! ready-made chunk; at the end attributes are added that only the report knows.
 
 use std::path::{Path, PathBuf};
 
 use netcdf::{FileMut, Options};
 
 use super::atomic::AtomicFile;
-use super::attributes::{self, Attribute};
+use super::attributes;
 use super::cf::Naming;
 use super::chunk::ChunkShape;
 use super::hdf5::{self, ChunkFile};
@@ -92,16 +92,20 @@ impl NetcdfFile {
     }
 
     fn end(&mut self, report: &Report) -> Result<(), String> {
-        let (Some(place), Some(chunks)) = (&self.place, &self.chunks) else { return Ok(()) };
+        let Some(chunks) = &self.chunks else { return Ok(()) };
+        for (name, value) in attributes::of_report(report) {
+            chunks.put_attribute(None, &name, &value)?;
+        }
+        for of in &report.variables {
+            let variable = self.names.iter().position(|name| name.long_name == of.variable);
+            let (Some(variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
+            for (name, value) in attributes::of_errors(errors) {
+                chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;
+            }
+        }
         // A file that cannot be flushed must not be closed: see `drop`.
         chunks.flush()?;
-        self.chunks.take().map_or(Ok(()), ChunkFile::close)?;
-        let file = netcdf::append_with(place.path(), Options::empty());
-        with_netcdf(place, file, |file| {
-            file.redef()?;
-            write_report(file, report, &self.names)?;
-            file.enddef()
-        })
+        self.chunks.take().map_or(Ok(()), ChunkFile::close)
     }
 
     /// Where in a variable a chunk begins.
@@ -194,19 +198,4 @@ fn message(error: &netcdf::Error) -> String {
         Some(reason) => format!("{error}: {reason}"),
         None => error.to_string(),
     }
-}
-
-fn write_report(file: &mut FileMut, report: &Report, names: &[Naming]) -> netcdf::Result<()> {
-    for (name, value) in attributes::of_report(report) {
-        file.add_attribute(&name, value)?;
-    }
-    for of in &report.variables {
-        let name = names.iter().find(|name| name.long_name == of.variable);
-        let variable = name.and_then(|name| file.variable_mut(&name.map));
-        let (Some(mut variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
-        for (name, value) in attributes::of_errors(errors) as Vec<Attribute> {
-            variable.put_attribute(&name, value)?;
-        }
-    }
-    Ok(())
 }
