@@ -1,7 +1,9 @@
 //! What a map says of itself: the answer's report, and the attributes of the file.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 
 /// Everything a run has to say.
@@ -29,6 +31,24 @@ pub struct Report {
     pub peak_memory_bytes: u64,
     /// Things the user should know.
     pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// Adds a stage that was done outside the run, such as reading, and its seconds.
+    pub fn book(&mut self, stage: StageReport) {
+        self.seconds += stage.seconds;
+        match self.stages.iter_mut().find(|s| s.stage == stage.stage) {
+            Some(booked) => booked.seconds += stage.seconds,
+            None => self.stages.insert(0, stage),
+        }
+        self.peak_memory_bytes = self.peak_memory_bytes.max(stage.peak_memory_bytes);
+    }
+}
+
+/// `2017-07-07T08:00:00Z`; a time beyond the calendar as its number of seconds.
+#[must_use]
+pub fn iso_8601(time: UnixSeconds) -> String {
+    Timestamp::from_second(time.0).map_or_else(|_| format!("{} s", time.0), |t| t.to_string())
 }
 
 /// What was read.
@@ -163,4 +183,110 @@ pub struct StageReport {
     pub seconds: f64,
     /// `VmHWM` at its end, in bytes.
     pub peak_memory_bytes: u64,
+}
+
+/// Sums from which [`Errors`] are made; those of several fields can be merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ErrorSum {
+    count: usize,
+    residual: f64,
+    absolute: f64,
+    squared: f64,
+    /// Observed values, shifted by the first so that squares keep their digits.
+    origin: f64,
+    observed: f64,
+    observed_squared: f64,
+}
+
+impl ErrorSum {
+    /// Adds an observed value and its residual; NaN in either is left out.
+    pub fn add(&mut self, observed: f64, residual: f64) {
+        if observed.is_nan() || residual.is_nan() {
+            return;
+        }
+        if self.count == 0 {
+            self.origin = observed;
+        }
+        let shifted = observed - self.origin;
+        self.count += 1;
+        self.residual += residual;
+        self.absolute += residual.abs();
+        self.squared += residual * residual;
+        self.observed += shifted;
+        self.observed_squared += shifted * shifted;
+    }
+
+    /// Adds another sum.
+    #[expect(clippy::cast_precision_loss, reason = "counts of readings are below 2^52")]
+    pub fn merge(&mut self, other: &Self) {
+        if self.count == 0 {
+            *self = *other;
+            return;
+        }
+        let (n, move_by) = (other.count as f64, other.origin - self.origin);
+        self.count += other.count;
+        self.residual += other.residual;
+        self.absolute += other.absolute;
+        self.squared += other.squared;
+        self.observed += other.observed + n * move_by;
+        self.observed_squared +=
+            other.observed_squared + 2.0 * move_by * other.observed + n * move_by * move_by;
+    }
+
+    /// The errors; none without a residual.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of readings are below 2^52")]
+    pub fn errors(&self) -> Option<Errors> {
+        if self.count == 0 {
+            return None;
+        }
+        let n = self.count as f64;
+        let spread = self.observed_squared - self.observed * self.observed / n;
+        // Equal readings leave rounding only.
+        let varies = spread > 1e-12 * self.observed_squared.max(f64::MIN_POSITIVE);
+        Some(Errors {
+            count: self.count,
+            bias: self.residual / n,
+            mae: self.absolute / n,
+            rmse: (self.squared / n).sqrt(),
+            r2: varies.then(|| 1.0 - self.squared / spread),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_those_of_the_definition_and_merging_changes_nothing() {
+        let observed = [1000.0, 1003.0, 1001.0, f64::NAN, 1008.0];
+        let residual = [1.0, -2.0, 0.5, 9.0, f64::NAN];
+        let mut all = ErrorSum::default();
+        let (mut a, mut b) = (ErrorSum::default(), ErrorSum::default());
+        for (k, (&d, &e)) in observed.iter().zip(&residual).enumerate() {
+            all.add(d, e);
+            if k < 1 { a.add(d, e) } else { b.add(d, e) }
+        }
+        a.merge(&b);
+        for sum in [all, a] {
+            let errors = sum.errors().expect("three residuals");
+            assert_eq!(errors.count, 3);
+            assert!((errors.bias + 0.5 / 3.0).abs() < 1e-15);
+            assert!((errors.mae - 3.5 / 3.0).abs() < 1e-15);
+            assert!((errors.rmse - (5.25_f64 / 3.0).sqrt()).abs() < 1e-15);
+            let spread = 1.0 / 9.0 * (16.0 + 25.0 + 1.0);
+            assert!((errors.r2.expect("they vary") - (1.0 - 5.25 / spread)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn nothing_left_out_has_no_errors_and_equal_readings_have_no_r2() {
+        assert_eq!(ErrorSum::default().errors(), None);
+        let mut sum = ErrorSum::default();
+        for _ in 0..3 {
+            sum.add(0.1, 0.0);
+        }
+        assert_eq!(sum.errors().map(|e| (e.mae, e.r2)), Some((0.0, None)));
+    }
 }

@@ -48,9 +48,13 @@ fn rows(criterion: &mut Criterion) {
     let (x, y, z) = (axis(0), axis(1), places[0][2]);
     let on_sphere = [Axis::Each(&x), Axis::Each(&y), Axis::Same(z)];
     let in_plane = [Axis::Each(&lon), Axis::Same(36.0)];
-    for (metric, fields) in
-        [(Metric::Chordal, 8), (Metric::Chordal, 1), (Metric::Planar, 8), (Metric::GreatCircle, 8)]
-    {
+    for (metric, fields) in [
+        (Metric::Chordal, 8),
+        (Metric::Chordal, 1),
+        (Metric::Chordal, 48),
+        (Metric::Planar, 8),
+        (Metric::GreatCircle, 8),
+    ] {
         let axes = if metric.is_spherical() { &on_sphere[..] } else { &in_plane[..] };
         for evaluator in Evaluator::available() {
             let name = format!("{}/{metric}/{fields}", evaluator.name());

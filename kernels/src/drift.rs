@@ -16,6 +16,7 @@ pub struct Drift {
     scale: [f64; 3],
     /// Exponents of each term.
     powers: Vec<[u8; 3]>,
+    tolerance: f64,
 }
 
 const IDENTITY: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
@@ -37,6 +38,9 @@ impl Drift {
         }
         let mut shift = [0.0; 3];
         let mut scale = [1.0; 3];
+        // 1e-10 leaves six digits to a combination of terms that is all but constant on the
+        // stations; coordinates far from 0 carry their rounding error into the terms besides.
+        let mut tolerance = 1e-10_f64;
         for k in 0..3 {
             if !stations.is_empty() {
                 shift[k] = f64::midpoint(low[k], high[k]);
@@ -44,11 +48,14 @@ impl Drift {
                 // Turning leaves a rounding error where a network has no extent (a meridian):
                 // blown up to −1…1 it would pass for a coordinate.
                 let rounding = if metric.is_spherical() { 8.0 * f64::EPSILON * size } else { 0.0 };
-                scale[k] = if half > rounding { half } else { 1.0 };
+                if half > rounding {
+                    scale[k] = half;
+                    tolerance = tolerance.max(64.0 * f64::EPSILON * size / half);
+                }
             }
         }
         let powers = powers(degree, stations.dims(), metric.is_spherical());
-        Self { degree, frame, shift, scale, powers }
+        Self { degree, frame, shift, scale, powers, tolerance }
     }
 
     /// Number of terms `q`.
@@ -63,14 +70,10 @@ impl Drift {
         self.degree
     }
 
-    /// Terms that are dependent but for this fraction of their length are not told apart.
-    ///
-    /// Coordinates far from 0 on a small network carry their rounding error into the terms; and
-    /// 1e-10 leaves six digits to a combination of terms that is all but constant on the stations.
+    /// Terms that differ from dependent ones by less than this fraction of their length are taken
+    /// for dependent.
     pub(crate) fn tolerance(&self) -> f64 {
-        let size = (0..3).map(|k| self.shift[k].abs() + self.scale[k]).fold(0.0, f64::max);
-        let finest = self.scale.iter().copied().fold(f64::INFINITY, f64::min);
-        (64.0 * f64::EPSILON * size / finest).max(1e-10)
+        self.tolerance
     }
 
     /// Every term at one place (in the coordinates of [`Metric::embed`]), written to `out`.
@@ -115,7 +118,7 @@ fn powers(degree: i8, dims: usize, sphere: bool) -> Vec<[u8; 3]> {
         terms.push([0, 0, 0]);
     }
     if degree >= 1 {
-        terms.extend((0..dims).map(|k| unit_power(k)));
+        terms.extend((0..dims).map(unit_power));
     }
     if degree >= 2 {
         for j in 0..dims {

@@ -12,7 +12,7 @@ use faer::{Mat, MatRef, Par};
 use crate::drift::Drift;
 use crate::error::Error;
 use crate::nullspace::{Nullspace, Side};
-use crate::symmetric::Symmetric;
+use crate::symmetric::{Symmetric, one_norm};
 use crate::warning::{self, Warning};
 use crate::weights::{Fit, Weights};
 use crate::{Points, Resolved, missing, system};
@@ -26,6 +26,7 @@ pub struct Factor {
     space: Nullspace,
     /// `Zᵀ(Φ + λI)Z`, factorised, and beside it `Zᵀ(Φ + λI)Q₁`, which gives the drift.
     core: Symmetric,
+    condition: f64,
 }
 
 impl Factor {
@@ -55,13 +56,18 @@ impl Factor {
         }
         let space = Nullspace::new(system::drift_part(stations, &drift), drift.tolerance())
             .map_err(|rank| Error::DriftUndetermined { stations: n, degree, rank, needed })?;
-        let project = || {
+        let mut norm = 0.0;
+        let mut project = || {
             let mut matrix = system::radial_part(stations, method);
+            norm = one_norm(matrix.as_ref());
             space.conjugate(Side::Transposed, matrix.as_mut(), par);
             matrix
         };
         let core = Symmetric::new(project(), needed, project, par)?;
-        Ok(Self { stations: stations.clone(), method: method.clone(), drift, space, core })
+        // At least 1 where nothing is left to solve: as many stations as drift terms.
+        let condition = (norm * core.inverse_norm()).max(1.0) * space.condition();
+        let (stations, method) = (stations.clone(), method.clone());
+        Ok(Self { stations, method, drift, space, core, condition })
     }
 
     /// The stations.
@@ -82,11 +88,17 @@ impl Factor {
         &self.drift
     }
 
-    /// Condition number of `Zᵀ(Φ + λI)Z` in the 1-norm, estimated from below, usually within a
-    /// factor of 3. About `log₁₀` of it digits of the readings are lost in the weights.
+    /// How much larger than the rounding of a number the error of the weights may be: about
+    /// `log₁₀` of it digits are lost.
+    ///
+    /// `‖Φ + λI‖₁ ‖(Zᵀ(Φ + λI)Z)⁻¹‖₁`, times the condition of the drift's own terms (which is near 1
+    /// but for degree 2 on a small piece of the sphere). The first norm is that of the matrix before
+    /// projection, since its entries are what is rounded; without a drift this is the condition
+    /// number. Unlike that of the whole system it does not depend on the unit of distance. The
+    /// second norm is estimated, from below, usually within a factor of 3.
     #[must_use]
     pub fn condition(&self) -> f64 {
-        self.core.condition()
+        self.condition
     }
 
     /// How it was factorised, for reports.

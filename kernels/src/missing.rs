@@ -185,8 +185,8 @@ fn corrected_diagonal(
     for (i, entry) in diagonal.iter_mut().enumerate() {
         let whole = entry.abs();
         *entry -= (0..mask.len()).map(|a| columns[(i, a)] * solved[(a, i)]).sum::<f64>();
-        // Written so that NaN counts as nothing left.
-        if !(entry.abs() > LEAST_LEFT * whole) && mask.binary_search(&i).is_err() {
+        let left = entry.abs();
+        if (left.is_nan() || left <= LEAST_LEFT * whole) && mask.binary_search(&i).is_err() {
             return None;
         }
     }

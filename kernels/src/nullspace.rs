@@ -41,8 +41,7 @@ impl Nullspace {
         for k in 0..q.min(n) {
             let (pivot, length) = longest_column(&drift, k);
             longest = longest.max(length);
-            // Written so that NaN is deficient too.
-            if !(length > tolerance * longest) {
+            if length.is_nan() || length <= tolerance * longest {
                 return Err(k);
             }
             order.swap(k, pivot);
@@ -69,6 +68,14 @@ impl Nullspace {
     /// Number of drift terms.
     pub(crate) fn terms(&self) -> usize {
         self.order.len()
+    }
+
+    /// How near the drift's terms are to dependent on the stations: the ratio of the extreme pivots
+    /// of `R`, a condition number within a small factor. 1 without a drift.
+    pub(crate) fn condition(&self) -> f64 {
+        let pivots = (0..self.terms()).map(|k| self.r[(k, k)].abs());
+        let (low, high) = pivots.fold((f64::INFINITY, 0.0_f64), |(l, h), p| (l.min(p), h.max(p)));
+        if self.terms() > 0 { high / low } else { 1.0 }
     }
 
     /// `X ← Q X` or `Qᵀ X`.
@@ -217,7 +224,7 @@ mod tests {
     use super::*;
 
     fn columns(n: usize, q: usize) -> Mat<f64> {
-        Mat::from_fn(n, q, |i, j| (0.7 * (i + 1) as f64).sin().powi(j as i32))
+        Mat::from_fn(n, q, |i, j| (0.7 * (i + 1) as f64).sin().powf(j as f64))
     }
 
     fn full_q(space: &Nullspace, n: usize) -> Mat<f64> {

@@ -25,7 +25,8 @@ pub(crate) struct Symmetric {
     matrix: Mat<f64>,
     skip: usize,
     kind: Kind,
-    condition: f64,
+    norm: f64,
+    inverse_norm: f64,
 }
 
 #[derive(Clone)]
@@ -57,9 +58,9 @@ impl Symmetric {
             }
             bunch_kaufman(&mut matrix, skip, par)?
         };
-        let mut factor = Self { matrix, skip, kind, condition: 1.0 };
+        let mut factor = Self { matrix, skip, kind, norm, inverse_norm: 0.0 };
         if size > 0 {
-            factor.condition = norm * factor.inverse_one_norm(par);
+            factor.inverse_norm = factor.inverse_one_norm(par);
         }
         Ok(factor)
     }
@@ -69,10 +70,15 @@ impl Symmetric {
         self.matrix.nrows() - self.skip
     }
 
-    /// Condition number in the 1-norm, estimated from below, usually within a factor of 3 (Hager
-    /// 1984, doi:10.1137/0905023; Higham 1988, doi:10.1145/50063.214386).
+    /// The 1-norm of the inverse, estimated from below, usually within a factor of 3 (Hager 1984,
+    /// doi:10.1137/0905023; Higham 1988, doi:10.1145/50063.214386).
+    pub(crate) fn inverse_norm(&self) -> f64 {
+        self.inverse_norm
+    }
+
+    /// The condition number in the 1-norm, so estimated.
     pub(crate) fn condition(&self) -> f64 {
-        self.condition
+        self.norm * self.inverse_norm
     }
 
     pub(crate) fn is_cholesky(&self) -> bool {
@@ -205,8 +211,7 @@ fn bunch_kaufman(matrix: &mut Mat<f64>, skip: usize, par: Par) -> Result<Kind, E
         Default::default(),
     );
     let (smallest, largest) = pivots(block(matrix, skip), &subdiagonal);
-    // Written so that NaN is singular too.
-    if !(smallest > NO_PIVOT * largest) {
+    if smallest.is_nan() || smallest <= NO_PIVOT * largest {
         return Err(Error::Singular { pivot: smallest, largest });
     }
     let order = Perm::new_checked(forward.into_boxed_slice(), backward.into_boxed_slice(), size);
@@ -241,7 +246,7 @@ fn pivots(block: MatRef<'_, f64>, subdiagonal: &Diag<f64>) -> (f64, f64) {
 }
 
 /// The largest column sum of a symmetric matrix given by its lower half.
-fn one_norm(lower: MatRef<'_, f64>) -> f64 {
+pub(crate) fn one_norm(lower: MatRef<'_, f64>) -> f64 {
     let n = lower.nrows();
     let mut sums = vec![0.0; n];
     for j in 0..n {

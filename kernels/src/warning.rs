@@ -72,8 +72,7 @@ pub(crate) fn of(method: &Resolved, condition: f64) -> Vec<Warning> {
     if method.diagonal.iter().any(|lambda| *lambda < 0.0) {
         all.push(Warning::BackwardsSmoothing { kernel });
     }
-    // Written so that NaN is ill-conditioned too.
-    if !(condition < ILL_CONDITIONED) {
+    if condition.is_nan() || condition >= ILL_CONDITIONED {
         all.push(Warning::IllConditioned { condition });
     }
     all

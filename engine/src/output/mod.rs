@@ -1,6 +1,25 @@
 //! Where tiles go: the interface of every kind of output.
 
+mod atomic;
+mod attributes;
+mod cf;
+mod chunk;
+pub mod crossvalidation;
+mod hdf5;
+mod header;
+mod layout;
+mod memory;
+mod netcdf;
+mod points_csv;
+
 use std::ops::Range;
+
+pub use atomic::AtomicFile;
+pub use chunk::FILL_VALUE;
+pub use layout::{Layout, Provenance};
+pub use memory::{Maps, MapsInMemory};
+pub use netcdf::NetcdfFile;
+pub use points_csv::PointsCsv;
 
 use crate::error::Error;
 

@@ -22,13 +22,15 @@ pub(super) trait Lanes: Simd {
     /// many sums fit in the registers.
     const FIELDS: usize;
 
-    /// √x, within 1 ulp; exact for 0 and ∞.
+    /// √x within 0.9 ulp, exact for 0 and ∞. For kernels that
+    /// consist of little else: beside many multiplications, as those of exp, the hardware root
+    /// (`sqrt_f64s`) costs next to nothing, since it has a unit of its own.
     #[inline(always)]
     fn root(self, x: Self::f64s) -> Self::f64s {
         self.sqrt_f64s(x)
     }
 
-    /// 1/√x for x > 0, within 2 ulp.
+    /// 1/√x for normal x > 0, within 1.5 ulp; 0 for ∞.
     #[inline(always)]
     fn reciprocal_root(self, x: Self::f64s) -> Self::f64s {
         self.div_f64s(self.of(1.0), self.sqrt_f64s(x))
@@ -130,7 +132,8 @@ impl Lanes for pulp::aarch64::Neon {
 }
 
 /// Here roots come from the reciprocal estimate, good to 2⁻¹⁴, and one correction of fourth
-/// order: about half of the cycles of the hardware root on AMD Zen 4, less on older machines.
+/// order. On AMD Zen 4 a map of 8 fields takes 1.45 s with it and 1.98 s with the hardware root
+/// (`linear`, 1493 stations, 1.4 million cells, one core); exponential kernels 2.9 and 2.4 s.
 ///
 /// With y ≈ 1/√x and 1 − e = x·y²: √x = x·y·(1 − e)^−½ = x·y·(1 + e/2 + 3e²/8 + 5e³/16 + …); the
 /// next term is below 2⁻⁵⁴. Where the estimate is no number that could be corrected (x is 0, ∞ or

@@ -191,8 +191,9 @@ impl Evaluator {
     /// its place among the targets nor on the other fields: any split gives the same bits.
     ///
     /// # Accuracy
-    /// Within 8 eps Σ|w φ| + 8 eps Σ|c p| of the exact sum for the coordinates scaled by ε, on the
-    /// same instruction set or another; see `tests/simd_matches_scalar.rs`.
+    /// Within `8 eps Σ |w| (|φ| + |r φ'|) + 8 eps Σ |c p|` of the exact sum for the coordinates
+    /// scaled by ε, whatever the number of stations; see `tests/simd_matches_scalar.rs`.
+    /// Instruction sets agree to that, not bit for bit.
     ///
     /// # Panics
     /// If lengths disagree: a bug of the caller.

@@ -14,6 +14,8 @@ use crate::{Kernel, Metric};
 trait Separation<L: Lanes>: Copy {
     fn squared(self, l: L) -> L::f64s;
     fn distance(self, l: L) -> L::f64s;
+    /// The same for kernels that keep the multipliers busy anyhow: see [`Lanes::root`].
+    fn distance_meanwhile(self, l: L) -> L::f64s;
 }
 
 /// A straight line, known by its square.
@@ -30,6 +32,11 @@ impl<L: Lanes> Separation<L> for Line<L> {
     fn distance(self, l: L) -> L::f64s {
         l.root(self.0)
     }
+
+    #[inline(always)]
+    fn distance_meanwhile(self, l: L) -> L::f64s {
+        l.sqrt_f64s(self.0)
+    }
 }
 
 /// An arc, known by its length.
@@ -40,7 +47,7 @@ impl<L: Lanes> Arc<L> {
     /// From the square of the chord in km: ε · 2R asin(chord / 2R).
     #[inline(always)]
     fn over_chord(l: L, squared: L::f64s, epsilon: f64) -> Self {
-        let half = l.times(l.root(squared), l.of(1.0 / (2.0 * EARTH_RADIUS_KM)));
+        let half = l.times(l.sqrt_f64s(squared), l.of(1.0 / (2.0 * EARTH_RADIUS_KM)));
         let angle = asin(l, l.min_f64s(half, l.of(1.0)));
         Self(l.times(angle, l.of(epsilon * 2.0 * EARTH_RADIUS_KM)))
     }
@@ -54,6 +61,11 @@ impl<L: Lanes> Separation<L> for Arc<L> {
 
     #[inline(always)]
     fn distance(self, _: L) -> L::f64s {
+        self.0
+    }
+
+    #[inline(always)]
+    fn distance_meanwhile(self, _: L) -> L::f64s {
         self.0
     }
 }
@@ -91,13 +103,13 @@ radial! {
     InverseMultiquadric = |l, at| l.reciprocal_root(l.plus(at.squared(l), l.of(1.0)));
     InverseQuadratic = |l, at| l.div_f64s(l.of(1.0), l.plus(at.squared(l), l.of(1.0)));
     Gaussian = |l, at| exp(l, l.minus(l.of(0.0), at.squared(l)));
-    Exponential = |l, at| exp(l, l.minus(l.of(0.0), at.distance(l)));
+    Exponential = |l, at| exp(l, l.minus(l.of(0.0), at.distance_meanwhile(l)));
     Matern32 = |l, at| {
-        let s = l.times(at.distance(l), l.of(SQRT_3));
+        let s = l.times(at.distance_meanwhile(l), l.of(SQRT_3));
         l.times(l.plus(s, l.of(1.0)), exp(l, l.minus(l.of(0.0), s)))
     };
     Matern52 = |l, at| {
-        let s = l.times(at.distance(l), l.of(SQRT_5));
+        let s = l.times(at.distance_meanwhile(l), l.of(SQRT_5));
         let p = l.times_plus(s, l.times_plus(s, l.of(1.0 / 3.0), l.of(1.0)), l.of(1.0));
         l.times(p, exp(l, l.minus(l.of(0.0), s)))
     };

@@ -1,0 +1,207 @@
+//! What the machine allows this process: memory, processors, and what it has taken so far.
+//!
+//! Linux says so in files. A container's limits are those of its control groups (v1 or v2), each of
+//! which may be tighter than the one within it; where no file shows, the host's figures count.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Peak resident memory of this process so far (`VmHWM`), in bytes; 0 where the system does not
+/// say.
+#[must_use]
+pub fn peak_memory_bytes() -> u64 {
+    Machine::this().kilobytes("self/status", "VmHWM:").unwrap_or(0)
+}
+
+/// Resident memory of this process now (`VmRSS`), in bytes; 0 where the system does not say.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0)
+}
+
+/// Memory that this process may use, in bytes: the smallest limit of its control groups and the
+/// host's memory. None where the system does not say.
+#[must_use]
+pub fn memory_limit_bytes() -> Option<u64> {
+    Machine::this().memory_limit_bytes()
+}
+
+/// Processors that this process may use, at least 1: what the scheduler's mask and the control
+/// groups' quotas allow, a part of a processor counted as one.
+#[must_use]
+pub fn available_threads() -> usize {
+    // The standard library reads the mask and quotas of v2; the walk adds what it may not see.
+    let by_mask = std::thread::available_parallelism().map_or(1, usize::from);
+    Machine::this().processor_quota().map_or(by_mask, |quota| by_mask.min(quota)).max(1)
+}
+
+/// Where the system's files are.
+struct Machine {
+    proc: PathBuf,
+    cgroup: PathBuf,
+}
+
+/// One control group hierarchy that limits something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Controller {
+    Memory,
+    Processor,
+}
+
+impl Machine {
+    fn this() -> Self {
+        Self { proc: "/proc".into(), cgroup: "/sys/fs/cgroup".into() }
+    }
+
+    fn memory_limit_bytes(&self) -> Option<u64> {
+        let host = self.kilobytes("meminfo", "MemTotal:");
+        let groups = self.groups(Controller::Memory);
+        let limits = groups.iter().filter_map(|group| {
+            let text = read(&group.join("memory.max"))
+                .or_else(|| read(&group.join("memory.limit_in_bytes")))?;
+            // "max" (v2) is no number; v1 says "no limit" by a number beyond any memory.
+            text.parse::<u64>().ok()
+        });
+        limits.chain(host).min()
+    }
+
+    fn processor_quota(&self) -> Option<usize> {
+        let groups = self.groups(Controller::Processor);
+        let quotas = groups.iter().filter_map(|group| {
+            let (quota, period) = match read(&group.join("cpu.max")) {
+                Some(text) => {
+                    let (quota, period) = text.split_once(' ')?;
+                    (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?)
+                }
+                None => (
+                    read(&group.join("cpu.cfs_quota_us"))?.parse().ok()?,
+                    read(&group.join("cpu.cfs_period_us"))?.parse().ok()?,
+                ),
+            };
+            (period > 0).then(|| quota.div_ceil(period))
+        });
+        quotas.min().and_then(|quota| quota.try_into().ok())
+    }
+
+    /// Directories of the groups of this process, from its own to the root of the hierarchy.
+    fn groups(&self, controller: Controller) -> Vec<PathBuf> {
+        let Some(text) = read(&self.proc.join("self/cgroup")) else { return Vec::new() };
+        let mut groups = Vec::new();
+        for line in text.lines() {
+            let mut parts = line.splitn(3, ':');
+            let (Some(_), Some(names), Some(path)) = (parts.next(), parts.next(), parts.next())
+            else {
+                continue;
+            };
+            let wanted = match controller {
+                Controller::Memory => "memory",
+                Controller::Processor => "cpu",
+            };
+            // v2 has one hierarchy without a name; v1 mounts each under its names.
+            let root = if names.is_empty() {
+                self.cgroup.clone()
+            } else if names.split(',').any(|name| name == wanted) {
+                let together = self.cgroup.join(names);
+                if together.is_dir() { together } else { self.cgroup.join(wanted) }
+            } else {
+                continue;
+            };
+            // Within a container the path may be the host's, which does not show here; then the
+            // container's own group is mounted as the root, which the walk ends with.
+            let relative = Path::new(path.trim_start_matches('/'));
+            groups.extend(relative.ancestors().map(|part| root.join(part)));
+        }
+        groups
+    }
+
+    /// A line of a file of `/proc` that gives kilobytes, in bytes.
+    fn kilobytes(&self, file: &str, label: &str) -> Option<u64> {
+        let text = read(&self.proc.join(file))?;
+        let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
+        let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A machine of 16 GiB with these files.
+    fn machine(cgroup: &str, files: &[(&str, &str)]) -> (TempDir, Machine) {
+        let root = tempfile::tempdir().unwrap();
+        let own = [("proc/self/cgroup", cgroup), ("proc/meminfo", "MemTotal:   16777216 kB\n")];
+        for (path, text) in own.iter().chain(files) {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let machine = Machine { proc: root.path().join("proc"), cgroup: root.path().join("sys") };
+        (root, machine)
+    }
+
+    #[test]
+    fn the_tightest_group_on_the_way_to_the_root_counts() {
+        let (_root, machine) = machine(
+            "0::/a/b\n",
+            &[
+                ("sys/a/b/memory.max", "max\n"),
+                ("sys/a/memory.max", "1073741824\n"),
+                ("sys/memory.max", "8589934592\n"),
+                ("sys/a/b/cpu.max", "max 100000\n"),
+                ("sys/a/cpu.max", "250000 100000\n"),
+            ],
+        );
+        assert_eq!(machine.memory_limit_bytes(), Some(1 << 30));
+        assert_eq!(machine.processor_quota(), Some(3));
+    }
+
+    #[test]
+    fn a_container_that_sees_only_its_own_group_reads_it_at_the_root() {
+        let (_root, machine) = machine("0::/docker/0123\n", &[("sys/memory.max", "1048576\n")]);
+        assert_eq!(machine.memory_limit_bytes(), Some(1 << 20));
+    }
+
+    #[test]
+    fn version_1_is_read_per_controller() {
+        let (_root, machine) = machine(
+            "5:cpu,cpuacct:/a\n4:memory:/a\n1:name=systemd:/\n",
+            &[
+                ("sys/memory/a/memory.limit_in_bytes", "2147483648\n"),
+                ("sys/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+                ("sys/cpu,cpuacct/a/cpu.cfs_quota_us", "50000\n"),
+                ("sys/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n"),
+                ("sys/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
+                ("sys/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+            ],
+        );
+        assert_eq!(machine.memory_limit_bytes(), Some(2 << 30));
+        assert_eq!(machine.processor_quota(), Some(1));
+    }
+
+    #[test]
+    fn without_groups_the_host_counts_and_without_files_nothing_is_made_up() {
+        let (_root, with_host) = machine("0::/\n", &[]);
+        assert_eq!(with_host.memory_limit_bytes(), Some(16 << 30));
+        assert_eq!(with_host.processor_quota(), None);
+        let nowhere = Machine { proc: "/nonexistent".into(), cgroup: "/nonexistent".into() };
+        assert_eq!(nowhere.memory_limit_bytes(), None);
+        assert_eq!(nowhere.kilobytes("self/status", "VmHWM:"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_of_this_process_grows_with_what_it_touches() {
+        let before = peak_memory_bytes();
+        let touched = vec![1_u8; 256 << 20];
+        let after = peak_memory_bytes();
+        assert!(after > 256 << 20 && after >= before, "{before} {after} {}", touched[1 << 20]);
+        assert!(available_threads() >= 1);
+    }
+}

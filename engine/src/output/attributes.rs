@@ -1,0 +1,216 @@
+//! What a NetCDF file says of itself in global attributes: discovery (ACDD-1.3) and provenance (CF)
+//! from the layout, method and errors from the report.
+
+use netcdf::AttributeValue;
+
+use super::layout::Layout;
+use crate::observations::UnixSeconds;
+use crate::report::{Errors, Report};
+
+/// The values that attributes of the classic model are made of here.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Text, UTF-8.
+    Text(String),
+    /// One number or several.
+    Numbers(Vec<f64>),
+    /// A count.
+    Integer(i32),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Numbers(vec![number])
+    }
+}
+
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<Value> for AttributeValue {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Str(text),
+            Value::Numbers(numbers) => Self::Doubles(numbers),
+            Value::Integer(number) => Self::Int(number),
+        }
+    }
+}
+
+/// A name and a value.
+pub(super) type Attribute = (String, Value);
+
+/// Longer reports leave out the list of fields, which would make the header of a year of hours
+/// several megabytes long. Residuals of every field are in the file all the same.
+const LONGEST_REPORT: usize = 48 << 10;
+
+const REFERENCES: &str = "Fasshauer 2007, doi:10.1142/6437 (radial basis functions); \
+     Rippa 1999, doi:10.1023/A:1018975909870 (leave-one-out residuals)";
+
+/// Collects attributes.
+#[derive(Default)]
+pub(super) struct Attributes(pub(super) Vec<Attribute>);
+
+impl Attributes {
+    pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// Attributes known when the file is begun.
+pub(super) fn of_layout(layout: &Layout<'_>) -> Vec<Attribute> {
+    let mut all = Attributes::default();
+    let provenance = layout.provenance;
+    let names: Vec<_> = layout.variables.iter().map(|v| v.name.as_str()).collect();
+    let title = provenance.title.clone().unwrap_or_else(|| {
+        format!("{} interpolated from {} stations", names.join(", "), layout.stations.len())
+    });
+    let created = iso(provenance.created);
+    let summary = format!(
+        "{title}. Radial basis function interpolation of readings at scattered stations, with the \
+         readings used and the leave-one-out residual at each station in the same file."
+    );
+    all.put("Conventions", "CF-1.11, ACDD-1.3")
+        .put("title", title)
+        .put("summary", summary)
+        .put("keywords", names.join(", "))
+        .put("id", identity(layout))
+        .put("source", format!("station readings interpolated by {}", provenance.software))
+        .put("history", format!("{created} {}: {}", provenance.software, provenance.command))
+        .put("references", REFERENCES)
+        .put("processing_level", "interpolated from readings as received")
+        .put("date_created", created);
+    if layout.spherical {
+        let [west, south, east, north] = layout.targets.bounds();
+        all.put("geospatial_lat_min", south)
+            .put("geospatial_lat_max", north)
+            .put("geospatial_lat_units", "degrees_north")
+            .put("geospatial_lon_min", west)
+            .put("geospatial_lon_max", east)
+            .put("geospatial_lon_units", "degrees_east");
+    }
+    time_coverage(layout, &mut all);
+    all.0
+}
+
+fn time_coverage(layout: &Layout<'_>, all: &mut Attributes) {
+    let times: Vec<i64> = layout.times.iter().flatten().map(|t| t.0).collect();
+    let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return };
+    all.put("time_coverage_start", iso(UnixSeconds(first)))
+        .put("time_coverage_end", iso(UnixSeconds(last)))
+        .put("time_coverage_duration", format!("PT{}S", last.saturating_sub(first)));
+    let steps: Vec<i64> = times.windows(2).map(|w| w[1].saturating_sub(w[0])).collect();
+    if let [step, rest @ ..] = steps.as_slice()
+        && rest.iter().all(|other| other == step)
+    {
+        all.put("time_coverage_resolution", format!("PT{step}S"));
+    }
+}
+
+/// Attributes known when the file is done: method, stations, memory, and the report in JSON.
+pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
+    let mut all = Attributes::default();
+    let (method, network, readings) = (&report.method, &report.network, &report.readings);
+    all.put("isopleth_kernel", method.kernel.as_str())
+        .put("isopleth_epsilon", method.epsilon)
+        .put("isopleth_degree", i32::from(method.degree))
+        .put("isopleth_metric", method.metric.as_str())
+        .put("isopleth_convention", method.convention.as_str())
+        .put("isopleth_duplicates", method.duplicates.as_str())
+        .put("isopleth_solver", method.solver.as_str())
+        .put("isopleth_condition", method.condition)
+        .put("isopleth_evaluation", method.evaluation.as_str())
+        .put("isopleth_stations_read", count(network.read))
+        .put("isopleth_stations_used", count(network.used))
+        .put("isopleth_stations_merged_places", count(network.merged.len()))
+        .put("isopleth_network", network.fingerprint.as_str())
+        .put("isopleth_readings_rejected", count(readings.rejected))
+        .put("isopleth_readings_missing", count(readings.missing));
+    if !method.smoothing.is_empty() {
+        all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
+    }
+    if !report.warnings.is_empty() {
+        all.put("isopleth_warnings", report.warnings.join("\n"));
+    }
+    all.put("isopleth_report", report_text(report, LONGEST_REPORT));
+    all.0
+}
+
+/// Leave-one-out errors of a variable, as its attributes.
+pub(super) fn of_errors(errors: &Errors) -> Vec<Attribute> {
+    let mut all = Attributes::default();
+    all.put("leave_one_out_count", count(errors.count))
+        .put("leave_one_out_bias", errors.bias)
+        .put("leave_one_out_mae", errors.mae)
+        .put("leave_one_out_rmse", errors.rmse);
+    if let Some(r2) = errors.r2 {
+        all.put("leave_one_out_r2", r2);
+    }
+    all.0
+}
+
+/// The report in JSON, without its list of fields where that makes it longer than `longest`.
+fn report_text(report: &Report, longest: usize) -> String {
+    let text = serde_json::to_string(report).unwrap_or_default();
+    if text.len() <= longest {
+        return text;
+    }
+    let shorter = Report { fields: Vec::new(), ..report.clone() };
+    serde_json::to_string(&shorter).unwrap_or_default()
+}
+
+/// Classic NetCDF has no integer beyond 32 bits; a larger count is kept as a double.
+fn count(n: impl TryInto<i64>) -> Value {
+    let n: i64 = n.try_into().unwrap_or(i64::MAX);
+    i32::try_from(n).map_or_else(
+        |_| {
+            #[expect(clippy::cast_precision_loss, reason = "a count, exact up to 2^53")]
+            Value::from(n as f64)
+        },
+        Value::Integer,
+    )
+}
+
+/// A name for the contents: the same for the same stations, targets, times, command and moment.
+fn identity(layout: &Layout<'_>) -> String {
+    let mut hash = blake3::Hasher::new();
+    let provenance = layout.provenance;
+    let words = format!(
+        "{:?} {:?} {:?} {:?} {:?} {} {}",
+        layout.variables,
+        layout.times,
+        layout.targets.bounds(),
+        (layout.tiling.rows, layout.tiling.columns),
+        provenance.created,
+        provenance.software,
+        provenance.command,
+    );
+    hash.update(words.as_bytes());
+    for station in layout.stations {
+        hash.update(station.id.as_bytes());
+        hash.update(&station.x.to_le_bytes());
+        hash.update(&station.y.to_le_bytes());
+    }
+    format!("isopleth-{}", &hash.finalize().to_hex()[..32])
+}
+
+/// ISO 8601 in UTC; beyond the calendar's end, the plain number.
+pub(super) fn iso(time: UnixSeconds) -> String {
+    jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |t| t.to_string())
+}

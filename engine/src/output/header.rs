@@ -1,0 +1,306 @@
+//! The head of a NetCDF file: dimensions, coordinates, variables and their attributes.
+//!
+//! ```text
+//! (time, lat, lon)  maps                     (time, y, x) on a plane; (time, point) for places
+//! (time, station)   readings used and leave-one-out residuals
+//! (station)         station_id, station_lon, station_lat
+//! ```
+//!
+//! The classic model has no groups, so stations are variables of their own dimension. Without
+//! times there is no time dimension.
+
+use netcdf::{AttributeValue, FileMut, VariableMut};
+
+use super::attributes::{self, Attribute, Attributes};
+use super::cf::{self, Naming};
+use super::chunk::{FILL_VALUE, LEVEL};
+use super::hdf5::NcChar;
+use super::layout::Layout;
+use crate::grid::{Grid, Places, Targets};
+use crate::kernels::metric::EARTH_RADIUS_KM;
+use crate::observations::UnixSeconds;
+use crate::settings::Precision;
+
+/// Names that are not the variables'.
+const RESERVED: [&str; 19] = [
+    "time",
+    "lat",
+    "lon",
+    "x",
+    "y",
+    "point",
+    "station",
+    "crs",
+    "bnds",
+    "lat_bnds",
+    "lon_bnds",
+    "x_bnds",
+    "y_bnds",
+    "station_id",
+    "station_lon",
+    "station_lat",
+    "station_x",
+    "station_y",
+    "id_length",
+];
+
+/// One of the two horizontal coordinates.
+struct Coordinate {
+    name: &'static str,
+    attributes: [(&'static str, &'static str); 4],
+}
+
+impl Coordinate {
+    fn both(spherical: bool) -> [Self; 2] {
+        let coordinate = |name, standard_name, long_name, units, axis| Self {
+            name,
+            attributes: [
+                ("standard_name", standard_name),
+                ("long_name", long_name),
+                ("units", units),
+                ("axis", axis),
+            ],
+        };
+        if spherical {
+            [
+                coordinate("lon", "longitude", "longitude", "degrees_east", "X"),
+                coordinate("lat", "latitude", "latitude", "degrees_north", "Y"),
+            ]
+        } else {
+            [
+                coordinate("x", "projection_x_coordinate", "x of the plane", "m", "X"),
+                coordinate("y", "projection_y_coordinate", "y of the plane", "m", "Y"),
+            ]
+        }
+    }
+
+    /// What a coordinate that is no dimension's says: the same without `axis`.
+    fn put_auxiliary(&self, variable: &mut VariableMut<'_>) -> netcdf::Result<()> {
+        put_texts(variable, &self.attributes[..3])
+    }
+}
+
+/// Writes the head and the coordinates; returns how the variables are called.
+pub(super) fn write(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<Vec<Naming>> {
+    let names = cf::names(layout.variables, &RESERVED);
+    for (name, value) in attributes::of_layout(layout) {
+        file.add_attribute(&name, value)?;
+    }
+    define_time(file, layout)?;
+    match layout.targets {
+        Targets::Grid(grid) => define_grid(file, grid, layout.spherical)?,
+        Targets::Points(places) => define_places(file, places, layout.spherical)?,
+    }
+    if layout.spherical {
+        define_sphere(file)?;
+    }
+    define_stations(file, layout)?;
+    for name in &names {
+        define_fields(file, layout, name)?;
+    }
+    // In the classic model values may be written only when everything is defined.
+    file.enddef()?;
+    write_coordinates(file, layout)?;
+    Ok(names)
+}
+
+fn define_time(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
+    if !layout.has_times() {
+        return Ok(());
+    }
+    file.add_dimension("time", layout.times.len())?;
+    let mut time = file.add_variable::<f64>("time", &["time"])?;
+    put_texts(
+        &mut time,
+        &[
+            ("standard_name", "time"),
+            ("long_name", "time"),
+            ("units", "seconds since 1970-01-01 00:00:00"),
+            ("calendar", "standard"),
+            ("units_metadata", "leap_seconds: utc"),
+            ("axis", "T"),
+        ],
+    )
+}
+
+fn define_grid(file: &mut FileMut, grid: &Grid, spherical: bool) -> netcdf::Result<()> {
+    let [x, y] = Coordinate::both(spherical);
+    file.add_dimension(y.name, grid.y().len())?;
+    file.add_dimension(x.name, grid.x().len())?;
+    file.add_dimension("bnds", 2)?;
+    for coordinate in [y, x] {
+        let bounds = format!("{}_bnds", coordinate.name);
+        let mut variable = file.add_variable::<f64>(coordinate.name, &[coordinate.name])?;
+        put_texts(&mut variable, &coordinate.attributes)?;
+        variable.put_attribute("bounds", bounds.as_str())?;
+        file.add_variable::<f64>(&bounds, &[coordinate.name, "bnds"])?;
+    }
+    Ok(())
+}
+
+fn define_places(file: &mut FileMut, places: &Places, spherical: bool) -> netcdf::Result<()> {
+    file.add_dimension("point", places.x.len())?;
+    for coordinate in Coordinate::both(spherical) {
+        let mut variable = file.add_variable::<f64>(coordinate.name, &["point"])?;
+        coordinate.put_auxiliary(&mut variable)?;
+    }
+    Ok(())
+}
+
+/// The sphere on which distances were taken. A scalar whose value means nothing, as CF wants it.
+fn define_sphere(file: &mut FileMut) -> netcdf::Result<()> {
+    let mut crs = file.add_variable::<i32>("crs", &[])?;
+    crs.put_attribute("grid_mapping_name", "latitude_longitude")?;
+    crs.put_attribute("long_name", "sphere of the Earth's mean radius")?;
+    crs.put_attribute("earth_radius", EARTH_RADIUS_KM * 1000.0)?;
+    crs.put_attribute("longitude_of_prime_meridian", 0.0)?;
+    Ok(())
+}
+
+fn define_stations(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
+    file.add_dimension("station", layout.stations.len())?;
+    file.add_dimension("id_length", id_length(layout))?;
+    let kind = netcdf::types::NcVariableType::Char;
+    let mut id = file.add_variable_with_type("station_id", &["station", "id_length"], &kind)?;
+    put_texts(&mut id, &[("long_name", "station code"), ("_Encoding", "utf-8")])?;
+    for coordinate in Coordinate::both(layout.spherical) {
+        let name = format!("station_{}", coordinate.name);
+        coordinate.put_auxiliary(&mut file.add_variable::<f64>(&name, &["station"])?)?;
+    }
+    Ok(())
+}
+
+/// The map of a variable, its readings used and its residuals.
+fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netcdf::Result<()> {
+    let tiling = &layout.tiling;
+    let [x, y] = Coordinate::both(layout.spherical);
+    let mut map = of_variable(name, &name.long_name);
+    if let Some(standard_name) = name.standard_name {
+        map.put("standard_name", standard_name);
+    }
+    if layout.spherical {
+        map.put("grid_mapping", "crs");
+    }
+    match layout.targets {
+        Targets::Grid(_) => {
+            map.put("cell_methods", "area: point");
+            let chunk = [tiling.tile_rows, tiling.tile_columns];
+            define_field(file, layout, &name.map, &[y.name, x.name], &chunk, &map.0)?;
+        }
+        Targets::Points(_) => {
+            map.put("coordinates", format!("{} {}", y.name, x.name));
+            define_field(file, layout, &name.map, &["point"], &[tiling.tile_columns], &map.0)?;
+        }
+    }
+    let places = format!("station_{} station_{} station_id", y.name, x.name);
+    let chunk = [layout.stations.len()];
+    let mut readings = of_variable(name, &format!("{}: reading used", name.long_name));
+    if let Some(standard_name) = name.standard_name {
+        readings.put("standard_name", standard_name);
+    }
+    readings.put("coordinates", places.as_str());
+    define_field(file, layout, &name.reading, &["station"], &chunk, &readings.0)?;
+    let text =
+        format!("{}: reading minus the value predicted from all other stations", name.long_name);
+    let mut residuals = of_variable(name, &text);
+    residuals.put("coordinates", places);
+    define_field(file, layout, &name.residual, &["station"], &chunk, &residuals.0)
+}
+
+fn of_variable(name: &Naming, long_name: &str) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.put("long_name", long_name);
+    if let Some(units) = &name.units {
+        attributes.put("units", units.as_str());
+    }
+    attributes
+}
+
+/// A variable `(time, …)` in chunks of one time step, with the filters that `chunk.rs` applies.
+fn define_field(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+    name: &str,
+    dimensions: &[&str],
+    chunk: &[usize],
+    attributes: &[Attribute],
+) -> netcdf::Result<()> {
+    let (time, step): (&[&str], &[usize]) =
+        if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
+    let (dimensions, chunk) = ([time, dimensions].concat(), [step, chunk].concat());
+    let mut variable = match layout.precision {
+        Precision::F32 => file.add_variable::<f32>(name, &dimensions)?,
+        Precision::F64 => file.add_variable::<f64>(name, &dimensions)?,
+    };
+    variable.set_chunking(&chunk)?;
+    variable.set_compression(LEVEL, true)?;
+    match layout.precision {
+        Precision::F32 => variable.set_fill_value(FILL_VALUE)?,
+        Precision::F64 => variable.set_fill_value(f64::from(FILL_VALUE))?,
+    }
+    for (name, value) in attributes {
+        variable.put_attribute(name, value.clone())?;
+    }
+    Ok(())
+}
+
+fn write_coordinates(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
+    if layout.has_times() {
+        #[expect(clippy::cast_precision_loss, reason = "seconds, exact to 285 million years")]
+        let seconds = |&time: &UnixSeconds| time.0 as f64;
+        let times: Vec<f64> = layout.times.iter().flatten().map(seconds).collect();
+        put(file, "time", &times)?;
+    }
+    let [x, y] = Coordinate::both(layout.spherical);
+    match layout.targets {
+        Targets::Grid(grid) => {
+            put(file, x.name, grid.x())?;
+            put(file, y.name, grid.y())?;
+            put(file, &format!("{}_bnds", x.name), &bounds(grid.x_edges()))?;
+            put(file, &format!("{}_bnds", y.name), &bounds(grid.y_edges()))?;
+        }
+        Targets::Points(places) => {
+            put(file, x.name, &places.x)?;
+            put(file, y.name, &places.y)?;
+        }
+    }
+    let of_stations = |value: fn(&crate::observations::Station) -> f64| -> Vec<f64> {
+        layout.stations.iter().map(value).collect()
+    };
+    put(file, &format!("station_{}", x.name), &of_stations(|s| s.x))?;
+    put(file, &format!("station_{}", y.name), &of_stations(|s| s.y))?;
+    let length = id_length(layout);
+    let mut ids = Vec::with_capacity(length * layout.stations.len());
+    for station in layout.stations {
+        let padded = station.id.bytes().chain(std::iter::repeat(0)).take(length);
+        ids.extend(padded.map(NcChar));
+    }
+    put(file, "station_id", &ids)
+}
+
+/// Lower and upper edge of each cell.
+fn bounds(edges: &[f64]) -> Vec<f64> {
+    edges.windows(2).flatten().copied().collect()
+}
+
+/// Bytes of the longest station code.
+fn id_length(layout: &Layout<'_>) -> usize {
+    layout.stations.iter().map(|s| s.id.len()).max().unwrap_or(0).max(1)
+}
+
+fn put<T: netcdf::NcTypeDescriptor>(
+    file: &mut FileMut,
+    name: &str,
+    values: &[T],
+) -> netcdf::Result<()> {
+    let mut variable =
+        file.variable_mut(name).ok_or_else(|| netcdf::Error::NotFound(name.to_owned()))?;
+    variable.put_values(values, ..)
+}
+
+fn put_texts(variable: &mut VariableMut<'_>, texts: &[(&str, &str)]) -> netcdf::Result<()> {
+    for &(name, text) in texts {
+        variable.put_attribute(name, AttributeValue::from(text))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What a file of maps is to hold, known before its first value.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::grid::Targets;
+use crate::observations::{Station, UnixSeconds, Variable};
+use crate::plan::Plan;
+use crate::settings::Precision;
+use crate::tiles::Tiling;
+
+/// Everything that the head of a file of maps says.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a> {
+    /// Where the surface is evaluated.
+    pub targets: &'a Targets,
+    /// Whether coordinates are degrees on the sphere; metres of a plane otherwise.
+    pub spherical: bool,
+    /// Variables, in the order of [`FieldId::variable`](super::FieldId).
+    pub variables: &'a [Variable],
+    /// Times, ascending, in the order of [`FieldId::time`](super::FieldId); a single `None` for
+    /// readings without time, whose maps have no time dimension.
+    pub times: &'a [Option<UnixSeconds>],
+    /// Stations, in the order of [`StationValues`](super::StationValues).
+    pub stations: &'a [Station],
+    /// Tiles; one chunk of the file each.
+    pub tiling: Tiling,
+    /// The numbers in the file.
+    pub precision: Precision,
+    /// Where it comes from.
+    pub provenance: &'a Provenance,
+}
+
+impl<'a> Layout<'a> {
+    /// The file that a plan makes.
+    #[must_use]
+    pub fn of(plan: &'a Plan, provenance: &'a Provenance) -> Self {
+        Self {
+            targets: &plan.targets,
+            spherical: match &plan.targets {
+                Targets::Grid(grid) => grid.is_spherical(),
+                Targets::Points(_) => plan.method.metric.is_spherical(),
+            },
+            variables: plan.observations.variables(),
+            times: plan.observations.times(),
+            stations: plan.network.stations(),
+            tiling: plan.tiling,
+            precision: plan.settings.precision,
+            provenance,
+        }
+    }
+
+    /// Whether maps have a time dimension.
+    #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.times.iter().any(Option::is_some)
+    }
+}
+
+/// Where a file comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// What made it, e.g. the command line.
+    pub command: String,
+    /// Name and version of the program.
+    pub software: String,
+    /// What the file calls itself; none: made from variables and stations.
+    pub title: Option<String>,
+    /// When it was made.
+    pub created: UnixSeconds,
+}
+
+impl Provenance {
+    /// Made now, by this version, by that command.
+    #[must_use]
+    pub fn now(command: impl Into<String>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            command: command.into(),
+            software: concat!("isopleth ", env!("CARGO_PKG_VERSION")).to_owned(),
+            title: None,
+            created: UnixSeconds(since.as_secs().try_into().unwrap_or(i64::MAX)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Maps as a NetCDF-4 file of the classic model.
+//!
+//! The head is written by the NetCDF library ([`header`](super::header)); then the same file is
+//! reopened through HDF5, and each tile, compressed on the thread that made it, is put in as a
+//! ready-made chunk; at the end attributes are added that only the report knows.
+
+use std::path::{Path, PathBuf};
+
+use netcdf::{FileMut, Options};
+
+use super::atomic::AtomicFile;
+use super::attributes;
+use super::cf::Naming;
+use super::chunk::ChunkShape;
+use super::hdf5::{self, ChunkFile};
+use super::layout::Layout;
+use super::{FieldId, Sink, StationValues, Tile, header};
+use crate::error::Error;
+use crate::grid::Targets;
+use crate::report::Report;
+
+/// A file of maps being written. Dropped without [`finish`](Self::finish), nothing is left of it.
+#[derive(Debug)]
+pub struct NetcdfFile {
+    path: PathBuf,
+    /// None once it is in its place.
+    place: Option<AtomicFile>,
+    /// None once everything is written.
+    chunks: Option<ChunkFile>,
+    names: Vec<Naming>,
+    has_times: bool,
+    on_grid: bool,
+    map_chunk: ChunkShape,
+    station_chunk: ChunkShape,
+}
+
+/// Variables of the file for each variable of the layout, in the order of [`ChunkFile`].
+const KINDS: usize = 3;
+const MAP: usize = 0;
+const READING: usize = 1;
+const RESIDUAL: usize = 2;
+
+impl NetcdfFile {
+    /// Begins the file, beside its place.
+    ///
+    /// # Errors
+    /// If it cannot be written there.
+    pub fn create(path: &Path, layout: &Layout<'_>) -> Result<Self, Error> {
+        let (precision, tiling) = (layout.precision, &layout.tiling);
+        let mut file = Self {
+            path: path.to_owned(),
+            place: Some(AtomicFile::create(path)?),
+            chunks: None,
+            names: Vec::new(),
+            has_times: layout.has_times(),
+            on_grid: matches!(layout.targets, Targets::Grid(_)),
+            map_chunk: ChunkShape {
+                rows: tiling.tile_rows,
+                columns: tiling.tile_columns,
+                precision,
+            },
+            station_chunk: ChunkShape { rows: 1, columns: layout.stations.len(), precision },
+        };
+        file.begin(layout).map_err(|message| file.error(message))?;
+        Ok(file)
+    }
+
+    /// Adds what the report says, syncs the file and puts it in its place.
+    ///
+    /// # Errors
+    /// If the disk is full or fails; then nothing is left behind.
+    pub fn finish(mut self, report: &Report) -> Result<(), Error> {
+        self.end(report).map_err(|message| self.error(message))?;
+        match self.place.take() {
+            Some(place) => place.commit(),
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, layout: &Layout<'_>) -> Result<(), String> {
+        let Some(place) = &self.place else { return Ok(()) };
+        hdf5::silence();
+        let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
+        self.names = with_netcdf(place, file, |file| header::write(file, layout))?;
+        let variables: Vec<&str> = self
+            .names
+            .iter()
+            .flat_map(|name| [name.map.as_str(), &name.reading, &name.residual])
+            .collect();
+        self.chunks = Some(ChunkFile::open(place.path(), &variables)?);
+        Ok(())
+    }
+
+    fn end(&mut self, report: &Report) -> Result<(), String> {
+        let Some(chunks) = &self.chunks else { return Ok(()) };
+        for (name, value) in attributes::of_report(report) {
+            chunks.put_attribute(None, &name, &value)?;
+        }
+        for of in &report.variables {
+            let variable = self.names.iter().position(|name| name.long_name == of.variable);
+            let (Some(variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
+            for (name, value) in attributes::of_errors(errors) {
+                chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;
+            }
+        }
+        // A file that cannot be flushed must not be closed: see `drop`.
+        chunks.flush()?;
+        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+    }
+
+    /// Where in a variable a chunk begins.
+    fn offset(&self, time: usize, rest: &[usize]) -> Vec<u64> {
+        let time = self.has_times.then_some(time);
+        time.into_iter().chain(rest.iter().copied()).map(|n| n as u64).collect()
+    }
+
+    fn write_chunk(
+        &self,
+        shape: ChunkShape,
+        values: &[f64],
+        columns: usize,
+        (field, kind): (FieldId, usize),
+        origin: &[usize],
+    ) -> Result<(), Error> {
+        let Some(chunks) = &self.chunks else { return Ok(()) };
+        let offset = self.offset(field.time, origin);
+        shape
+            .pack(values, columns, |bytes| {
+                chunks.write(field.variable * KINDS + kind, &offset, bytes)
+            })
+            .map_err(|message| self.error(message))
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::NetCdf { path: self.path.clone(), message }
+    }
+}
+
+impl Sink for NetcdfFile {
+    fn tile(&self, tile: Tile<'_>) -> Result<(), Error> {
+        let (rows, columns) = (tile.rows.len(), tile.columns.len());
+        let origin = [tile.rows.start, tile.columns.start];
+        let origin = if self.on_grid { &origin[..] } else { &origin[1..] };
+        for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
+            self.write_chunk(self.map_chunk, values, columns, (field, MAP), origin)?;
+        }
+        Ok(())
+    }
+
+    fn stations(&self, of: StationValues<'_>) -> Result<(), Error> {
+        let n = self.station_chunk.columns;
+        let each = of.values.chunks_exact(n).zip(of.residuals.chunks_exact(n));
+        for (&field, (values, residuals)) in of.fields.iter().zip(each) {
+            self.write_chunk(self.station_chunk, values, n, (field, READING), &[0])?;
+            self.write_chunk(self.station_chunk, residuals, n, (field, RESIDUAL), &[0])?;
+        }
+        Ok(())
+    }
+
+    fn batch_done(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Drop for NetcdfFile {
+    /// HDF5 cannot give up a file: closing writes what it holds, and where that fails the library
+    /// keeps the file forever. On a full disk, cutting off what is written makes room for it.
+    fn drop(&mut self) {
+        if let (Some(chunks), Some(place)) = (self.chunks.take(), &self.place) {
+            let _ = place.file().set_len(0);
+            drop(chunks);
+        }
+    }
+}
+
+/// Runs `work` on an open file and closes it, in such a way that it closes also on a full disk.
+fn with_netcdf<T>(
+    place: &AtomicFile,
+    file: netcdf::Result<FileMut>,
+    work: impl FnOnce(&mut FileMut) -> netcdf::Result<T>,
+) -> Result<T, String> {
+    let mut file = file.map_err(|error| message(&error))?;
+    match work(&mut file).and_then(|value| file.sync().map(|()| value)) {
+        Ok(value) => file.close().map(|()| value).map_err(|error| message(&error)),
+        Err(error) => {
+            let message = message(&error);
+            // As in `drop` of `NetcdfFile`.
+            let _ = place.file().set_len(0);
+            drop(file);
+            Err(message)
+        }
+    }
+}
+
+/// What the library said, and beneath it what HDF5 said, where it was that.
+fn message(error: &netcdf::Error) -> String {
+    match hdf5::last_error() {
+        Some(reason) => format!("{error}: {reason}"),
+        None => error.to_string(),
+    }
+}

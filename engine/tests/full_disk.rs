@@ -1,0 +1,64 @@
+//! A disk that fills while a map is written. Apart from the other tests, since it starts processes,
+//! which inherit files and locks of whatever is being written at that moment.
+#![cfg(target_os = "linux")]
+
+mod sample;
+
+use isopleth_engine::Kind;
+use isopleth_engine::output::FieldId;
+use isopleth_engine::settings::Precision;
+use sample::{Sample, doubles, files_in, report};
+
+/// A small file system; gone when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(kilobytes: usize) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let size = format!("size={kilobytes}k");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "isopleth-test"])
+            .arg(directory.path())
+            .output();
+        mounted.is_ok_and(|out| out.status.success()).then_some(Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_says_so_and_leaves_nothing_whenever_it_fills() {
+    let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 300, 200, true), 3, Precision::F64);
+    let mut failures = 0;
+    // From too small for the head to just too small for the attributes at the end.
+    for kilobytes in (4..1200).step_by(36) {
+        let Some(disk) = SmallDisk::new(kilobytes) else {
+            eprintln!("skipped: no small file system can be mounted here (not root)");
+            return;
+        };
+        let path = disk.0.path().join("map.nc");
+        match sample.write(&path).and_then(|file| file.finish(&report())) {
+            Ok(()) => assert_eq!(files_in(disk.0.path()), 1),
+            Err(error) => {
+                failures += 1;
+                assert_eq!(error.kind(), Kind::Io);
+                let text = error.to_string();
+                assert!(text.contains("map.nc"), "{kilobytes} KB: {text}");
+                assert!(text.contains("No space left on device"), "{kilobytes} KB: {text}");
+                assert_eq!(files_in(disk.0.path()), 0, "{kilobytes} KB");
+            }
+        }
+    }
+    assert!(failures > 0);
+    // And the library is as it was.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    sample.write(&path).unwrap().finish(&report()).unwrap();
+    let id = FieldId { time: 0, variable: 0 };
+    let got = doubles(&netcdf::open(&path).unwrap(), "pm2_5");
+    assert_eq!(got[..sample.expected(id).len()], sample.expected(id));
+}

@@ -1,0 +1,179 @@
+//! Files of maps: what is put in as ready-made chunks is what the NetCDF library reads.
+
+mod sample;
+
+use isopleth_engine::output::{FieldId, NetcdfFile};
+use isopleth_engine::report::Report;
+use isopleth_engine::settings::Precision;
+use isopleth_engine::{Kind, Places, Targets};
+use sample::{Sample, doubles, files_in, report};
+
+fn text(file: &netcdf::File, variable: &str, name: &str) -> String {
+    let value = if variable.is_empty() {
+        file.attribute(name).unwrap().value()
+    } else {
+        file.variable(variable).unwrap().attribute(name).unwrap().value()
+    };
+    value.unwrap().try_into().unwrap()
+}
+
+#[test]
+fn the_netcdf_library_reads_every_value_that_was_put_in_as_a_chunk() {
+    let points = |n: usize| {
+        let x: Vec<f64> = (0..n).map(|k| k as f64 * 0.01).collect();
+        Targets::Points(Places { y: x.clone(), x, ..Places::default() })
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    for targets in [
+        Sample::grid([73.0, 18.0, 135.0, 54.0], 300, 201, true),
+        Sample::grid([170.0, 60.0, -170.0, 50.0], 131, 7, true),
+        Sample::grid([0.0, 0.0, 5000.0, 3000.0], 128, 129, false),
+        Sample::grid([8.0, 50.0, 8.0, 50.0], 1, 1, true),
+        points(20_000),
+        points(1),
+    ] {
+        for (times, precision) in
+            [(0, Precision::F32), (0, Precision::F64), (3, Precision::F32), (1, Precision::F64)]
+        {
+            let sample = Sample::new(targets.clone(), times, precision);
+            sample.write(&path).unwrap().finish(&report()).unwrap();
+            let file = netcdf::open(&path).unwrap();
+            for (v, name) in ["pm2_5", "aqi"].iter().enumerate() {
+                let want = |part: &dyn Fn(FieldId) -> Vec<f64>| -> Vec<f64> {
+                    let ids = (0..sample.times.len()).map(|time| FieldId { time, variable: v });
+                    ids.flat_map(part).collect()
+                };
+                assert_eq!(doubles(&file, name), want(&|id| sample.expected(id)));
+                let at_stations = |sign: f64| {
+                    let (sample, stations) = (&sample, 0..sample.stations.len());
+                    move |id| -> Vec<f64> {
+                        let value = |s| sample.stored(sign * Sample::station_value(id, s));
+                        stations.clone().map(value).collect()
+                    }
+                };
+                let (readings, residuals) = (format!("{name}_reading"), format!("{name}_residual"));
+                assert_eq!(doubles(&file, &readings), want(&at_stations(1.0)));
+                assert_eq!(doubles(&file, &residuals), want(&at_stations(-1.0)));
+            }
+            assert_eq!(file.dimension("time").is_some(), times > 0);
+            if times > 0 {
+                let want: Vec<f64> = sample.times.iter().flatten().map(|t| t.0 as f64).collect();
+                assert_eq!(doubles(&file, "time"), want);
+            }
+        }
+    }
+    assert_eq!(files_in(directory.path()), 1);
+}
+
+#[test]
+fn coordinates_are_the_grids_and_the_cells_touch() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    for (spherical, names) in [(true, ["lon", "lat"]), (false, ["x", "y"])] {
+        let targets = Sample::grid([10.0, 55.0, 20.0, 45.0], 11, 6, spherical);
+        let Targets::Grid(grid) = targets.clone() else { unreachable!() };
+        let sample = Sample::new(targets, 1, Precision::F32);
+        sample.write(&path).unwrap().finish(&report()).unwrap();
+        let file = netcdf::open(&path).unwrap();
+        for (name, nodes, edges) in
+            [(names[0], grid.x(), grid.x_edges()), (names[1], grid.y(), grid.y_edges())]
+        {
+            assert_eq!(doubles(&file, name), nodes);
+            let bounds = doubles(&file, &text(&file, name, "bounds"));
+            let want: Vec<f64> = edges.windows(2).flatten().copied().collect();
+            assert_eq!(bounds, want);
+        }
+        assert_eq!(file.variable("crs").is_some(), spherical);
+    }
+}
+
+#[test]
+fn a_file_says_how_it_was_made_and_how_good_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 10, 10, true), 2, Precision::F32);
+    sample.write(&path).unwrap().finish(&report()).unwrap();
+    let file = netcdf::open(&path).unwrap();
+    assert_eq!(text(&file, "", "Conventions"), "CF-1.11, ACDD-1.3");
+    assert_eq!(text(&file, "", "isopleth_kernel"), "linear");
+    assert_eq!(text(&file, "", "time_coverage_resolution"), "PT3600S");
+    assert_eq!(text(&file, "", "isopleth_warnings"), "a warning");
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&file, "", "isopleth_report")).unwrap();
+    assert_eq!(json["method"]["condition"], 12.5);
+    assert_eq!(text(&file, "pm2_5", "units"), "ug m-3");
+    assert_eq!(text(&file, "pm2_5", "long_name"), "PM2.5");
+    assert!(text(&file, "pm2_5", "standard_name").contains("pm2p5"));
+    assert!(file.variable("aqi").unwrap().attribute("standard_name").is_none());
+    let map = file.variable("pm2_5").unwrap();
+    let rmse = map.attribute("leave_one_out_rmse").unwrap().value().unwrap();
+    assert_eq!(f64::try_from(rmse).unwrap(), 2.0);
+}
+
+#[test]
+fn a_long_list_of_fields_is_left_out_of_the_report_in_the_header() {
+    use isopleth_engine::report::FieldReport;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 3, 3, true), 2, Precision::F32);
+    let field = FieldReport {
+        variable: "PM2.5".to_owned(),
+        time: None,
+        used: 7,
+        missing: 0,
+        leave_one_out: None,
+        failed: None,
+    };
+    let report = Report { fields: vec![field; 8760], ..report() };
+    sample.write(&path).unwrap().finish(&report).unwrap();
+    let text = text(&netcdf::open(&path).unwrap(), "", "isopleth_report");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["fields"], serde_json::json!([]));
+    assert_eq!(json["network"]["used"], 7);
+}
+
+#[test]
+fn files_written_at_once_do_not_meet() {
+    let directory = tempfile::tempdir().unwrap();
+    let grid = Sample::grid([0.0, 0.0, 9.0, 9.0], 200, 150, true);
+    std::thread::scope(|scope| {
+        for k in 0..6 {
+            let (path, grid) = (directory.path().join(format!("{k}.nc")), grid.clone());
+            scope.spawn(move || {
+                let sample = Sample::new(grid, 1 + k % 3, Precision::F32);
+                sample.write(&path).unwrap().finish(&report()).unwrap();
+                let file = netcdf::open(&path).unwrap();
+                let want: Vec<f64> = (0..sample.times.len())
+                    .flat_map(|time| sample.expected(FieldId { time, variable: 0 }))
+                    .collect();
+                assert_eq!(doubles(&file, "pm2_5"), want);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_file_given_up_leaves_nothing_and_the_old_one_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    std::fs::write(&path, "old").unwrap();
+    let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 200, 9, true), 2, Precision::F32);
+    let file = sample.write(&path).unwrap();
+    assert_eq!(files_in(directory.path()), 2);
+    drop(file);
+    assert_eq!(files_in(directory.path()), 1);
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+}
+
+#[test]
+fn an_output_that_cannot_be_is_refused_at_the_beginning() {
+    let directory = tempfile::tempdir().unwrap();
+    let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 9, 9, true), 0, Precision::F32);
+    for path in [directory.path().to_owned(), directory.path().join("none/map.nc")] {
+        let error = NetcdfFile::create(&path, &sample.layout()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Io);
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+    assert_eq!(files_in(directory.path()), 0);
+}

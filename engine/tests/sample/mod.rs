@@ -1,0 +1,171 @@
+//! A made-up map, written as a run would write it.
+#![expect(unreachable_pub, reason = "shared by several test programs")]
+
+use std::path::Path;
+
+use isopleth_engine::grid::Size;
+use isopleth_engine::observations::{Station, UnixSeconds, Variable};
+use isopleth_engine::output::{
+    FILL_VALUE, FieldId, Layout, NetcdfFile, Provenance, Sink, StationValues, Tile,
+};
+use isopleth_engine::report::{
+    Errors, MethodReport, NetworkReport, ReadingsReport, Report, TargetsReport, VariableReport,
+};
+use isopleth_engine::settings::Precision;
+use isopleth_engine::tiles::Tiling;
+use isopleth_engine::{Error, Grid, Registration, Targets};
+use rayon::prelude::*;
+
+/// A map to be written, with made-up values.
+pub struct Sample {
+    pub targets: Targets,
+    pub variables: Vec<Variable>,
+    pub times: Vec<Option<UnixSeconds>>,
+    pub stations: Vec<Station>,
+    pub tiling: Tiling,
+    pub precision: Precision,
+    pub provenance: Provenance,
+}
+
+impl Sample {
+    pub fn new(targets: Targets, times: usize, precision: Precision) -> Self {
+        let variable = |name: &str, units: Option<&str>| Variable {
+            name: name.to_owned(),
+            units: units.map(str::to_owned),
+        };
+        let station = |k: u32| {
+            let id = if k == 3 { "Köln-Süd".to_owned() } else { format!("S{k}") };
+            Station { id, x: 100.0 + f64::from(k), y: 30.0 - f64::from(k) }
+        };
+        let times: Vec<_> =
+            (0..times).map(|t| Some(UnixSeconds(1_499_443_200 + 3600 * t as i64))).collect();
+        Self {
+            tiling: Tiling::new(targets.rows(), targets.columns()),
+            targets,
+            variables: vec![variable("PM2.5", Some("µg/m³")), variable("AQI", None)],
+            times: if times.is_empty() { vec![None] } else { times },
+            stations: (0..7).map(station).collect(),
+            precision,
+            provenance: Provenance { created: UnixSeconds(0), ..Provenance::now("a test") },
+        }
+    }
+
+    pub fn grid(bounds: [f64; 4], nx: u64, ny: u64, spherical: bool) -> Targets {
+        let size = Size::Shape { nx, ny };
+        Targets::Grid(Grid::from_bounds(bounds, size, Registration::Gridline, spherical).unwrap())
+    }
+
+    pub fn layout(&self) -> Layout<'_> {
+        Layout {
+            targets: &self.targets,
+            spherical: match &self.targets {
+                Targets::Grid(grid) => grid.is_spherical(),
+                Targets::Points(_) => true,
+            },
+            variables: &self.variables,
+            times: &self.times,
+            stations: &self.stations,
+            tiling: self.tiling,
+            precision: self.precision,
+            provenance: &self.provenance,
+        }
+    }
+
+    pub fn fields(&self) -> Vec<FieldId> {
+        let of_time =
+            |time| (0..self.variables.len()).map(move |variable| FieldId { time, variable });
+        (0..self.times.len()).flat_map(of_time).collect()
+    }
+
+    /// A smooth field with a hole.
+    pub fn value(id: FieldId, row: usize, column: usize) -> f64 {
+        if (row + column) % 29 == 5 {
+            return f64::NAN;
+        }
+        let (f, r, c) = ((10 * id.variable + id.time) as f64, row as f64, column as f64);
+        40.0 + f + 9.0 * (0.021 * r + f).sin() * (0.017 * c).cos()
+    }
+
+    pub fn station_value(id: FieldId, station: usize) -> f64 {
+        if station == 2 { f64::NAN } else { Self::value(id, 3 * station, 0) }
+    }
+
+    /// Writes everything from many threads, two batches of fields.
+    pub fn write(&self, path: &Path) -> Result<NetcdfFile, Error> {
+        let file = NetcdfFile::create(path, &self.layout())?;
+        let fields = self.fields();
+        for fields in fields.chunks(fields.len().div_ceil(2)) {
+            let values: Vec<f64> = fields
+                .iter()
+                .flat_map(|&id| (0..self.stations.len()).map(move |s| Self::station_value(id, s)))
+                .collect();
+            let residuals: Vec<f64> = values.iter().map(|v| -v).collect();
+            file.stations(StationValues { fields, values: &values, residuals: &residuals })?;
+            (0..self.tiling.count()).into_par_iter().try_for_each(|k| {
+                let (rows, columns) = self.tiling.tile(k);
+                let mut values = Vec::new();
+                for &id in fields {
+                    for row in rows.clone() {
+                        values.extend(columns.clone().map(|column| Self::value(id, row, column)));
+                    }
+                }
+                file.tile(Tile { fields, rows: &rows, columns: &columns, values: &values })
+            })?;
+            file.batch_done()?;
+        }
+        Ok(file)
+    }
+
+    pub fn expected(&self, id: FieldId) -> Vec<f64> {
+        let mut values = Vec::new();
+        for row in 0..self.tiling.rows {
+            values.extend((0..self.tiling.columns).map(|c| self.stored(Self::value(id, row, c))));
+        }
+        values
+    }
+
+    /// What the file holds for a value.
+    pub fn stored(&self, value: f64) -> f64 {
+        match self.precision {
+            _ if value.is_nan() => f64::from(FILL_VALUE),
+            #[expect(clippy::cast_possible_truncation, reason = "as stored")]
+            Precision::F32 => f64::from(value as f32),
+            Precision::F64 => value,
+        }
+    }
+}
+
+pub fn report() -> Report {
+    let errors = Errors { count: 6, bias: 0.5, mae: 1.0, rmse: 2.0, r2: Some(0.25) };
+    Report {
+        software: "isopleth test".to_owned(),
+        readings: ReadingsReport::default(),
+        network: NetworkReport { read: 8, used: 7, ..NetworkReport::default() },
+        method: MethodReport {
+            kernel: "linear".to_owned(),
+            condition: 12.5,
+            smoothing: vec![0.0],
+            ..MethodReport::default()
+        },
+        targets: TargetsReport::default(),
+        fields: Vec::new(),
+        variables: vec![VariableReport {
+            variable: "PM2.5".to_owned(),
+            units: None,
+            fields: 2,
+            leave_one_out: Some(errors),
+        }],
+        stages: Vec::new(),
+        seconds: 1.0,
+        peak_memory_bytes: 1,
+        warnings: vec!["a warning".to_owned()],
+    }
+}
+
+pub fn doubles(file: &netcdf::File, name: &str) -> Vec<f64> {
+    file.variable(name).unwrap_or_else(|| panic!("{name}")).get_values(..).unwrap()
+}
+
+pub fn files_in(directory: &Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}

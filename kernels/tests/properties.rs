@@ -1,0 +1,516 @@
+//! What must hold whatever the stations and readings are.
+//!
+//! Tolerances are `FLOOR + SLACK · condition · ε`, relative to the readings (of order 1 to 10):
+//! the floor is what sums of a few dozen terms leave, the slack what elimination in another order
+//! may add to `condition · ε`.
+
+mod common;
+
+use isopleth_kernels::{
+    Convention, Error, Factor, Fit, Kernel, Mat, MatRef, Method, Metric, Par, Points, Resolved,
+    Smoothing, Warning, Weights,
+};
+use proptest::prelude::*;
+
+const FLOOR: f64 = 1e-10;
+const SLACK: f64 = 3.0;
+const CASES: u32 = 64;
+
+fn tolerance(factor: &Factor) -> f64 {
+    FLOOR + SLACK * factor.condition() * f64::EPSILON
+}
+
+/// Stations no closer than a tenth of a cell of a jittered lattice of 6 × 5, and readings.
+#[derive(Clone, Debug)]
+struct Network {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    readings: Mat<f64>,
+}
+
+const STATIONS: usize = 30;
+
+fn networks(fields: usize) -> impl Strategy<Value = Network> {
+    let jitter = || prop::collection::vec(0.0..0.9, STATIONS);
+    let readings = prop::collection::vec(-5.0..5.0, STATIONS * fields);
+    (jitter(), jitter(), readings).prop_map(move |(dx, dy, readings)| {
+        let cell = |i: usize, width: usize| f64::from(u32::try_from(i % width).expect("small"));
+        Network {
+            x: dx.iter().enumerate().map(|(i, d)| 100.0 + cell(i, 6) + d).collect(),
+            y: dy.iter().enumerate().map(|(i, d)| 30.0 + cell(i / 6, 5) + d).collect(),
+            readings: Mat::from_fn(STATIONS, fields, |i, f| readings[i * fields + f]),
+        }
+    })
+}
+
+fn kernels() -> impl Strategy<Value = Kernel> {
+    prop::sample::select(Kernel::ALL.to_vec())
+}
+
+fn metrics() -> impl Strategy<Value = Metric> {
+    prop::sample::select(vec![Metric::Planar, Metric::Chordal])
+}
+
+fn smoothings() -> impl Strategy<Value = Smoothing> {
+    prop_oneof![
+        Just(Smoothing::Same(0.0)),
+        (0.01..1.0).prop_map(Smoothing::Same),
+        prop::collection::vec(0.01..1.0, STATIONS).prop_map(Smoothing::PerStation),
+    ]
+}
+
+/// One in about a cell, whatever the unit of distance: systems of moderate condition.
+fn epsilon(metric: Metric) -> f64 {
+    if metric == Metric::Planar { 1.0 } else { 0.001 }
+}
+
+/// On the sphere a lattice cell is 10°, a continent in all: degree 2 on a small piece of a sphere
+/// is nearly dependent, which is a matter of its own.
+fn embed(metric: Metric, x: &[f64], y: &[f64]) -> Points {
+    let stretch = |x: &[f64], middle: f64| {
+        x.iter().map(|x| if metric == Metric::Planar { *x } else { (x - middle) * TIMES }).collect()
+    };
+    let (x, y): (Vec<f64>, Vec<f64>) = (stretch(x, 103.0), stretch(y, 31.0));
+    metric.embed(&x, &y)
+}
+
+const TIMES: f64 = 10.0;
+
+fn resolve(method: &Method, stations: &Points) -> Resolved {
+    method.resolve(stations).expect("a valid method")
+}
+
+fn factor(stations: &Points, method: &Resolved) -> Factor {
+    Factor::new(stations, method, Par::Seq).expect("solvable")
+}
+
+fn largest_difference(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
+    (a - b).norm_max()
+}
+
+fn surface(factor: &Factor, weights: &Weights, targets: &Points) -> Mat<f64> {
+    common::evaluate(factor.stations(), factor.method(), factor.drift(), weights, targets)
+}
+
+/// Some places among and around the stations.
+fn targets(metric: Metric) -> Points {
+    let x: Vec<f64> = (0..12).map(|i| 99.5 + 0.6 * f64::from(i)).collect();
+    let y: Vec<f64> = (0..12).map(|i| 29.7 + 0.47 * f64::from((i * 5) % 12)).collect();
+    embed(metric, &x, &y)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn without_smoothing_the_surface_goes_through_the_readings(
+        network in networks(2), kernel in kernels(), metric in metrics(), above in 0_i8..2,
+    ) {
+        let stations = embed(metric, &network.x, &network.y);
+        let degree = (kernel.least_degree() + above).min(2);
+        let method = Method {
+            kernel, metric, degree: Some(degree), epsilon: Some(epsilon(metric)), ..Method::default()
+        };
+        let factor = factor(&stations, &resolve(&method, &stations));
+        let weights = factor.solve(network.readings.as_ref(), Par::Seq).expect("complete");
+        let back = surface(&factor, &weights, &stations);
+        prop_assert!(largest_difference(&back, &network.readings) < tolerance(&factor));
+    }
+
+    #[test]
+    fn polynomials_of_the_drifts_degree_are_reproduced(
+        network in networks(1), kernel in kernels(), metric in metrics(), degree in 0_i8..=2,
+        smoothing in smoothings(), c in prop::collection::vec(-2.0..2.0, 9),
+    ) {
+        prop_assume!(degree >= kernel.least_degree());
+        let stations = embed(metric, &network.x, &network.y);
+        let targets = targets(metric);
+        let method = Method {
+            kernel, metric, degree: Some(degree), smoothing,
+            epsilon: Some(epsilon(metric)), convention: Default::default(),
+        };
+        let factor = factor(&stations, &resolve(&method, &stations));
+        let polynomial = |places: &Points| {
+            let mut terms = vec![0.0; factor.drift().terms()];
+            Mat::from_fn(places.len(), 1, |i, _| {
+                factor.drift().at(places.at(i), &mut terms);
+                terms.iter().zip(&c).map(|(p, c)| p * c).sum::<f64>()
+            })
+        };
+        let weights = factor.solve(polynomial(&stations).as_ref(), Par::Seq).expect("complete");
+        let got = surface(&factor, &weights, &targets);
+        // Outside of the stations a polynomial grows, and so does its error.
+        prop_assert!(largest_difference(&got, &polynomial(&targets)) < 10.0 * tolerance(&factor));
+    }
+
+    #[test]
+    fn columns_solved_together_equal_columns_solved_alone(
+        network in networks(5), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
+    ) {
+        let stations = embed(metric, &network.x, &network.y);
+        let method = Method {
+            kernel, metric, smoothing, epsilon: Some(epsilon(metric)), ..Method::default()
+        };
+        let factor = factor(&stations, &resolve(&method, &stations));
+        let together = factor.solve(network.readings.as_ref(), Par::Seq).expect("complete");
+        for f in 0..5 {
+            let one = network.readings.subcols(f, 1);
+            let alone = factor.solve(one, Par::Seq).expect("complete");
+            // Same matrix, same factor: only the order of sums differs.
+            let size = together.stations.norm_max().max(together.drift.norm_max());
+            let close = |a: MatRef<'_, f64>, b: &Mat<f64>| (a - b).norm_max() / size;
+            prop_assert!(close(together.stations.subcols(f, 1), &alone.stations) < tolerance(&factor));
+            prop_assert!(close(together.drift.subcols(f, 1), &alone.drift) < tolerance(&factor));
+        }
+    }
+
+    #[test]
+    fn scale_free_kernels_make_the_same_map_in_any_unit_and_place(
+        network in networks(1), scale in 0.01..100.0, shift in -500.0..500.0,
+        kernel in prop::sample::select(vec![
+            Kernel::Linear, Kernel::Cubic, Kernel::ThinPlateSpline, Kernel::Quintic,
+        ]),
+    ) {
+        let stations = embed(Metric::Planar, &network.x, &network.y);
+        let moved = |p: &Points| {
+            let turn = |k: usize| p.axis(k).iter().map(|x| scale * x + shift).collect();
+            Points::new(vec![turn(0), turn(1)])
+        };
+        let method = Method { kernel, metric: Metric::Planar, ..Method::default() };
+        let map = |stations: &Points, targets: &Points| {
+            let factor = factor(stations, &resolve(&method, stations));
+            let weights = factor.solve(network.readings.as_ref(), Par::Seq).expect("complete");
+            (surface(&factor, &weights, targets), tolerance(&factor))
+        };
+        let targets = targets(Metric::Planar);
+        let (here, tolerance) = map(&stations, &targets);
+        let (there, _) = map(&moved(&stations), &moved(&targets));
+        // Moving rounds the coordinates, by up to 1e-11 of a cell for a shift of 500 at scale 0.01.
+        prop_assert!(largest_difference(&here, &there) < 100.0 * tolerance);
+    }
+
+    #[test]
+    fn turning_the_earth_about_its_axis_turns_the_map(
+        network in networks(1), kernel in kernels(), east in -180.0..180.0,
+    ) {
+        let map = |east: f64| {
+            let turned = |x: &[f64], y: &[f64]| {
+                let moved: Vec<f64> = x.iter().map(|x| x + east / TIMES).collect();
+                embed(Metric::Chordal, &moved, y)
+            };
+            let stations = turned(&network.x, &network.y);
+            let targets = turned(&[100.3, 103.0, 106.1], &[30.2, 33.3, 34.9]);
+            let method = Method { kernel, epsilon: Some(epsilon(Metric::Chordal)), ..Method::default() };
+            let factor = factor(&stations, &resolve(&method, &stations));
+            let weights = factor.solve(network.readings.as_ref(), Par::Seq).expect("complete");
+            (surface(&factor, &weights, &targets), tolerance(&factor))
+        };
+        let (here, tolerance) = map(0.0);
+        let difference = largest_difference(&here, &map(east).0);
+        prop_assert!(difference < 10.0 * tolerance, "{difference:e} {tolerance:e}");
+    }
+
+    #[test]
+    fn a_missing_station_equals_the_smaller_network(
+        network in networks(3), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
+        degree in -1_i8..=2, holes in prop::collection::vec((0..STATIONS, 0..3_usize), 0..24),
+    ) {
+        let method = Method {
+            kernel, metric, smoothing, degree: Some(degree), epsilon: Some(epsilon(metric)),
+            ..Method::default()
+        };
+        let mut readings = network.readings.clone();
+        for (station, field) in holes {
+            readings[(station, field)] = f64::NAN;
+        }
+        let stations = embed(metric, &network.x, &network.y);
+        let whole = factor(&stations, &resolve(&method, &stations));
+        let fit = whole.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+        prop_assert!(fit.failed.is_empty());
+        for field in 0..3 {
+            let small = smaller(&stations, &whole, &readings, field);
+            agree(&whole, &fit, field, &small)?;
+        }
+    }
+
+    #[test]
+    fn leave_one_out_equals_refitting(
+        network in networks(1), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
+        degree in -1_i8..=2, left_out in 0..STATIONS,
+    ) {
+        let method = Method {
+            kernel, metric, smoothing, degree: Some(degree), epsilon: Some(epsilon(metric)),
+            ..Method::default()
+        };
+        let stations = embed(metric, &network.x, &network.y);
+        let whole = factor(&stations, &resolve(&method, &stations));
+        let fit = whole.fit(network.readings.as_ref(), Par::Seq).expect("complete");
+        let mut readings = network.readings.clone();
+        readings[(left_out, 0)] = f64::NAN;
+        let (small, weights, _) = smaller(&stations, &whole, &readings, 0);
+        let there = stations.select(&[left_out]);
+        let residual = network.readings[(left_out, 0)] - surface(&small, &weights, &there)[(0, 0)];
+        let size = 1.0 + residual.abs();
+        let difference = (fit.leave_one_out[(left_out, 0)] - residual).abs() / size;
+        // What is left may be worse posed than the whole.
+        let tolerance = 10.0 * tolerance(&whole).max(tolerance(&small));
+        prop_assert!(difference < tolerance, "{difference:e}, {small:?}");
+    }
+}
+
+/// One field on the network of the stations that have a reading.
+fn smaller(
+    stations: &Points,
+    whole: &Factor,
+    readings: &Mat<f64>,
+    field: usize,
+) -> (Factor, Weights, (Vec<usize>, Fit)) {
+    let present: Vec<usize> =
+        (0..stations.len()).filter(|&i| !readings[(i, field)].is_nan()).collect();
+    let method = Resolved {
+        diagonal: present.iter().map(|&i| whole.method().diagonal[i]).collect(),
+        ..whole.method().clone()
+    };
+    let factor = factor(&stations.select(&present), &method);
+    let values = Mat::from_fn(present.len(), 1, |i, _| readings[(present[i], field)]);
+    let weights = factor.solve(values.as_ref(), Par::Seq).expect("complete");
+    let fit = factor.fit(values.as_ref(), Par::Seq).expect("complete");
+    (factor, weights, (present, fit))
+}
+
+/// Weights, leave-one-out residuals and the drift (which has another frame, so: the surface).
+fn agree(
+    whole: &Factor,
+    fit: &Fit,
+    field: usize,
+    small: &(Factor, Weights, (Vec<usize>, Fit)),
+) -> Result<(), TestCaseError> {
+    let (factor, weights, (present, alone)) = small;
+    // A correction is itself a system to solve, and what is left may be worse posed than the whole.
+    let tolerance = 100.0 * tolerance(whole).max(tolerance(factor));
+    let size = weights.stations.norm_max();
+    let mut at = 0;
+    for i in 0..whole.stations().len() {
+        let (w, e) = (fit.weights.stations[(i, field)], fit.leave_one_out[(i, field)]);
+        if present.get(at) != Some(&i) {
+            prop_assert!(w == 0.0 && e.is_nan(), "station {i} is missing");
+            continue;
+        }
+        let (other_w, other_e) = (weights.stations[(at, 0)], alone.leave_one_out[(at, 0)]);
+        prop_assert!((w - other_w).abs() <= size * tolerance, "weight {w} for {other_w}");
+        let alike = (e - other_e).abs() / (1.0 + e.abs()) < tolerance;
+        prop_assert!(
+            alike || (e.is_nan() && other_e.is_nan()),
+            "residual {e} for {other_e}, {whole:?}"
+        );
+        at += 1;
+    }
+    let targets = targets(whole.method().metric);
+    let one = Weights {
+        stations: fit.weights.stations.subcols(field, 1).to_owned(),
+        drift: fit.weights.drift.subcols(field, 1).to_owned(),
+    };
+    let (a, b) = (surface(whole, &one, &targets), surface(factor, weights, &targets));
+    prop_assert!(largest_difference(&a, &b) / (1.0 + b.norm_max()) < tolerance);
+    Ok(())
+}
+
+fn grid(n: usize) -> Points {
+    let place = |i: usize| f64::from(u32::try_from(i).expect("small"));
+    Metric::Planar.embed(
+        &(0..n).map(|i| place(i % 4) + 0.1 * place(i % 3)).collect::<Vec<_>>(),
+        &(0..n).map(|i| place(i / 4) + 0.07 * place(i % 5)).collect::<Vec<_>>(),
+    )
+}
+
+fn planar(kernel: Kernel, degree: i8) -> Method {
+    Method {
+        kernel,
+        degree: Some(degree),
+        metric: Metric::Planar,
+        epsilon: Some(1.0),
+        ..Method::default()
+    }
+}
+
+fn refusal(stations: &Points, method: &Method) -> Error {
+    Factor::new(stations, &resolve(method, stations), Par::Seq).expect_err("must be refused")
+}
+
+#[test]
+fn a_collinear_network_is_refused_before_factorising() {
+    // On a slant that has no exact binary fractions, and far from the origin.
+    let along: Vec<f64> = (0..20).map(|i| f64::from(i) * 0.37).collect();
+    let x: Vec<f64> = along.iter().map(|t| 431_000.0 + 0.3 * t).collect();
+    let y: Vec<f64> = along.iter().map(|t| 5_600_000.0 + 0.7 * t).collect();
+    let error = refusal(&Metric::Planar.embed(&x, &y), &planar(Kernel::ThinPlateSpline, 1));
+    assert_eq!(error, Error::DriftUndetermined { stations: 20, degree: 1, rank: 2, needed: 3 });
+    let error = refusal(&Metric::Planar.embed(&along, &[2.0; 20]), &planar(Kernel::Linear, 1));
+    assert_eq!(error, Error::DriftUndetermined { stations: 20, degree: 1, rank: 2, needed: 3 });
+}
+
+#[test]
+fn a_network_on_one_circle_of_the_sphere_is_refused() {
+    let around: Vec<f64> = (0..20).map(|i| 7.3 + 2.1 * f64::from(i)).collect();
+    let method = Method { degree: Some(1), ..Method::default() };
+    for (lon, lat) in [
+        (around.clone(), vec![41.3; 20]),
+        (vec![23.7; 20], around.clone()),
+        (around.clone(), vec![0.0; 20]),
+    ] {
+        let error = refusal(&Metric::Chordal.embed(&lon, &lat), &method);
+        assert!(matches!(error, Error::DriftUndetermined { rank: 3, needed: 4, .. }), "{error}");
+    }
+}
+
+#[test]
+fn too_few_stations_are_told_with_the_number_needed() {
+    let error = refusal(&grid(2), &planar(Kernel::Cubic, 1));
+    assert_eq!(error, Error::TooFewStations { stations: 2, needed: 3, degree: 1 });
+    assert_eq!(refusal(&grid(0), &planar(Kernel::Linear, 0)), Error::NoStations);
+}
+
+#[test]
+fn stations_at_one_place_and_places_nowhere_are_named() {
+    let x = [3.0, 1.0, 2.0, 1.0];
+    let stations = |last: f64| Metric::Planar.embed(&x, &[0.0, 5.0, 1.0, last]);
+    let method = planar(Kernel::Linear, 0);
+    assert_eq!(refusal(&stations(5.0), &method), Error::SamePlace { first: 1, second: 3 });
+    assert_eq!(refusal(&stations(f64::NAN), &method), Error::NotFinite { station: 3 });
+    assert_eq!(refusal(&stations(f64::INFINITY), &method), Error::NotFinite { station: 3 });
+}
+
+#[test]
+fn a_kernel_that_overflows_and_a_singular_system_are_told() {
+    let far = grid(9).scaled(1e70);
+    assert_eq!(refusal(&far, &planar(Kernel::Quintic, 2)), Error::Overflow);
+    // One station, -r without a constant: the matrix is the number 0.
+    assert!(matches!(refusal(&grid(1), &planar(Kernel::Linear, -1)), Error::Singular { .. }));
+}
+
+#[test]
+fn readings_that_are_no_numbers_are_refused_or_fail_alone() {
+    let stations = grid(12);
+    let factor = factor(&stations, &resolve(&planar(Kernel::Linear, 0), &stations));
+    let mut readings = Mat::from_fn(12, 3, |i, f| f64::from(u32::try_from(i * f).expect("small")));
+    readings[(4, 1)] = f64::INFINITY;
+    readings.col_mut(2).fill(f64::NAN);
+    let bad = Error::BadReading { station: 4, field: 1, value: f64::INFINITY };
+    assert_eq!(factor.solve(readings.as_ref(), Par::Seq).expect_err("infinite"), bad);
+    let fit = factor.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+    assert_eq!(fit.failed, [(1, bad), (2, Error::AllMissing { field: 2 })]);
+    assert!(fit.weights.stations.col(0).iter().all(|w| *w == 0.0));
+    assert!(fit.weights.stations.col(1).iter().all(|w| w.is_nan()));
+    let error = factor.solve(Mat::zeros(11, 1).as_ref(), Par::Seq).expect_err("a row is lacking");
+    assert_eq!(error, Error::ReadingsLength { got: 11, stations: 12 });
+}
+
+#[test]
+fn equal_readings_give_that_constant_to_the_last_bit() {
+    let stations = grid(14);
+    for kernel in Kernel::ALL {
+        let degree = kernel.least_degree().max(0);
+        let factor = factor(&stations, &resolve(&planar(kernel, degree), &stations));
+        let mut readings = Mat::full(14, 2, 0.1);
+        readings[(3, 1)] = f64::NAN;
+        let fit = factor.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+        let map = surface(&factor, &fit.weights, &grid(30));
+        assert_eq!(map, Mat::full(30, 2, 0.1), "{kernel}");
+    }
+}
+
+#[test]
+fn a_field_with_few_stations_left_is_made_of_those_or_fails_alone() {
+    let stations = grid(16);
+    let factor = factor(&stations, &resolve(&planar(Kernel::ThinPlateSpline, 1), &stations));
+    let mut readings = Mat::from_fn(16, 3, |i, _| f64::from(u32::try_from(i % 5).expect("small")));
+    // Field 1 keeps four stations not on a line, field 2 two.
+    for i in 0..16 {
+        if ![0, 3, 5, 15].contains(&i) {
+            readings[(i, 1)] = f64::NAN;
+        }
+        if ![0, 3].contains(&i) {
+            readings[(i, 2)] = f64::NAN;
+        }
+    }
+    let fit = factor.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+    assert_eq!((fit.masks, fit.refactored), (2, 2));
+    let few = Error::TooFewStations { stations: 2, needed: 3, degree: 1 };
+    assert_eq!(fit.failed, [(2, few)]);
+    let map = surface(&factor, &fit.weights, &stations);
+    for i in [0, 3, 5, 15] {
+        assert!((map[(i, 1)] - readings[(i, 1)]).abs() < 1e-12);
+    }
+    assert!(fit.leave_one_out[(0, 1)].is_finite());
+}
+
+#[test]
+fn gaps_are_corrected_where_that_is_cheap_and_safe_and_refactored_where_not() {
+    // Number 1 is a hair beside number 0: together they are all but one station.
+    let (mut x, mut y) = (grid(16).axis(0).to_vec(), grid(16).axis(1).to_vec());
+    (x[1], y[1]) = (x[0] + 1e-8, y[0]);
+    let stations = Metric::Planar.embed(&x, &y);
+    let factor = factor(&stations, &resolve(&planar(Kernel::Linear, 0), &stations));
+    let outcome = |missing: &[usize]| {
+        let mut readings = Mat::from_fn(16, 2, |i, f| x[i].sin() + x[f]);
+        for &station in missing {
+            readings[(station, 0)] = f64::NAN;
+        }
+        let fit = factor.fit(readings.as_ref(), Par::Seq).expect("as many rows as stations");
+        assert!(fit.failed.is_empty());
+        let map = surface(&factor, &fit.weights, &stations);
+        for i in (0..16).filter(|i| !missing.contains(i)) {
+            assert!((map[(i, 0)] - readings[(i, 0)]).abs() < 1e-6, "station {i}");
+        }
+        (fit.masks, fit.refactored)
+    };
+    assert_eq!(outcome(&[]), (0, 0));
+    assert_eq!(outcome(&[3, 9, 10]), (1, 0));
+    assert_eq!(outcome(&[2, 3, 4, 5, 6, 7]), (1, 1), "more than a third");
+    assert_eq!(outcome(&[0, 1]), (1, 1), "an ill-conditioned correction");
+}
+
+#[test]
+fn what_a_user_should_know_is_told() {
+    let warnings = |method: &Method| {
+        let stations = method.metric.embed(grid(12).axis(0), grid(12).axis(1));
+        factor(&stations, &resolve(method, &stations)).warnings()
+    };
+    assert_eq!(warnings(&planar(Kernel::Linear, 0)), []);
+    let below = Warning::DegreeBelowLeast { kernel: Kernel::Cubic, degree: 0, least: 1 };
+    assert_eq!(warnings(&planar(Kernel::Cubic, 0)), [below]);
+    let arcs = Method { metric: Metric::GreatCircle, ..Method::default() };
+    assert_eq!(warnings(&arcs), [Warning::GreatCircle]);
+    let backwards = Method {
+        kernel: Kernel::Gaussian,
+        smoothing: Smoothing::Same(0.1),
+        convention: Convention::ScipyRbf,
+        metric: Metric::Planar,
+        ..Method::default()
+    };
+    assert_eq!(warnings(&backwards), [Warning::BackwardsSmoothing { kernel: Kernel::Gaussian }]);
+    let flat = Method { epsilon: Some(1e-3), ..planar(Kernel::Gaussian, 0) };
+    assert!(matches!(warnings(&flat)[..], [Warning::IllConditioned { .. }]));
+}
+
+#[test]
+fn one_station_is_its_reading_everywhere() {
+    let stations = grid(1);
+    let factor = factor(&stations, &resolve(&planar(Kernel::Linear, 0), &stations));
+    let fit = factor.fit(Mat::full(1, 1, 7.3).as_ref(), Par::Seq).expect("one row");
+    assert_eq!(surface(&factor, &fit.weights, &grid(5)), Mat::full(5, 1, 7.3));
+    assert!(fit.leave_one_out[(0, 0)].is_nan());
+}
+
+#[test]
+fn a_station_that_alone_fixes_the_drift_has_no_leave_one_out_residual() {
+    // All on a line but number 4: without it a plane is not determined.
+    let x = [0.0, 1.0, 2.0, 3.0, 1.5];
+    let y = [0.0, 0.1, 0.2, 0.3, 2.0];
+    let stations = Metric::Planar.embed(&x, &y);
+    let factor = factor(&stations, &resolve(&planar(Kernel::Linear, 1), &stations));
+    let readings = Mat::from_fn(5, 1, |i, _| (x[i] * 3.0).sin());
+    let fit = factor.fit(readings.as_ref(), Par::Seq).expect("complete");
+    let exists: Vec<bool> = fit.leave_one_out.col(0).iter().map(|e| e.is_finite()).collect();
+    assert_eq!(exists, [true, true, true, true, false]);
+}

@@ -1,0 +1,313 @@
+//! The command line: every option with its default and a sentence for people.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 would exceed a limit;
+5 a file, the network or the machine failed; 130 interrupted.
+
+Examples:
+  isopleth map readings.csv --bounds 73,18,135,54 --shape 1400x1000 -o map.nc
+  isopleth map hours.csv.gz --stations places.csv --bounds -125,24,-66,50 --resolution 0.05 -o us.nc
+  isopleth points readings.csv --at places.csv -o values.csv
+  isopleth check readings.csv
+  isopleth serve --listen 127.0.0.1:8080";
+
+/// Maps from observations at scattered stations: fast, in bounded memory, honest about their error.
+#[derive(Debug, Parser)]
+#[command(name = "isopleth", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Map readings onto a grid and write a NetCDF file
+    Map(MapArguments),
+    /// Values at places of your own, as CSV
+    Points(PointsArguments),
+    /// Tell what a file of readings holds and what is wrong with it
+    Check(CheckArguments),
+    /// Tell cells, seconds, memory and file size of a map without making it
+    Estimate(EstimateArguments),
+    /// Leave-one-out errors, for each variable and each station
+    Crossval(CrossvalArguments),
+    /// Serve maps over HTTP
+    Serve(ServeArguments),
+    /// Ask a running service whether it is alive (for containers)
+    Healthcheck(HealthcheckArguments),
+    /// Print a completion script for your shell
+    Completions(CompletionsArguments),
+}
+
+/// What to read and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Readings")]
+pub(crate) struct ReadingArguments {
+    /// Files of readings: CSV (wide, long, or stations as columns) or JSON, also gzipped; `-` is
+    /// standard input
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) readings: Vec<PathBuf>,
+    /// Table of places (station, lon, lat) for readings that carry none
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) stations: Option<PathBuf>,
+    /// Only this variable; may be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variable: Vec<String>,
+    /// Only these times: an instant, a day, or `from/to`; may be given several times [default: all]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) time: Vec<String>,
+    /// Which column is what, where the names do not tell: `station=Code`, also lon, lat, time,
+    /// variable, value, units; may be given several times
+    #[arg(long, value_name = "ROLE=COLUMN")]
+    pub(crate) column: Vec<String>,
+    /// How the file is laid out [default: found out]
+    #[arg(long, value_enum)]
+    pub(crate) layout: Option<LayoutName>,
+    /// A further way in which missing readings are written; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) missing: Vec<String>,
+    /// Time zone of times without an offset: `Asia/Shanghai` or `+08:00` [default: UTC]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+    /// Character between columns [default: found out among , ; and tab]
+    #[arg(long, value_name = "CHARACTER")]
+    pub(crate) delimiter: Option<char>,
+    /// Encoding of the text, such as `gb18030` [default: utf-8]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
+    /// Several stations at one place, or several readings of one: error, mean, first or last
+    #[arg(long, value_name = "RULE", default_value = "mean")]
+    pub(crate) duplicates: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LayoutName {
+    /// One row per station and time, a column per variable
+    Wide,
+    /// One reading a row, with a parameter column
+    Long,
+    /// One row per time and variable, a column per station
+    StationsAsColumns,
+    /// A JSON document
+    Json,
+}
+
+/// How the surface is made.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct MethodArguments {
+    /// Radial function: linear, thin_plate_spline, cubic, quintic, multiquadric,
+    /// inverse_multiquadric, inverse_quadratic, gaussian, exponential, matern32, matern52,
+    /// wendland_c2, wendland_c4
+    #[arg(long, default_value = "linear")]
+    pub(crate) kernel: String,
+    /// Shape: multiplies distances (km, or the unit of planar coordinates); with --compat
+    /// scipy-rbf it divides them
+    #[arg(long)]
+    pub(crate) epsilon: Option<f64>,
+    /// λ on the diagonal; 0 goes through every reading
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) smoothing: f64,
+    /// Degree of the drift, -1 (none) to 2 [default: the kernel's least, but at least 0]
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) degree: Option<i8>,
+    /// Distance: chordal (through the Earth, km), great_circle (along it, km), or planar
+    /// (coordinates as given)
+    #[arg(long, default_value = "chordal")]
+    pub(crate) metric: String,
+    /// Give the numbers of SciPy's older `Rbf`
+    #[arg(long, value_name = "scipy-rbf", value_parser = ["scipy-rbf"])]
+    pub(crate) compat: Option<String>,
+    /// Worker threads [default: the processors this process may use]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Peak memory to keep, such as 500MB or 2GiB [default: half of what the system allows]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// Where to evaluate.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Grid")]
+pub(crate) struct GridArguments {
+    /// west,south,east,north; west > east crosses the date line, south > north turns rows around
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(crate) bounds: Option<String>,
+    /// Columns and rows, such as 1400x1000
+    #[arg(long, value_name = "NXxNY", conflicts_with = "resolution")]
+    pub(crate) shape: Option<String>,
+    /// Distance of neighbouring cells, in degrees or the planar unit: one number, or dx,dy
+    #[arg(long, value_name = "STEP")]
+    pub(crate) resolution: Option<String>,
+    /// gridline: the bounds are the outermost nodes; pixel: the outermost cells' edges
+    #[arg(long, default_value = "gridline")]
+    pub(crate) registration: String,
+    /// A CSV file of places (lon, lat, …) instead of a grid
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bounds", "shape", "resolution"],
+          value_hint = ValueHint::FilePath)]
+    pub(crate) points_file: Option<PathBuf>,
+}
+
+/// What is told on the way.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Told")]
+pub(crate) struct TellArguments {
+    /// Write the report as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) report: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MapArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    #[command(flatten)]
+    pub(crate) grid: GridArguments,
+    /// The file to write: NetCDF, or CSV with --points-file
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Numbers in the file: f32 or f64
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
+    pub(crate) precision: String,
+    #[command(flatten)]
+    pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PointsArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// A CSV file of places (lon, lat, …); its columns are kept
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) at: PathBuf,
+    /// The CSV file to write
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// Coordinates are planar, not degrees
+    #[arg(long)]
+    pub(crate) planar: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EstimateArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    #[command(flatten)]
+    pub(crate) grid: GridArguments,
+    /// Numbers in the file: f32 or f64
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
+    pub(crate) precision: String,
+    #[command(flatten)]
+    pub(crate) method: MethodArguments,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrossvalArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// Write a CSV file with the errors of every station
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Settings in TOML; every one can also be given as ISOPLETH_<NAME>
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Address and port [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Print every setting with its default and stop
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthcheckArguments {
+    /// Address and port of the service
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ISOPLETH_LISTEN",
+          default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Which shell
+    pub(crate) shell: Shell,
+}
+
+/// `500MB`, `2 GiB`, `1000000`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        other => return Err(format!("unit `{other}` is none of B, kB, MB, GB, KiB, MiB, GiB")),
+    };
+    let bytes = number * factor;
+    if !(bytes >= 1.0 && bytes < 1e18) {
+        return Err(format!("`{text}` is not a size"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1e18")]
+    Ok(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(parse_bytes("500MB"), Ok(500_000_000));
+        assert_eq!(parse_bytes("1.5 GiB"), Ok(1_610_612_736));
+        assert_eq!(parse_bytes("42"), Ok(42));
+        for wrong in ["", "MB", "-1", "3 parsecs", "0", "1e999GB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

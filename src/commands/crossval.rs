@@ -1,0 +1,40 @@
+//! `isopleth crossval`: errors at stations left out.
+
+use isopleth_engine::progress::Stage;
+use isopleth_engine::settings::Precision;
+use isopleth_engine::{Progress, crossvalidate};
+
+use super::{inputs, print, summary, write_json, write_text};
+use crate::cli::CrossvalArguments;
+use crate::failure::Failure;
+use crate::progress::{Bar, cancel_on_interrupt};
+
+pub(crate) fn run(arguments: CrossvalArguments) -> Result<(), Failure> {
+    let cancel = cancel_on_interrupt()?;
+    let metric = inputs::metric(&arguments.method)?;
+    let settings =
+        inputs::settings(&arguments.method, &arguments.readings.duplicates, Precision::F64)?;
+    let (observations, reading) = summary::timed(Stage::Read, || {
+        inputs::observations(&arguments.readings, !metric.is_spherical())
+    })?;
+    let bar = Bar::new(arguments.tell.quiet);
+    let on_event = |event| bar.tell(event);
+    let progress = Progress { on_event: &on_event, cancel: &cancel };
+    let made = crossvalidate(observations, settings, &summary::LIMITS, progress);
+    bar.clear();
+    let mut result = made?;
+    result.report.book(reading);
+    if let Some(path) = &arguments.output {
+        write_text(path, &result.stations_csv())?;
+    }
+    if let Some(path) = &arguments.tell.report {
+        write_json(path, &result)?;
+    }
+    if arguments.tell.quiet {
+        return Ok(());
+    }
+    for warning in &result.report.warnings {
+        eprintln!("isopleth: warning: {warning}");
+    }
+    print(&summary::errors(&result.report))
+}

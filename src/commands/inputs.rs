@@ -1,0 +1,173 @@
+//! From arguments to the engine's types: names become values, and mistakes are told.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
+use isopleth_engine::observations::{Columns, Layout};
+use isopleth_engine::settings::Precision;
+use isopleth_engine::{
+    Duplicates, Grid, Observations, Places, ReadOptions, Registration, Settings, Source, Targets,
+    grid,
+};
+
+use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments};
+use crate::failure::Failure;
+
+/// Reads the readings.
+pub(crate) fn observations(
+    arguments: &ReadingArguments,
+    planar: bool,
+) -> Result<Observations, Failure> {
+    let options = ReadOptions {
+        layout: arguments.layout.map(|layout| match layout {
+            LayoutName::Wide => Layout::Wide,
+            LayoutName::Long => Layout::Long,
+            LayoutName::StationsAsColumns => Layout::StationsAsColumns,
+            LayoutName::Json => Layout::Json,
+        }),
+        columns: columns(&arguments.column)?,
+        variables: arguments.variable.clone(),
+        times: arguments.time.clone(),
+        missing: arguments.missing.clone(),
+        zone: arguments.zone.clone(),
+        delimiter: arguments.delimiter.map(delimiter).transpose()?,
+        encoding: arguments.encoding.clone(),
+        planar,
+        stations: arguments.stations.clone().map(Source::File),
+        duplicates: named(&arguments.duplicates)?,
+        ..ReadOptions::default()
+    };
+    let sources = arguments.readings.iter().map(|path| Source::File(path.clone())).collect();
+    Ok(Observations::read(sources, options)?)
+}
+
+/// The choices of the method.
+pub(crate) fn settings(
+    arguments: &MethodArguments,
+    duplicates: &str,
+    precision: Precision,
+) -> Result<Settings, Failure> {
+    if arguments.threads == Some(0) {
+        return Err(Failure::Usage("--threads 0: at least one thread is needed".to_owned()));
+    }
+    Ok(Settings {
+        method: Method {
+            kernel: named::<Kernel>(&arguments.kernel)?,
+            epsilon: arguments.epsilon,
+            smoothing: Smoothing::Same(arguments.smoothing),
+            degree: arguments.degree,
+            metric: metric(arguments)?,
+            convention: if arguments.compat.is_some() {
+                Convention::ScipyRbf
+            } else {
+                Convention::Native
+            },
+        },
+        duplicates: named::<Duplicates>(duplicates)?,
+        precision,
+        threads: arguments.threads,
+        memory_bytes: arguments.memory,
+    })
+}
+
+/// The metric alone, known before anything is read: planar coordinates have no range to keep.
+pub(crate) fn metric(arguments: &MethodArguments) -> Result<Metric, Failure> {
+    named(&arguments.metric)
+}
+
+/// `f32` or `f64`; the parser lets nothing else through.
+pub(crate) fn precision(name: &str) -> Precision {
+    if name == "f64" { Precision::F64 } else { Precision::F32 }
+}
+
+/// The grid, or the places of `--points-file`.
+pub(crate) fn targets(arguments: &GridArguments, metric: Metric) -> Result<Targets, Failure> {
+    if let Some(path) = &arguments.points_file {
+        return places(path, metric);
+    }
+    let bounds = arguments.bounds.as_deref().ok_or_else(|| {
+        Failure::Usage("where to map? give --bounds west,south,east,north or --points-file".into())
+    })?;
+    let bounds: [f64; 4] = numbers(bounds, "--bounds", "west,south,east,north")?;
+    let size = match (&arguments.shape, &arguments.resolution) {
+        (Some(shape), _) => shape_of(shape)?,
+        (None, Some(step)) if step.contains(',') => {
+            let [dx, dy] = numbers(step, "--resolution", "dx,dy")?;
+            grid::Size::Resolution { dx, dy }
+        }
+        (None, Some(step)) => {
+            let [step] = numbers(step, "--resolution", "one number or dx,dy")?;
+            grid::Size::Resolution { dx: step, dy: step }
+        }
+        (None, None) => {
+            let text = "how fine? give --shape 1400x1000 or --resolution 0.05";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+    };
+    let registration: Registration = named(&arguments.registration)?;
+    Ok(Targets::Grid(Grid::from_bounds(bounds, size, registration, metric.is_spherical())?))
+}
+
+/// A table of places.
+pub(crate) fn places(path: &Path, metric: Metric) -> Result<Targets, Failure> {
+    let options = ReadOptions { planar: !metric.is_spherical(), ..ReadOptions::default() };
+    let source = Source::File(PathBuf::from(path));
+    Ok(Targets::Points(Places::read(source, &options)?))
+}
+
+/// A choice by its name; a wrong one is a wrong command line.
+fn named<T: FromStr>(name: &str) -> Result<T, Failure>
+where
+    T::Err: std::fmt::Display,
+{
+    name.parse().map_err(|error: T::Err| Failure::Usage(error.to_string()))
+}
+
+fn shape_of(text: &str) -> Result<grid::Size, Failure> {
+    text.split_once(['x', 'X', '×', ','])
+        .and_then(|(nx, ny)| Some((nx.trim().parse().ok()?, ny.trim().parse().ok()?)))
+        .map(|(nx, ny)| grid::Size::Shape { nx, ny })
+        .ok_or_else(|| {
+            Failure::Usage(format!("--shape {text}: expected columns x rows, such as 1400x1000"))
+        })
+}
+
+fn numbers<const N: usize>(text: &str, option: &str, form: &str) -> Result<[f64; N], Failure> {
+    let parsed: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    parsed
+        .and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| Failure::Usage(format!("{option} {text}: expected {form}")))
+}
+
+fn delimiter(character: char) -> Result<u8, Failure> {
+    u8::try_from(character)
+        .ok()
+        .filter(u8::is_ascii)
+        .ok_or_else(|| Failure::Usage(format!("--delimiter {character}: expected an ASCII one")))
+}
+
+fn columns(pairs: &[String]) -> Result<Columns, Failure> {
+    let mut columns = Columns::default();
+    for pair in pairs {
+        let wrong = || {
+            Failure::Usage(format!(
+                "--column {pair}: expected ROLE=COLUMN with role station, lon, lat, time, \
+                 variable, value or units"
+            ))
+        };
+        let (role, column) = pair.split_once('=').ok_or_else(wrong)?;
+        let place = match role {
+            "station" => &mut columns.station,
+            "lon" | "x" => &mut columns.x,
+            "lat" | "y" => &mut columns.y,
+            "time" => &mut columns.time,
+            "variable" => &mut columns.variable,
+            "value" => &mut columns.value,
+            "units" => &mut columns.units,
+            _ => return Err(wrong()),
+        };
+        *place = Some(column.to_owned());
+    }
+    Ok(columns)
+}

@@ -1,0 +1,46 @@
+//! `isopleth map`: readings onto a grid.
+
+use std::path::Path;
+
+use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
+use isopleth_engine::progress::Stage;
+use isopleth_engine::{Cancel, Plan, Progress, Report, Targets, run as engine_run};
+
+use super::{inputs, points, summary};
+use crate::cli::MapArguments;
+use crate::failure::Failure;
+use crate::progress::{Bar, cancel_on_interrupt};
+
+pub(crate) fn run(arguments: MapArguments) -> Result<(), Failure> {
+    let cancel = cancel_on_interrupt()?;
+    let metric = inputs::metric(&arguments.method)?;
+    let precision = inputs::precision(&arguments.precision);
+    let settings =
+        inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;
+    let targets = inputs::targets(&arguments.grid, metric)?;
+    let (observations, reading) = summary::timed(Stage::Read, || {
+        inputs::observations(&arguments.readings, !metric.is_spherical())
+    })?;
+    let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;
+    let (output, tell) = (&arguments.output, &arguments.tell);
+    let mut report = match &plan.targets {
+        Targets::Grid(_) => grid(&plan, output, &cancel, tell.quiet)?,
+        Targets::Points(places) => points::write(&plan, places, output, &cancel, tell.quiet)?,
+    };
+    report.book(reading);
+    summary::tell(&report, output, tell)
+}
+
+fn grid(plan: &Plan, output: &Path, cancel: &Cancel, quiet: bool) -> Result<Report, Failure> {
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let provenance = Provenance::now(command);
+    let file = NetcdfFile::create(output, &Layout::of(plan, &provenance))?;
+    let bar = Bar::new(quiet);
+    let on_event = |event| bar.tell(event);
+    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel });
+    bar.clear();
+    let mut report = made?;
+    let ((), finishing) = summary::timed(Stage::Finish, || Ok(file.finish(&report)?))?;
+    report.book(finishing);
+    Ok(report)
+}

@@ -1,0 +1,55 @@
+//! `isopleth points`: values at any places.
+
+use std::path::Path;
+
+use isopleth_engine::output::PointsCsv;
+use isopleth_engine::progress::Stage;
+use isopleth_engine::settings::Precision;
+use isopleth_engine::{Cancel, Places, Plan, Progress, Report, Targets, run as engine_run};
+
+use super::{inputs, summary};
+use crate::cli::PointsArguments;
+use crate::failure::Failure;
+use crate::progress::{Bar, cancel_on_interrupt};
+
+pub(crate) fn run(arguments: PointsArguments) -> Result<(), Failure> {
+    let cancel = cancel_on_interrupt()?;
+    let metric = inputs::metric(&arguments.method)?;
+    let settings =
+        inputs::settings(&arguments.method, &arguments.readings.duplicates, Precision::F64)?;
+    let targets = inputs::places(&arguments.at, metric)?;
+    let (observations, reading) = summary::timed(Stage::Read, || {
+        inputs::observations(&arguments.readings, !metric.is_spherical())
+    })?;
+    let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;
+    let Targets::Points(places) = &plan.targets else {
+        return Err(Failure::Usage("--at names no table of places".to_owned()));
+    };
+    let mut report = write(&plan, places, &arguments.output, &cancel, arguments.tell.quiet)?;
+    report.book(reading);
+    summary::tell(&report, &arguments.output, &arguments.tell)
+}
+
+/// Evaluates the plan's places and writes them as CSV, to standard output for `-`.
+pub(crate) fn write(
+    plan: &Plan,
+    places: &Places,
+    output: &Path,
+    cancel: &Cancel,
+    quiet: bool,
+) -> Result<Report, Failure> {
+    let (variables, times) = (plan.observations.variables(), plan.observations.times());
+    let file = if output.as_os_str() == "-" {
+        let stream = Box::new(std::io::stdout());
+        PointsCsv::to_stream("standard output", stream, places, variables, times)?
+    } else {
+        PointsCsv::create(output, places, variables, times)?
+    };
+    let bar = Bar::new(quiet);
+    let on_event = |event| bar.tell(event);
+    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel });
+    bar.clear();
+    let report = made?;
+    file.finish()?;
+    Ok(report)
+}

@@ -1,0 +1,26 @@
+//! The service's settings: defaults, then a TOML file, then `ISOPLETH_…`, then the command line.
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use isopleth_api::ServiceConfig;
+
+use crate::cli::ServeArguments;
+use crate::failure::{Failure, io};
+
+/// Puts the settings together; a mistake names its source.
+pub(crate) fn load(arguments: &ServeArguments) -> Result<ServiceConfig, Failure> {
+    let mut figment = Figment::from(Serialized::defaults(ServiceConfig::default()));
+    if let Some(path) = &arguments.config {
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed("ISOPLETH_"));
+    if let Some(listen) = &arguments.listen {
+        figment = figment.merge(Serialized::default("listen", listen));
+    }
+    figment.extract().map_err(|error| Failure::Usage(format!("configuration: {error}")))
+}
+
+/// Every setting as TOML.
+pub(crate) fn show(config: &ServiceConfig) -> Result<String, Failure> {
+    toml::to_string_pretty(config).map_err(io)
+}

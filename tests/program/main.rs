@@ -1,0 +1,11 @@
+//! Runs the built program as a user does: arguments in; files, text and exit codes out.
+
+mod harness;
+
+mod bad_input;
+mod commands;
+mod examples;
+mod judges;
+mod maps;
+mod real_files;
+mod serve;
