@@ -9,12 +9,15 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod certificate;
 pub mod error;
+mod field;
 pub mod grid;
 pub mod machine;
 pub mod network;
 pub mod observations;
 pub mod output;
+mod pilot;
 pub mod plan;
 pub mod progress;
 mod recorder;
@@ -23,6 +26,7 @@ pub mod run;
 pub mod settings;
 pub mod tiles;
 
+pub use certificate::Certificate;
 pub use error::{Error, Kind};
 pub use grid::{Grid, Places, Registration, Targets};
 pub use isopleth_kernels as kernels;
@@ -33,4 +37,4 @@ pub use plan::{Estimate, Plan};
 pub use progress::{Cancel, Event, Progress};
 pub use report::Report;
 pub use run::run;
-pub use settings::{Limits, Settings};
+pub use settings::{Limits, Settings, Tolerance};

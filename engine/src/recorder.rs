@@ -5,6 +5,7 @@ use std::time::Instant;
 use isopleth_kernels as kernels;
 use kernels::{Convention, Factor, Fit, MatRef};
 
+use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
@@ -100,6 +101,7 @@ impl Recorder {
         plan: &Plan,
         factor: &Factor,
         instructions: &str,
+        certificate: Option<Certificate>,
     ) -> Result<Report, Error> {
         if let Some(first) = self.fields.first().and_then(|f| f.failed.clone())
             && self.fields.iter().all(|f| f.failed.is_some())
@@ -126,12 +128,13 @@ impl Recorder {
             method: MethodReport {
                 solver: factor.decomposition().to_owned(),
                 condition: factor.condition(),
-                evaluation: "exact".to_owned(),
+                evaluation: if certificate.is_some() { "fast" } else { "exact" }.to_owned(),
                 instructions: instructions.to_owned(),
                 masks: self.masks,
                 refactored: self.refactored,
                 ..method_report(plan)
             },
+            certificate,
             targets: targets_report(&plan.targets),
             variables: (self.sums.into_iter().zip(plan.observations.variables()))
                 .map(|((fields, sum), variable)| VariableReport {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::certificate::Certificate;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 
@@ -17,6 +18,8 @@ pub struct Report {
     pub network: NetworkReport,
     /// How the surface was made.
     pub method: MethodReport,
+    /// The numerical error of a fast evaluation; none where it was exact.
+    pub certificate: Option<Certificate>,
     /// Where it was evaluated.
     pub targets: TargetsReport,
     /// Each field with its leave-one-out errors.
@@ -104,7 +107,7 @@ pub struct MethodReport {
     pub solver: String,
     /// Estimate of the condition number (1-norm).
     pub condition: f64,
-    /// `exact`.
+    /// `exact` or `fast`.
     pub evaluation: String,
     /// Instruction set of the evaluation.
     pub instructions: String,

@@ -1,20 +1,23 @@
 //! The one function that makes a map: solves batch by batch, evaluates tile by tile.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use isopleth_kernels as kernels;
-use kernels::evaluate::{Axis, Targets as Row};
-use kernels::metric::EARTH_RADIUS_KM;
+use kernels::evaluate::GridRows;
+use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface};
-use rayon::prelude::*;
 
+use crate::certificate::{Certificate, Judge};
 use crate::error::Error;
+use crate::field::Fields;
 use crate::grid::Targets;
-use crate::output::{FieldId, Sink, StationValues, Tile};
+use crate::output::{FieldId, Sink, StationValues};
+use crate::pilot::Pilot;
 use crate::plan::Plan;
-use crate::progress::{Event, Progress, Stage};
+use crate::progress::{Progress, Stage};
 use crate::recorder::Recorder;
 use crate::report::Report;
+use crate::settings::Tolerance;
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -39,8 +42,8 @@ pub fn run(plan: &Plan, sink: &dyn Sink, progress: Progress<'_>) -> Result<Repor
         })?;
         let evaluator = Evaluator::new();
         let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
-        run.batches(&mut recorder)?;
-        recorder.into_report(plan, &run.factor, evaluator.name())
+        let certificate = run.batches(&mut recorder)?;
+        recorder.into_report(plan, &run.factor, evaluator.name(), certificate)
     })
 }
 
@@ -61,7 +64,8 @@ struct Batch {
 }
 
 impl Run<'_> {
-    fn batches(&self, recorder: &mut Recorder) -> Result<(), Error> {
+    fn batches(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
+        let mut certificate = None;
         let steps = self.plan.observations.times().len();
         for first in (0..steps).step_by(self.plan.steps_at_once) {
             let batch = recorder.time(Stage::Read, || {
@@ -75,11 +79,11 @@ impl Run<'_> {
             self.progress.begin(Stage::Evaluate)?;
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&batch, &fit)?;
-                self.tiles(&batch, &fit)?;
+                self.tiles(&batch, &fit, &mut certificate)?;
                 self.sink.batch_done()
             })?;
         }
-        Ok(())
+        Ok(certificate)
     }
 
     fn read(&self, steps: std::ops::Range<usize>) -> Result<Batch, Error> {
@@ -111,111 +115,56 @@ impl Run<'_> {
         })
     }
 
-    fn tiles(&self, batch: &Batch, fit: &Fit) -> Result<(), Error> {
+    /// The tiles of a batch, fast where that is asked for and cheaper.
+    fn tiles(&self, batch: &Batch, fit: &Fit, certificate: &mut Option<Certificate>) -> Result<(), Error> {
         let plan = self.plan;
         let surface =
             Surface::new(plan.network.points(), &plan.method, self.factor.drift(), &fit.weights);
-        let rows = Rows::new(&plan.targets, plan.method.metric.is_spherical());
-        let total = plan.targets.cells() * plan.estimate.fields;
-        (0..plan.tiling.count()).into_par_iter().try_for_each_init(Buffers::default, |buffers, k| {
-            let (tile_rows, columns) = plan.tiling.tile(k);
-            let (fields, width) = (batch.fields.len(), columns.len());
-            let height = tile_rows.len();
-            buffers.tile.resize(fields * height * width, 0.0);
-            buffers.row.resize(fields * width, 0.0);
-            for (r, row) in tile_rows.clone().enumerate() {
-                self.progress.cancel.check()?;
-                rows.with(row, columns.clone(), &mut buffers.axes, |targets| {
-                    self.evaluator.evaluate(&surface, targets, &mut buffers.row);
-                });
-                for f in 0..fields {
-                    buffers.tile[(f * height + r) * width..][..width]
-                        .copy_from_slice(&buffers.row[f * width..][..width]);
-                }
-            }
-            self.sink.tile(Tile {
-                fields: &batch.fields,
-                rows: &tile_rows,
-                columns: &columns,
-                values: &buffers.tile,
-            })?;
-            let values = (fields * height * width) as u64;
-            let done = self.done.fetch_add(values, Ordering::Relaxed) + values;
-            (self.progress.on_event)(Event::Values { done, total });
-            Ok(())
-        })
-    }
-}
-
-/// What a worker keeps from tile to tile.
-#[derive(Default)]
-struct Buffers {
-    tile: Vec<f64>,
-    row: Vec<f64>,
-    axes: [Vec<f64>; 3],
-}
-
-/// The targets row by row, in the coordinates of the metric.
-struct Rows<'a> {
-    targets: &'a Targets,
-    /// Cosine and sine of the longitudes of a grid on the sphere.
-    turn: Option<(Vec<f64>, Vec<f64>)>,
-    spherical: bool,
-}
-
-impl<'a> Rows<'a> {
-    fn new(targets: &'a Targets, spherical: bool) -> Self {
-        let turn = match targets {
-            Targets::Grid(grid) if spherical => {
-                let radians = grid.x().iter().map(|lon| lon.to_radians());
-                Some((radians.clone().map(f64::cos).collect(), radians.map(f64::sin).collect()))
-            }
-            _ => None,
+        let fields = Fields {
+            plan,
+            ids: &batch.fields,
+            surface: &surface,
+            evaluator: self.evaluator,
+            sink: self.sink,
+            progress: self.progress,
+            done: &self.done,
         };
-        Self { targets, turn, spherical }
+        let (Targets::Grid(grid), Tolerance::Relative(tolerance)) =
+            (&plan.targets, plan.settings.tolerance)
+        else {
+            return fields.exactly();
+        };
+        let ranges: Vec<f64> =
+            (0..batch.fields.len()).map(|f| range(batch.readings.col_as_slice(f))).collect();
+        let places = plan.network.stations().iter().map(|s| (s.x, s.y));
+        let axes = (grid.x(), grid.y());
+        let metric = plan.method.metric;
+        let judge = Judge::new(
+            &surface, self.evaluator, metric, axes, places, plan.tiling, &ranges, tolerance,
+        );
+        let rows = GridRows::new(grid.x(), grid.y(), metric);
+        let pilot = Pilot { surface: &surface, evaluator: self.evaluator, rows: &rows, tiling: plan.tiling, judge: &judge };
+        let Some(scheme) = pilot.choose(tolerance) else { return fields.exactly() };
+        let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
+        let far = Far::new(&surface, self.evaluator, &rows, tile, scheme);
+        let account = fields.fast(&far, &judge)?;
+        let certificate = certificate.get_or_insert_default();
+        certificate.tolerance = tolerance;
+        certificate.order = certificate.order.max(scheme.order);
+        certificate.rho = scheme.rho;
+        let bound = far.bound().iter().zip(&ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
+        certificate.bound = certificate.bound.max(bound);
+        account.enter(certificate);
+        Ok(())
     }
+}
 
-    /// Calls `then` with the cells of one row.
-    fn with(
-        &self,
-        row: usize,
-        columns: std::ops::Range<usize>,
-        axes: &mut [Vec<f64>; 3],
-        then: impl FnOnce(Row<'_>),
-    ) {
-        let len = columns.len();
-        match (self.targets, &self.turn) {
-            (Targets::Grid(grid), Some((cos_lon, sin_lon))) => {
-                let (sin_lat, cos_lat) = grid.y()[row].to_radians().sin_cos();
-                let radius = EARTH_RADIUS_KM * cos_lat;
-                axes[0].clear();
-                axes[0].extend(cos_lon[columns.clone()].iter().map(|c| radius * c));
-                axes[1].clear();
-                axes[1].extend(sin_lon[columns].iter().map(|s| radius * s));
-                let z = Axis::Same(EARTH_RADIUS_KM * sin_lat);
-                then(Row { axes: &[Axis::Each(&axes[0]), Axis::Each(&axes[1]), z], len });
-            }
-            (Targets::Grid(grid), None) => {
-                let (x, y) = (Axis::Each(&grid.x()[columns]), Axis::Same(grid.y()[row]));
-                then(Row { axes: &[x, y], len });
-            }
-            (Targets::Points(places), _) if self.spherical => {
-                for axis in axes.iter_mut() {
-                    axis.clear();
-                }
-                for (&lon, &lat) in places.x[columns.clone()].iter().zip(&places.y[columns]) {
-                    let place = kernels::metric::on_sphere(lon, lat);
-                    for (axis, value) in axes.iter_mut().zip(place) {
-                        axis.push(value);
-                    }
-                }
-                let [x, y, z] = &*axes;
-                then(Row { axes: &[Axis::Each(x), Axis::Each(y), Axis::Each(z)], len });
-            }
-            (Targets::Points(places), _) => {
-                let (x, y) = (&places.x[columns.clone()], &places.y[columns]);
-                then(Row { axes: &[Axis::Each(x), Axis::Each(y)], len });
-            }
-        }
+/// Largest less smallest reading, or the size of a reading where all are equal.
+fn range(readings: &[f64]) -> f64 {
+    let present = || readings.iter().copied().filter(|v| !v.is_nan());
+    let (low, high) = (present().fold(f64::INFINITY, f64::min), present().fold(f64::NEG_INFINITY, f64::max));
+    match high - low {
+        range if range > 0.0 => range,
+        _ => high.abs().max(f64::MIN_POSITIVE),
     }
 }

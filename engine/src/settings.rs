@@ -1,5 +1,7 @@
 //! Every choice with its default, and the limits a request must keep.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 
 use crate::kernels::Method;
@@ -14,11 +16,48 @@ pub struct Settings {
     pub duplicates: Duplicates,
     /// The numbers in the file.
     pub precision: Precision,
+    /// How near to the exact sum the map must be.
+    pub tolerance: Tolerance,
     /// Worker threads; default: the processors this process may use.
     pub threads: Option<usize>,
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+}
+
+/// How near to the exact sum a map on a grid must be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Tolerance {
+    /// The sum over all stations for every cell.
+    #[serde(serialize_with = "exact")]
+    Exact,
+    /// Relative to the range of each field's readings; or the rounding errors of the exact sum
+    /// where those are larger.
+    Relative(f64),
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::Relative(1e-6)
+    }
+}
+
+impl FromStr for Tolerance {
+    type Err = String;
+
+    /// `exact`, or a number from 1e-14 to below 1.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "exact" => Ok(Self::Exact),
+            Ok(number) if (1e-14..1.0).contains(&number) => Ok(Self::Relative(number)),
+            _ => Err(format!("tolerance `{text}` is neither `exact` nor from 1e-14 to below 1")),
+        }
+    }
+}
+
+fn exact<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("exact")
 }
 
 /// The numbers in the file.

@@ -68,6 +68,12 @@ impl Surface {
         self.fields
     }
 
+    /// Number of stations.
+    #[must_use]
+    pub fn stations(&self) -> usize {
+        self.stations.len()
+    }
+
     fn check(&self, targets: Targets<'_>, out: &[f64]) {
         assert_eq!(targets.axes.len(), self.stations.dims(), "one axis per dimension");
         for axis in targets.axes {

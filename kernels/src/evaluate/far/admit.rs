@@ -151,6 +151,14 @@ impl Area {
     }
 }
 
+impl Area {
+    /// No cell of the area is farther from the station than this.
+    pub(super) fn reach(&self, station: &Place) -> f64 {
+        let squared: f64 = (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum();
+        squared.sqrt() + self.radius
+    }
+}
+
 impl Admission {
     pub(super) fn view(&self, station: &Place, area: &Area) -> View {
         if self.horizon.is_finite() {

@@ -43,6 +43,7 @@ pub struct Far<'a> {
     x: AxisTree,
     y: AxisTree,
     tile: [usize; 2],
+    scheme: Scheme,
     stations: Vec<Place>,
     admission: Admission,
 }
@@ -57,6 +58,8 @@ pub struct Node {
     sums: Vec<f64>,
     /// Stations that have not entered.
     waiting: Vec<u32>,
+    /// Pairs of a station and a node that were summed here.
+    pairs: u64,
 }
 
 /// Buffers that a thread keeps from box to box.
@@ -86,6 +89,7 @@ impl<'a> Far<'a> {
             x: AxisTree::new(x, tile[0], scheme.leaf, scheme.order),
             y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
             tile,
+            scheme,
             stations: (0..surface.stations.len()).map(places).collect(),
             admission: Admission::new(
                 surface.kernel,
@@ -100,7 +104,7 @@ impl<'a> Far<'a> {
     #[must_use]
     pub fn root(&self) -> Node {
         let everyone = (0..self.stations.len()).map(|i| u32::try_from(i).unwrap_or(u32::MAX));
-        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting: everyone.collect() })
+        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting: everyone.collect(), pairs: 0 })
     }
 
     /// Rows and columns of the cells of a box.
@@ -112,32 +116,78 @@ impl<'a> Far<'a> {
     /// The two or four parts of a box of several tiles; none of a single tile.
     #[must_use]
     pub fn parts(&self, node: &Node) -> Vec<Node> {
-        self.split(node, self.tile)
+        self.split(node, self.tile, None)
     }
 
-    /// Evaluates all cells of a tile: `out[(f * rows + row) * columns + column]`.
+    /// The tile that holds a cell, without the others.
+    #[must_use]
+    pub fn tile_at(&self, row: usize, column: usize) -> Node {
+        let mut node = self.root();
+        while let Some(part) = self.split(&node, self.tile, Some((row, column))).pop() {
+            node = part;
+        }
+        node
+    }
+
+    /// What theory promises of the error of each field: with p nodes and ρ*, interpolation is off by
+    /// at most 4ρ*^(1−p)/(ρ* − 1) times what it interpolates (Trefethen 2013, theorem 8.2), along
+    /// one axis; along the other likewise, times the Lebesgue constant. What it interpolates is
+    /// below Σ|w| max|φ|.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "orders are below a hundred")]
+    pub fn bound(&self) -> Vec<f64> {
+        let (p, rho) = (self.scheme.order, self.scheme.rho);
+        let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (p as f64).ln();
+        let one_axis = 4.0 * rho.powi(1 - p as i32) / (rho - 1.0);
+        let area = Area::new(self.x.at(0), self.y.at(0), self.surface.metric);
+        let reach = self.stations.iter().map(|s| area.reach(s)).fold(0.0, f64::max);
+        let farthest = self.surface.metric.distance(reach * reach) * self.surface.epsilon;
+        let kernel = self.surface.kernel;
+        // Largest at the ends, but for r² ln r, which dips to −1/2e before it rises.
+        let largest = kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
+        let fields = self.surface.fields;
+        (0..fields)
+            .map(|f| {
+                let weights = self.surface.weights.iter().skip(f).step_by(fields);
+                one_axis * (1.0 + lebesgue) * largest * weights.map(|w| w.abs()).sum::<f64>()
+            })
+            .collect()
+    }
+
+    /// Evaluates all cells of a tile and says how many pairs of a station and a cell or node that
+    /// took: `out[(f * rows + row) * columns + column]`.
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) {
+    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> u64 {
         let (rows, columns) = self.cells(&tile);
+        let mut pairs = 0;
         assert_eq!(out.len(), self.surface.fields * rows.len() * columns.len());
         let (origin, stride) = ([rows.start, columns.start], columns.len());
         let plane = rows.len() * stride;
         let mut boxes = vec![tile];
         while let Some(node) = boxes.pop() {
-            let parts = self.split(&node, [1, 1]);
+            let parts = self.split(&node, [1, 1], None);
             if parts.is_empty() {
                 let (rows, columns) = self.cells(&node);
+                pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
                 let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
                 self.leaf(&node, scratch, &mut Plane { out, start, stride, plane });
             }
+            pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
             boxes.extend(parts);
         }
+        pairs
     }
 
-    /// Halves the axes along which a box has more than `at_most` cells, if it can.
-    fn split(&self, node: &Node, at_most: [usize; 2]) -> Vec<Node> {
+    /// Halves the axes along which a box has more than `at_most` cells, if it can; only the part
+    /// with the cell `wanted`, if any is.
+    fn split(
+        &self,
+        node: &Node,
+        at_most: [usize; 2],
+        wanted: Option<(usize, usize)>,
+    ) -> Vec<Node> {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let halves = |halves: Option<[usize; 2]>, cells: usize, at_most: usize, here: usize| {
             halves.filter(|_| cells > at_most).map_or_else(|| vec![here], Vec::from)
@@ -148,13 +198,18 @@ impl<'a> Far<'a> {
             return Vec::new();
         }
         let pairs = down.iter().flat_map(|&y| across.iter().map(move |&x| (x, y)));
-        pairs.map(|(x, y)| self.enter(self.hand_down(node, x, y))).collect()
+        let holds = |&(x, y): &(usize, usize)| {
+            wanted.is_none_or(|(row, column)| {
+                self.y.at(y).cells.contains(&row) && self.x.at(x).cells.contains(&column)
+            })
+        };
+        pairs.filter(holds).map(|(x, y)| self.enter(self.hand_down(node, x, y))).collect()
     }
 
     /// A part of a box, with the sums of the whole on its own nodes.
     fn hand_down(&self, whole: &Node, x: usize, y: usize) -> Node {
         let waiting = whole.waiting.clone();
-        let part = Node { x, y, sums: Vec::new(), waiting };
+        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0 };
         if whole.sums.is_empty() {
             return part;
         }
@@ -209,6 +264,7 @@ impl<'a> Far<'a> {
         if smooth.is_empty() {
             return node;
         }
+        node.pairs = (smooth.len() * x.nodes.len() * y.nodes.len()) as u64;
         let surface = self.surface.only(&smooth);
         let (lon, lat): (Vec<f64>, Vec<f64>) =
             y.nodes.iter().flat_map(|&y| x.nodes.iter().map(move |&x| (x, y))).unzip();
@@ -276,6 +332,19 @@ impl Plane<'_> {
 }
 
 impl Surface {
+    /// The surface whose value is Σ|w| φ, without drift: up to sign Σ|w φ|, the scale of rounding
+    /// errors, for kernels of one sign.
+    #[must_use]
+    pub fn magnitudes(&self) -> Self {
+        Self {
+            weights: self.weights.iter().map(|w| w.abs()).collect(),
+            drift_weights: vec![0.0; self.drift_weights.len()],
+            stations: self.stations.clone(),
+            drift: self.drift.clone(),
+            ..*self
+        }
+    }
+
     /// The surface of a few stations, with the drift.
     fn only(&self, stations: &[u32]) -> Self {
         let which: Vec<usize> = stations.iter().map(|&i| i as usize).collect();

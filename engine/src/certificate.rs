@@ -1,0 +1,263 @@
+//! How far a fast map is from the exact one: tiles are judged on cells drawn at random and on those
+//! nearest to the stations, before anybody sees them.
+
+use std::ops::Range;
+
+use isopleth_kernels as kernels;
+use kernels::evaluate::{Axis, Targets as Row};
+use kernels::{Evaluator, Metric, Points, Surface};
+use serde::Serialize;
+
+use crate::tiles::Tiling;
+
+/// Cells drawn on a whole map, at least.
+const DRAWN: usize = 1000;
+
+/// Multiple of eps Σ|w φ| within which the exact evaluation itself is right.
+const ROUNDING: f64 = 8.0 * f64::EPSILON;
+
+/// The numerical error of a map beside the exact sum, relative to the range of each field's
+/// readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Certificate {
+    /// Asked for.
+    pub tolerance: f64,
+    /// Chebyshev nodes each way.
+    pub order: usize,
+    /// Bernstein ellipse within which no station is singular.
+    pub rho: f64,
+    /// What the theory promises.
+    pub bound: f64,
+    /// Largest difference from the exact sum that was seen, in what was handed out.
+    pub largest_difference: f64,
+    /// Rounding errors that exact evaluation may have, too: 8 eps Σ|w φ|.
+    pub rounding_floor: f64,
+    /// Cells compared, all fields of each.
+    pub cells_compared: u64,
+    /// Tiles in all.
+    pub tiles: u64,
+    /// Tiles that were done again exactly.
+    pub tiles_redone: u64,
+}
+
+/// Tells a good tile from a bad one.
+pub(crate) struct Judge<'a> {
+    surface: &'a Surface,
+    /// The same stations with the weights' magnitudes.
+    magnitudes: Surface,
+    evaluator: Evaluator,
+    metric: Metric,
+    axes: (&'a [f64], &'a [f64]),
+    tiling: Tiling,
+    /// What errors are relative to, by field.
+    ranges: &'a [f64],
+    tolerance: f64,
+    /// Cells nearest to the stations: (row, column), sorted.
+    at_stations: Vec<(usize, usize)>,
+}
+
+/// What was found on one tile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verdict {
+    largest: f64,
+    floor: f64,
+    compared: u64,
+    failed: bool,
+}
+
+/// What was found on all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    largest: f64,
+    floor: f64,
+    compared: u64,
+    tiles: u64,
+    redone: u64,
+}
+
+impl Verdict {
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The rounding floor, relative.
+    pub(crate) fn floor(&self) -> f64 {
+        self.floor
+    }
+
+    /// The largest difference, relative.
+    pub(crate) fn largest(&self) -> f64 {
+        self.largest
+    }
+}
+
+impl Account {
+    pub(crate) fn add(&mut self, verdict: &Verdict) {
+        self.tiles += 1;
+        self.compared += verdict.compared;
+        self.floor = self.floor.max(verdict.floor);
+        if verdict.failed {
+            self.redone += 1;
+        } else {
+            self.largest = self.largest.max(verdict.largest);
+        }
+    }
+
+    /// Adds to what was certified of earlier batches.
+    pub(crate) fn enter(&self, certificate: &mut Certificate) {
+        certificate.largest_difference = certificate.largest_difference.max(self.largest);
+        certificate.rounding_floor = certificate.rounding_floor.max(self.floor);
+        certificate.cells_compared += self.compared;
+        certificate.tiles += self.tiles;
+        certificate.tiles_redone += self.redone;
+    }
+}
+
+impl<'a> Judge<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the map to be judged")]
+    pub(crate) fn new(
+        surface: &'a Surface,
+        evaluator: Evaluator,
+        metric: Metric,
+        axes: (&'a [f64], &'a [f64]),
+        stations: impl Iterator<Item = (f64, f64)>,
+        tiling: Tiling,
+        ranges: &'a [f64],
+        tolerance: f64,
+    ) -> Self {
+        let turn = if metric.is_spherical() { Some(360.0) } else { None };
+        let mut at_stations: Vec<_> = stations
+            .filter_map(|(x, y)| Some((nearest(axes.1, y, None)?, nearest(axes.0, x, turn)?)))
+            .collect();
+        at_stations.sort_unstable();
+        at_stations.dedup();
+        let magnitudes = surface.magnitudes();
+        Self {
+            surface,
+            magnitudes,
+            evaluator,
+            metric,
+            axes,
+            tiling,
+            ranges,
+            tolerance,
+            at_stations,
+        }
+    }
+
+    /// Compares `values[(f * rows + row) * columns + column]` of a tile with the exact sum.
+    pub(crate) fn judge(
+        &self,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        values: &[f64],
+    ) -> Verdict {
+        let chosen = self.choose(rows, columns);
+        let (x, y): (Vec<f64>, Vec<f64>) =
+            chosen.iter().map(|&(row, column)| (self.axes.0[column], self.axes.1[row])).unzip();
+        let points = self.metric.embed(&x, &y);
+        let exact = self.sums(self.surface, &points);
+        let magnitude = self.sums(&self.magnitudes, &points);
+        let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
+        for (f, range) in self.ranges.iter().enumerate() {
+            for (k, (row, column)) in chosen.iter().enumerate() {
+                let row = f * rows.len() + row - rows.start;
+                let here = values[row * columns.len() + column - columns.start];
+                let difference = (here - exact[f * chosen.len() + k]).abs();
+                let floor = ROUNDING * magnitude[f * chosen.len() + k].abs();
+                // A field that could not be solved is NaN throughout, and has no difference.
+                if difference.is_nan() && exact[f * chosen.len() + k].is_nan() {
+                    continue;
+                }
+                verdict.largest = verdict.largest.max(difference / range);
+                verdict.floor = verdict.floor.max(floor / range);
+                let allowed = (self.tolerance * range).max(floor);
+                verdict.failed |= difference.is_nan() || difference > allowed;
+            }
+        }
+        verdict
+    }
+
+    /// The tile with the most cells at stations.
+    pub(crate) fn densest_tile(&self) -> Option<usize> {
+        let across = self.tiling.columns.div_ceil(self.tiling.tile_columns);
+        let tile = |&(row, column): &(usize, usize)| {
+            row / self.tiling.tile_rows * across + column / self.tiling.tile_columns
+        };
+        let mut counts = vec![0_usize; self.tiling.count()];
+        self.at_stations.iter().for_each(|cell| counts[tile(cell)] += 1);
+        // The first of several, so that the choice is the same everywhere.
+        (0..counts.len()).max_by_key(|&k| (counts[k], std::cmp::Reverse(k)))
+    }
+
+    fn sums(&self, surface: &Surface, points: &Points) -> Vec<f64> {
+        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+        let mut out = vec![0.0; surface.fields() * points.len()];
+        self.evaluator.evaluate(surface, Row { axes: &axes, len: points.len() }, &mut out);
+        out
+    }
+
+    /// Cells of a tile: drawn from its place, so that the same map is judged on the same cells,
+    /// and those nearest to stations.
+    fn choose(&self, rows: &Range<usize>, columns: &Range<usize>) -> Vec<(usize, usize)> {
+        let seed = (rows.start as u64) << 32 | columns.start as u64;
+        let mut random = SplitMix(seed);
+        let drawn = DRAWN.div_ceil(self.tiling.count()).min(rows.len() * columns.len());
+        let mut chosen: Vec<_> = (0..drawn)
+            .map(|_| (rows.start + random.below(rows.len()), columns.start + random.below(columns.len())))
+            .collect();
+        let first = self.at_stations.partition_point(|cell| cell.0 < rows.start);
+        let near = self.at_stations[first..].iter().take_while(|cell| cell.0 < rows.end);
+        chosen.extend(near.filter(|cell| columns.contains(&cell.1)));
+        chosen
+    }
+}
+
+/// The node of an axis nearest to a coordinate, if the axis reaches there.
+fn nearest(axis: &[f64], at: f64, turn: Option<f64>) -> Option<usize> {
+    let (first, last) = (*axis.first()?, *axis.last()?);
+    let (low, high) = (first.min(last), first.max(last));
+    let at = turn.map_or(at, |turn| low + (at - low).rem_euclid(turn));
+    if !(low..=high).contains(&at) {
+        return None;
+    }
+    let after = axis.partition_point(|&v| if first <= last { v < at } else { v > at });
+    let before = after.saturating_sub(1);
+    let after = after.min(axis.len() - 1);
+    Some(if (axis[before] - at).abs() <= (axis[after] - at).abs() { before } else { after })
+}
+
+/// Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_node_is_found_both_ways_and_round_the_earth() {
+        let up = [0.0, 1.0, 2.0, 3.0];
+        let down = [3.0, 2.0, 1.0, 0.0];
+        assert_eq!(nearest(&up, 1.4, None), Some(1));
+        assert_eq!(nearest(&up, 3.0, None), Some(3));
+        assert_eq!(nearest(&up, 3.2, None), None);
+        assert_eq!(nearest(&down, 2.6, None), Some(0));
+        let across = [178.0, 179.0, 180.0, 181.0];
+        assert_eq!(nearest(&across, -179.2, Some(360.0)), Some(3));
+    }
+}

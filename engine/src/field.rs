@@ -1,0 +1,198 @@
+//! Evaluates the fields of a batch, tile by tile, exactly or fast, and hands tiles to the sink.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use isopleth_kernels as kernels;
+use kernels::evaluate::far::{Far, Node, Scratch};
+use kernels::evaluate::{Axis, GridRows, Targets as Row};
+use kernels::{Evaluator, Surface};
+use rayon::prelude::*;
+
+use crate::certificate::{Account, Judge};
+use crate::error::Error;
+use crate::grid::{Places, Targets};
+use crate::output::{FieldId, Sink, Tile};
+use crate::plan::Plan;
+use crate::progress::{Event, Progress};
+
+/// The fields of a batch, about to be evaluated.
+pub(crate) struct Fields<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) ids: &'a [FieldId],
+    pub(crate) surface: &'a Surface,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) progress: Progress<'a>,
+    /// Values done in all batches so far.
+    pub(crate) done: &'a AtomicU64,
+}
+
+/// What a thread keeps from tile to tile.
+#[derive(Default)]
+struct Buffers {
+    tile: Vec<f64>,
+    row: Vec<f64>,
+    axes: [Vec<f64>; 3],
+    scratch: Scratch,
+}
+
+impl Fields<'_> {
+    /// Every tile by the sum over all stations.
+    pub(crate) fn exactly(&self) -> Result<(), Error> {
+        let cells = Cells::new(self.plan);
+        let tiles = (0..self.plan.tiling.count()).into_par_iter();
+        tiles.try_for_each_init(Buffers::default, |buffers, k| {
+            let (rows, columns) = self.plan.tiling.tile(k);
+            self.sum(&cells, &rows, &columns, buffers)?;
+            self.hand_over(&rows, &columns, &buffers.tile)
+        })
+    }
+
+    /// Every tile by the fast scheme, judged against the exact sum; what fails is done again.
+    pub(crate) fn fast(&self, far: &Far<'_>, judge: &Judge<'_>) -> Result<Account, Error> {
+        let work = Fast {
+            fields: self,
+            far,
+            judge,
+            cells: Cells::new(self.plan),
+            buffers: Mutex::default(),
+            account: Mutex::default(),
+            failed: Mutex::default(),
+        };
+        let root = far.root();
+        rayon::scope(|scope| work.descend(scope, root));
+        match work.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(work.account.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// One tile, exactly, into `buffers.tile`.
+    fn sum(
+        &self,
+        cells: &Cells<'_>,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        buffers: &mut Buffers,
+    ) -> Result<(), Error> {
+        let (fields, width, height) = (self.ids.len(), columns.len(), rows.len());
+        buffers.tile.resize(fields * height * width, 0.0);
+        buffers.row.resize(fields * width, 0.0);
+        for (r, row) in rows.clone().enumerate() {
+            self.progress.cancel.check()?;
+            cells.with(row, columns.clone(), &mut buffers.axes, |targets| {
+                self.evaluator.evaluate(self.surface, targets, &mut buffers.row);
+            });
+            for f in 0..fields {
+                buffers.tile[(f * height + r) * width..][..width]
+                    .copy_from_slice(&buffers.row[f * width..][..width]);
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(
+        &self,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        values: &[f64],
+    ) -> Result<(), Error> {
+        self.sink.tile(Tile { fields: self.ids, rows, columns, values })?;
+        let done = self.done.fetch_add(values.len() as u64, Ordering::Relaxed);
+        let total = self.plan.targets.cells() * self.plan.estimate.fields;
+        let done = done + values.len() as u64;
+        (self.progress.on_event)(Event::Values { done, total });
+        Ok(())
+    }
+}
+
+/// A fast evaluation under way.
+struct Fast<'a> {
+    fields: &'a Fields<'a>,
+    far: &'a Far<'a>,
+    judge: &'a Judge<'a>,
+    cells: Cells<'a>,
+    /// Buffers that no thread uses just now.
+    buffers: Mutex<Vec<Buffers>>,
+    account: Mutex<Account>,
+    /// The first error; it stops the others.
+    failed: Mutex<Option<Error>>,
+}
+
+impl Fast<'_> {
+    /// Down the tree, the parts of a box in parallel.
+    fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, node: Node) {
+        if lock(&self.failed).is_some() {
+            return;
+        }
+        let parts = self.far.parts(&node);
+        if parts.is_empty() {
+            if let Err(error) = self.tile(node) {
+                lock(&self.failed).get_or_insert(error);
+            }
+            return;
+        }
+        for part in parts {
+            scope.spawn(move |scope| self.descend(scope, part));
+        }
+    }
+
+    fn tile(&self, node: Node) -> Result<(), Error> {
+        self.fields.progress.cancel.check()?;
+        let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
+        let (rows, columns) = self.far.cells(&node);
+        let fields = self.fields.ids.len();
+        buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
+        self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+        let verdict = self.judge.judge(&rows, &columns, &buffers.tile);
+        if verdict.failed() {
+            self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
+        }
+        lock(&self.account).add(&verdict);
+        self.fields.hand_over(&rows, &columns, &buffers.tile)?;
+        lock(&self.buffers).push(buffers);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The targets row by row, in the coordinates of the metric.
+enum Cells<'a> {
+    Grid(GridRows<'a>),
+    Places { places: &'a Places, metric: kernels::Metric },
+}
+
+impl<'a> Cells<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let metric = plan.method.metric;
+        match &plan.targets {
+            Targets::Grid(grid) => Self::Grid(GridRows::new(grid.x(), grid.y(), metric)),
+            Targets::Points(places) => Self::Places { places, metric },
+        }
+    }
+
+    /// Calls `then` with some cells of a row.
+    fn with(
+        &self,
+        row: usize,
+        columns: Range<usize>,
+        scratch: &mut [Vec<f64>; 3],
+        then: impl FnOnce(Row<'_>),
+    ) {
+        match self {
+            Self::Grid(rows) => rows.with(row, columns, scratch, then),
+            Self::Places { places, metric } => {
+                let points = metric.embed(&places.x[columns.clone()], &places.y[columns]);
+                let axes: Vec<Axis<'_>> =
+                    (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+                then(Row { axes: &axes, len: points.len() });
+            }
+        }
+    }
+}
