@@ -88,7 +88,7 @@ def judge_xarray(path):
                     yield f"time is {dataset.time.dtype}, not a date"
                 for part in ("reading", "residual"):
                     of_stations = dataset[f"{name}_{part}"]
-                    if not {"station_id"} <= set(of_stations.coords):
+                    if "station_id" not in of_stations.encoding.get("coordinates", ""):
                         yield f"{name}_{part}: no station_id among its coordinates"
                     if of_stations.dims[0] != "station":
                         yield f"{name}_{part}: dimensions {of_stations.dims}"
@@ -142,8 +142,8 @@ def judge_gdal(path):
             if max(abs(g + shift - w) for g, w in zip(got, want)) > 1e-6 * (want[1] - want[0]):
                 yield f"{name}: {label} from {got[0]} to {got[1]}, not {want[0]} to {want[1]}"
         system = info.get("coordinateSystem", {}).get("wkt", "")
-        if spherical and f"{radius:.1f}"[:9] not in system:
-            yield f"{name}: the sphere of radius {radius} is not in {system!r}"
+        if spherical and f",{radius:.10g},0" not in system:
+            yield f"{name}: no sphere of radius {radius} in {system!r}"
 
 
 def even(bounds):

@@ -10,7 +10,7 @@
 //! dimensions other than T, Z, Y, X on the left, so time is last in their variables. Without times
 //! there is no time dimension.
 
-use netcdf::{AttributeValue, FileMut, VariableMut};
+use netcdf::{AttributeValue, Endianness, FileMut, VariableMut};
 
 use super::attributes::{self, Attributes};
 use super::cf::{self, Naming};
@@ -252,6 +252,7 @@ fn define_field(
     };
     variable.set_chunking(chunk)?;
     variable.set_compression(LEVEL, true)?;
+    variable.set_endianness(Endianness::Little)?;
     match layout.precision {
         Precision::F32 => variable.set_fill_value(FILL_VALUE)?,
         Precision::F64 => variable.set_fill_value(f64::from(FILL_VALUE))?,
