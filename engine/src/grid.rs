@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::observations::{ReadError, ReadOptions, Source};
-
 /// What the bounds of a grid mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,17 +33,41 @@ pub enum Size {
     },
 }
 
+/// Nodes of one axis at most: its coordinates are kept in memory.
+pub const LONGEST_AXIS: u64 = 10_000_000;
+
+/// How far from a whole number of cells a resolution may be, relative to that number: enough for
+/// one written with six digits.
+const DIVIDES_WITHIN: f64 = 1e-6;
+
 /// Why a grid makes no sense.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
 pub enum GridError {
-    /// Bounds that are no rectangle.
-    #[error("bounds {bounds:?}: {problem}; they are west,south,east,north")]
-    Bounds {
-        /// As given.
-        bounds: [f64; 4],
-        /// What is wrong.
-        problem: &'static str,
-    },
+    #[error("bounds {}: {problem}; they are west,south,east,north", show(bounds))]
+    Bounds { bounds: [f64; 4], problem: &'static str },
+    #[error(
+        "bounds {} are {degrees} degrees wide; more than 360 would map places twice",
+        show(bounds)
+    )]
+    TooWide { bounds: [f64; 4], degrees: f64 },
+    #[error("a grid with 0 {axis} has no cells; give at least 1")]
+    NoCells { axis: &'static str },
+    #[error("{count:.0} {axis} are more than the limit of {limit}; choose a coarser grid")]
+    TooManyNodes { axis: &'static str, count: f64, limit: u64 },
+    #[error("a resolution of {value} is none; it must be a finite number above 0")]
+    Resolution { value: f64 },
+    #[error(
+        "a resolution of {resolution} does not divide {extent} ({axis}) into whole cells; the \
+         nearest that does is {nearest}"
+    )]
+    DoesNotDivide { axis: &'static str, resolution: f64, extent: f64, nearest: f64 },
+    #[error("{nodes} {axis} between bounds that are equal; give 1, or other bounds")]
+    NoExtent { axis: &'static str, nodes: u64 },
+}
+
+fn show(bounds: &[f64; 4]) -> String {
+    bounds.map(|bound| bound.to_string()).join(",")
 }
 
 /// A rectangular grid: two axes.
@@ -60,22 +82,40 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// A grid from its bounds `[west, south, east, north]`.
+    /// A grid from its bounds `[west, south, east, north]`: degrees if `spherical`, with longitudes
+    /// from −180 to 360, else any unit.
+    ///
+    /// South above north makes the rows run from north to south. On the sphere, west above east
+    /// means a grid across the date line (or across Greenwich, where longitudes run to 360); a
+    /// full circle is allowed, and with gridline registration its last meridian repeats the first.
+    /// Gridline nodes equal NumPy's `linspace(west, east, nx)` bit for bit.
     ///
     /// # Errors
-    /// [`GridError`]
+    /// [`GridError`], if the bounds are no rectangle or the size does not fit them.
     pub fn from_bounds(
         bounds: [f64; 4],
         size: Size,
         registration: Registration,
         spherical: bool,
     ) -> Result<Self, GridError> {
-        let _ = (bounds, size, registration, spherical);
-        unimplemented!("in the next commit")
+        let [west, south, east, north] = if spherical { on_sphere(bounds)? } else { flat(bounds)? };
+        let (nx, ny) = match size {
+            Size::Shape { nx, ny } => (nx, ny),
+            Size::Resolution { dx, dy } => (
+                nodes_of("columns", east - west, dx, registration)?,
+                nodes_of("rows", (north - south).abs(), dy, registration)?,
+            ),
+        };
+        let (x, x_edges) = axis("columns", [west, east], nx, registration)?;
+        let (y, mut y_edges) = axis("rows", [south, north], ny, registration)?;
+        if spherical {
+            // Cells around a pole end there.
+            y_edges.iter_mut().for_each(|edge| *edge = edge.clamp(-90.0, 90.0));
+        }
+        Ok(Self { x, y, x_edges, y_edges, registration, spherical })
     }
 
-    /// Columns: degrees east or x. Increasing, beyond 180 (up to 540) where the grid crosses the
-    /// date line.
+    /// Columns: degrees east or x. Increasing, also across the date line: 170 … 190, as CF has it.
     #[must_use]
     pub fn x(&self) -> &[f64] {
         &self.x
@@ -87,13 +127,14 @@ impl Grid {
         &self.y
     }
 
-    /// Edges of the columns' cells, one more than columns.
+    /// Edges of the columns' cells, one more than columns. Column `i` lies between edges `i` and
+    /// `i + 1`: half-way between gridline nodes, half a cell beyond the outermost.
     #[must_use]
     pub fn x_edges(&self) -> &[f64] {
         &self.x_edges
     }
 
-    /// Edges of the rows' cells, one more than rows.
+    /// Edges of the rows' cells, one more than rows, in the order of the rows and within the poles.
     #[must_use]
     pub fn y_edges(&self) -> &[f64] {
         &self.y_edges
@@ -112,7 +153,8 @@ impl Grid {
     }
 }
 
-/// A list of places from a table, its columns kept as they are.
+/// A list of places from a table, its columns kept as they are. Reading it is beside the readings,
+/// whose columns it shares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Places {
     /// Names of the table's columns.
@@ -123,27 +165,6 @@ pub struct Places {
     pub x: Vec<f64>,
     /// Degrees north or y of each row.
     pub y: Vec<f64>,
-}
-
-impl Places {
-    /// Reads a table of places. Of the options, those on columns, delimiter, encoding and
-    /// coordinates count.
-    ///
-    /// # Errors
-    /// [`ReadError`], which says where and what to do.
-    pub fn read(source: Source, options: &ReadOptions) -> Result<Self, ReadError> {
-        let _ = (source, options);
-        unimplemented!("in the next commit")
-    }
-
-    /// Places from coordinates, with columns `x, y` (`lon, lat` unless `planar`).
-    ///
-    /// # Errors
-    /// [`ReadError`] with a JSON pointer `/{index}` if a coordinate is out of range or not finite.
-    pub fn from_coordinates(places: &[[f64; 2]], planar: bool) -> Result<Self, ReadError> {
-        let _ = (places, planar);
-        unimplemented!("in the next commit")
-    }
 }
 
 /// Where to evaluate.
@@ -199,5 +220,261 @@ impl Targets {
         let least = |axis: &[f64]| axis.iter().copied().fold(f64::INFINITY, f64::min);
         let most = |axis: &[f64]| axis.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         [least(x), least(y), most(x), most(y)]
+    }
+}
+
+fn finite(bounds: [f64; 4]) -> Result<(), GridError> {
+    if bounds.iter().all(|bound| bound.is_finite()) {
+        return Ok(());
+    }
+    Err(GridError::Bounds { bounds, problem: "not all are finite numbers" })
+}
+
+fn flat(bounds: [f64; 4]) -> Result<[f64; 4], GridError> {
+    finite(bounds)?;
+    let [west, south, east, north] = bounds;
+    if west > east {
+        return Err(GridError::Bounds { bounds, problem: "west is greater than east" });
+    }
+    if !(east - west).is_finite() || !(north - south).is_finite() {
+        return Err(GridError::Bounds { bounds, problem: "they are too far apart to subtract" });
+    }
+    Ok(bounds)
+}
+
+/// Checks degrees, and moves the east of a grid that crosses the date line east of its west.
+fn on_sphere(bounds: [f64; 4]) -> Result<[f64; 4], GridError> {
+    finite(bounds)?;
+    let [west, south, mut east, north] = bounds;
+    if [south, north].iter().any(|lat| !(-90.0..=90.0).contains(lat)) {
+        return Err(GridError::Bounds { bounds, problem: "latitudes are within -90 and 90" });
+    }
+    if [west, east].iter().any(|lon| !(-180.0..=360.0).contains(lon)) {
+        return Err(GridError::Bounds { bounds, problem: "longitudes are within -180 and 360" });
+    }
+    while east < west {
+        east += 360.0;
+    }
+    if east - west > 360.0 {
+        return Err(GridError::TooWide { bounds, degrees: east - west });
+    }
+    Ok([west, south, east, north])
+}
+
+/// Nodes of an axis with this resolution.
+fn nodes_of(
+    axis: &'static str,
+    extent: f64,
+    resolution: f64,
+    registration: Registration,
+) -> Result<u64, GridError> {
+    if !(resolution.is_finite() && resolution > 0.0) {
+        return Err(GridError::Resolution { value: resolution });
+    }
+    let cells = (extent / resolution).round();
+    if cells > LONGEST_AXIS as f64 {
+        return Err(GridError::TooManyNodes { axis, count: cells, limit: LONGEST_AXIS });
+    }
+    let off = (extent / resolution - cells).abs();
+    if (cells == 0.0 && extent > 0.0) || off > DIVIDES_WITHIN * cells {
+        let nearest = extent / cells.max(1.0);
+        return Err(GridError::DoesNotDivide { axis, resolution, extent, nearest });
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number between 0 and LONGEST_AXIS"
+    )]
+    let cells = cells as u64;
+    Ok(match registration {
+        Registration::Gridline => cells + 1,
+        Registration::Pixel => cells,
+    })
+}
+
+/// Nodes, and edges of their cells.
+fn axis(
+    name: &'static str,
+    [from, to]: [f64; 2],
+    nodes: u64,
+    registration: Registration,
+) -> Result<(Vec<f64>, Vec<f64>), GridError> {
+    if nodes == 0 {
+        return Err(GridError::NoCells { axis: name });
+    }
+    if nodes > LONGEST_AXIS {
+        let count = nodes as f64;
+        return Err(GridError::TooManyNodes { axis: name, count, limit: LONGEST_AXIS });
+    }
+    if from == to && nodes > 1 {
+        return Err(GridError::NoExtent { axis: name, nodes });
+    }
+    let numbers = || (0..nodes).map(|i| i as f64);
+    let edge_numbers = || (0..=nodes).map(|i| i as f64);
+    Ok(match registration {
+        // `linspace` of one node is the start.
+        Registration::Gridline if nodes == 1 => (vec![from], vec![from, to]),
+        Registration::Gridline => {
+            let step = (to - from) / (nodes - 1) as f64;
+            let mut centres: Vec<f64> = numbers().map(|i| i * step + from).collect();
+            if let Some(last) = centres.last_mut() {
+                *last = to;
+            }
+            (centres, edge_numbers().map(|i| (i - 0.5) * step + from).collect())
+        }
+        Registration::Pixel => {
+            let step = (to - from) / nodes as f64;
+            let mut edges: Vec<f64> = edge_numbers().map(|i| i * step + from).collect();
+            if let Some(last) = edges.last_mut() {
+                *last = to;
+            }
+            (numbers().map(|i| (i + 0.5) * step + from).collect(), edges)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shape(bounds: [f64; 4], nx: u64, ny: u64, registration: Registration) -> Grid {
+        Grid::from_bounds(bounds, Size::Shape { nx, ny }, registration, true).expect("a grid")
+    }
+
+    fn refusal(bounds: [f64; 4], size: Size, spherical: bool) -> String {
+        Grid::from_bounds(bounds, size, Registration::Gridline, spherical)
+            .expect_err("refused")
+            .to_string()
+    }
+
+    const SMALL: Size = Size::Shape { nx: 3, ny: 3 };
+
+    #[test]
+    fn gridline_nodes_equal_numpys_linspace() {
+        // numpy.linspace(73, 135, 7) and (18, 54, 4), printed with repr.
+        let grid = shape([73.0, 18.0, 135.0, 54.0], 7, 4, Registration::Gridline);
+        let expected = [
+            73.0,
+            83.33333333333333,
+            93.66666666666667,
+            104.0,
+            114.33333333333334,
+            124.66666666666667,
+            135.0,
+        ];
+        assert_eq!(grid.x(), expected);
+        assert_eq!(grid.y(), [18.0, 30.0, 42.0, 54.0]);
+    }
+
+    #[test]
+    fn pixel_bounds_are_the_outer_edges() {
+        let grid = shape([0.0, -90.0, 360.0, 90.0], 4, 2, Registration::Pixel);
+        assert_eq!(grid.x(), [45.0, 135.0, 225.0, 315.0]);
+        assert_eq!(grid.x_edges(), [0.0, 90.0, 180.0, 270.0, 360.0]);
+        assert_eq!(grid.y_edges(), [-90.0, 0.0, 90.0]);
+    }
+
+    #[test]
+    fn west_above_east_crosses_the_date_line() {
+        let grid = shape([170.0, -60.0, -170.0, -40.0], 5, 2, Registration::Gridline);
+        assert_eq!(grid.x(), [170.0, 175.0, 180.0, 185.0, 190.0]);
+        let greenwich = shape([300.0, 0.0, 20.0, 1.0], 3, 2, Registration::Gridline);
+        assert_eq!(greenwich.x(), [300.0, 340.0, 380.0]);
+    }
+
+    #[test]
+    fn a_full_circle_is_allowed_and_more_is_not() {
+        assert_eq!(shape([-180.0, 0.0, 180.0, 1.0], 3, 2, Registration::Gridline).x()[2], 180.0);
+        let error = refusal([-180.0, 0.0, 360.0, 1.0], SMALL, true);
+        assert!(error.contains("540 degrees wide"), "{error}");
+    }
+
+    #[test]
+    fn south_above_north_makes_rows_descend_and_edges_stay_within_the_poles() {
+        let grid = shape([0.0, 90.0, 10.0, -90.0], 2, 3, Registration::Gridline);
+        assert_eq!(grid.y(), [90.0, 0.0, -90.0]);
+        assert_eq!(grid.y_edges(), [90.0, 45.0, -45.0, -90.0]);
+    }
+
+    #[test]
+    fn a_resolution_must_divide_the_extent_and_the_nearest_that_does_is_told() {
+        let grid = |dx, registration| {
+            let size = Size::Resolution { dx, dy: 0.1 };
+            Grid::from_bounds([73.0, 18.0, 135.0, 54.0], size, registration, true)
+        };
+        let fine = grid(0.1, Registration::Gridline).expect("divides");
+        assert_eq!((fine.x().len(), fine.y().len()), (621, 361));
+        assert_eq!(grid(0.1, Registration::Pixel).expect("divides").x().len(), 620);
+        let error = grid(0.7, Registration::Gridline).expect_err("89 cells short").to_string();
+        assert!(error.contains("nearest that does is 0.6966292134831461"), "{error}");
+        for dx in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = grid(dx, Registration::Gridline).expect_err("none").to_string();
+            assert!(error.contains("finite number above 0"), "{error}");
+        }
+        let error = grid(1e-9, Registration::Gridline).expect_err("too fine").to_string();
+        assert!(error.contains("more than the limit"), "{error}");
+        assert!(grid(100.0, Registration::Pixel).is_err(), "coarser than the bounds");
+    }
+
+    #[test]
+    fn bounds_that_are_no_rectangle_are_refused() {
+        for (bounds, spherical, words) in [
+            ([0.0, -91.0, 1.0, 0.0], true, "latitudes are within -90 and 90"),
+            ([-181.0, 0.0, 1.0, 1.0], true, "longitudes are within -180 and 360"),
+            ([0.0, f64::NAN, 1.0, 0.0], true, "not all are finite"),
+            ([0.0, 0.0, f64::INFINITY, 0.0], false, "not all are finite"),
+            ([5.0, 0.0, 1.0, 1.0], false, "west is greater than east"),
+            ([5.0, 0.0, 5.0, 1.0], true, "bounds that are equal"),
+            ([180.0, 0.0, -180.0, 1.0], true, "bounds that are equal"),
+            ([0.0, 1.0, 5.0, 1.0], false, "3 rows between bounds that are equal"),
+        ] {
+            let error = refusal(bounds, SMALL, spherical);
+            assert!(error.contains(words), "{bounds:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_grid_of_a_million_million_cells_is_two_axes_and_a_longer_one_is_refused() {
+        let million = 1_000_000;
+        let grid = shape([0.0, 0.0, 1.0, 1.0], million, million, Registration::Gridline);
+        assert_eq!(Targets::Grid(grid).cells(), 1_000_000_000_000);
+        for nx in [LONGEST_AXIS + 1, u64::MAX] {
+            let error = refusal([0.0, 0.0, 1.0, 1.0], Size::Shape { nx, ny: 1 }, true);
+            assert!(error.contains("columns are more than the limit of 10000000"), "{error}");
+        }
+        let error = refusal([0.0, 0.0, 1.0, 1.0], Size::Shape { nx: 0, ny: 1 }, true);
+        assert!(error.contains("0 columns"), "{error}");
+    }
+
+    #[test]
+    fn a_single_node_is_where_linspace_puts_it() {
+        let grid = shape([2.0, 3.0, 4.0, 3.0], 1, 1, Registration::Gridline);
+        assert_eq!((grid.x(), grid.y()), (&[2.0][..], &[3.0][..]));
+        assert_eq!(shape([2.0, 3.0, 4.0, 5.0], 1, 1, Registration::Pixel).x(), [3.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn axes_are_strictly_monotonic_and_nodes_lie_within_their_cells(
+            west in -180.0..360.0_f64, east in -180.0..360.0_f64,
+            south in -90.0..90.0_f64, north in -90.0..90.0_f64,
+            nx in 2..400_u64, ny in 2..400_u64, pixel: bool,
+        ) {
+            let registration = if pixel { Registration::Pixel } else { Registration::Gridline };
+            let size = Size::Shape { nx, ny };
+            let Ok(grid) = Grid::from_bounds([west, south, east, north], size, registration, true)
+            else { return Ok(()) };
+            prop_assert!(grid.x().windows(2).all(|w| w[0] < w[1]));
+            let sign = (north - south).signum();
+            prop_assert!(grid.y().windows(2).all(|w| sign * w[0] < sign * w[1]));
+            for (axis, edges) in [(grid.x(), grid.x_edges()), (grid.y(), grid.y_edges())] {
+                prop_assert_eq!(edges.len(), axis.len() + 1);
+                for (i, &node) in axis.iter().enumerate() {
+                    let (low, high) = (edges[i].min(edges[i + 1]), edges[i].max(edges[i + 1]));
+                    prop_assert!((low..=high).contains(&node));
+                }
+            }
+        }
     }
 }

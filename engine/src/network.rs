@@ -226,3 +226,104 @@ fn fingerprint(stations: &[Station], metric: Metric) -> String {
     }
     hasher.finalize().to_hex().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn station(id: &str, x: f64, y: f64) -> Station {
+        Station { id: id.to_owned(), x, y }
+    }
+
+    fn network(stations: &[Station], metric: Metric, duplicates: Duplicates) -> Network {
+        Network::of_stations(stations, metric, duplicates).expect("not refused")
+    }
+
+    #[test]
+    fn places_are_equal_modulo_360_and_at_the_poles_on_the_sphere_only() {
+        let stations = [
+            station("a", -180.0, 10.0),
+            station("b", 180.0, 10.0),
+            station("c", 350.0, 0.0),
+            station("d", -10.0, -0.0),
+            station("e", 3.0, 90.0),
+            station("f", 99.0, 90.0),
+        ];
+        let sphere = network(&stations, Metric::Chordal, Duplicates::Mean);
+        assert_eq!(sphere.merged(), [["a", "b"], ["c", "d"], ["e", "f"]]);
+        assert_eq!(sphere.points().len(), 3);
+        assert_eq!(network(&stations, Metric::Planar, Duplicates::Mean).len(), 6);
+    }
+
+    #[test]
+    fn stations_at_one_place_follow_the_rule_and_missing_ones_do_not_count() {
+        let stations = [station("a", 1.0, 1.0), station("b", 2.0, 2.0), station("c", 1.0, 1.0)];
+        let nan = f64::NAN;
+        // Two variables: all there; the first of the shared place missing.
+        let step = [2.0, 5.0, 8.0, nan, nan, 7.0];
+        for (rule, first) in
+            [(Duplicates::Mean, 5.0), (Duplicates::First, 2.0), (Duplicates::Last, 8.0)]
+        {
+            let mut out = vec![1.0; 99];
+            network(&stations, Metric::Chordal, rule).values(&step, 2, &mut out);
+            assert_eq!(out.len(), 4);
+            assert_eq!(&out[..3], [first, 5.0, 7.0], "{rule}");
+            assert!(out[3].is_nan());
+        }
+    }
+
+    #[test]
+    fn stations_at_one_place_can_be_an_error_that_names_them() {
+        let stations = [station("1001A", 1.0, 1.0), station("1002A", 1.0, 1.0)];
+        let error = Network::of_stations(&stations, Metric::Chordal, Duplicates::Error)
+            .expect_err("refused")
+            .to_string();
+        assert!(error.contains("1001A, 1002A"), "{error}");
+    }
+
+    #[test]
+    fn the_fingerprint_knows_places_and_metric_but_no_codes() {
+        let [a, b] = [station("a", 1.0, 1.0), station("b", 2.0, 2.0)];
+        let of = |stations: &[Station], metric| {
+            network(stations, metric, Duplicates::Mean).fingerprint().to_owned()
+        };
+        let this = of(&[a.clone(), b.clone()], Metric::Chordal);
+        assert_eq!(this, of(&[station("x", 361.0, 1.0), b.clone()], Metric::Chordal));
+        assert_ne!(this, of(&[a.clone(), b.clone()], Metric::GreatCircle));
+        assert_ne!(this, of(&[a, station("b", 2.0, 2.1)], Metric::Chordal));
+        assert_eq!(this.len(), 64);
+    }
+
+    #[test]
+    fn the_rules_are_known_by_name() {
+        for rule in Duplicates::ALL {
+            assert_eq!(rule.name().parse(), Ok(rule));
+        }
+        let error = "median".parse::<Duplicates>().expect_err("unknown").to_string();
+        assert!(error.contains("error, mean, first, last"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_mean_of_a_place_lies_within_its_readings(
+            readings in prop::collection::vec((0..4_u8, prop::option::of(-1e3..1e3_f64)), 1..30)
+        ) {
+            let stations: Vec<_> =
+                readings.iter().map(|(x, _)| station("s", f64::from(*x), 0.0)).collect();
+            let network = network(&stations, Metric::Planar, Duplicates::Mean);
+            let step: Vec<f64> = readings.iter().map(|(_, v)| v.unwrap_or(f64::NAN)).collect();
+            let mut out = Vec::new();
+            network.values(&step, 1, &mut out);
+            for (place, &value) in network.stations().iter().zip(&out) {
+                let here = readings.iter().filter(|(x, _)| f64::from(*x) == place.x);
+                let present: Vec<f64> = here.filter_map(|(_, value)| *value).collect();
+                let low = present.iter().copied().fold(f64::INFINITY, f64::min);
+                let high = present.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let close = value >= low - 1e-9 && value <= high + 1e-9;
+                prop_assert_eq!(close, !present.is_empty());
+                prop_assert_eq!(value.is_nan(), present.is_empty());
+            }
+        }
+    }
+}

@@ -71,6 +71,8 @@ pub struct ReadingsReport {
     pub without_place: Vec<String>,
     /// Several readings of one station, time and variable, resolved by the duplicates rule.
     pub repeated: u64,
+    /// Columns (or keys) left out, each with the reason.
+    pub ignored: Vec<String>,
 }
 
 /// The stations that were used.

@@ -7,7 +7,7 @@ mod sample;
 use isopleth_engine::Kind;
 use isopleth_engine::output::FieldId;
 use isopleth_engine::settings::Precision;
-use sample::{Sample, doubles, files_in, report};
+use sample::{Sample, field, files_in, report};
 
 /// A small file system; gone when dropped.
 struct SmallDisk(tempfile::TempDir);
@@ -58,7 +58,8 @@ fn a_full_disk_is_an_error_that_says_so_and_leaves_nothing_whenever_it_fills() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("map.nc");
     sample.write(&path).unwrap().finish(&report()).unwrap();
+    let file = netcdf::open(&path).unwrap();
     let id = FieldId { time: 0, variable: 0 };
-    let got = doubles(&netcdf::open(&path).unwrap(), "pm2_5");
-    assert_eq!(got[..sample.expected(id).len()], sample.expected(id));
+    assert_eq!(field(&file, "pm2_5", 0), sample.expected(id));
+    assert_eq!(field(&file, "pm2_5_reading", 0), sample.expected_at_stations(id, 1.0));
 }

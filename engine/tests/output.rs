@@ -6,7 +6,11 @@ use isopleth_engine::output::{FieldId, NetcdfFile};
 use isopleth_engine::report::Report;
 use isopleth_engine::settings::Precision;
 use isopleth_engine::{Kind, Places, Targets};
-use sample::{Sample, doubles, files_in, report};
+use sample::{Sample, field, files_in, report};
+
+fn doubles(file: &netcdf::File, name: &str) -> Vec<f64> {
+    file.variable(name).unwrap_or_else(|| panic!("{name}")).get_values(..).unwrap()
+}
 
 fn text(file: &netcdf::File, variable: &str, name: &str) -> String {
     let value = if variable.is_empty() {
@@ -39,22 +43,15 @@ fn the_netcdf_library_reads_every_value_that_was_put_in_as_a_chunk() {
             let sample = Sample::new(targets.clone(), times, precision);
             sample.write(&path).unwrap().finish(&report()).unwrap();
             let file = netcdf::open(&path).unwrap();
-            for (v, name) in ["pm2_5", "aqi"].iter().enumerate() {
-                let want = |part: &dyn Fn(FieldId) -> Vec<f64>| -> Vec<f64> {
-                    let ids = (0..sample.times.len()).map(|time| FieldId { time, variable: v });
-                    ids.flat_map(part).collect()
-                };
-                assert_eq!(doubles(&file, name), want(&|id| sample.expected(id)));
-                let at_stations = |sign: f64| {
-                    let (sample, stations) = (&sample, 0..sample.stations.len());
-                    move |id| -> Vec<f64> {
-                        let value = |s| sample.stored(sign * Sample::station_value(id, s));
-                        stations.clone().map(value).collect()
-                    }
-                };
-                let (readings, residuals) = (format!("{name}_reading"), format!("{name}_residual"));
-                assert_eq!(doubles(&file, &readings), want(&at_stations(1.0)));
-                assert_eq!(doubles(&file, &residuals), want(&at_stations(-1.0)));
+            for (variable, name) in ["pm2_5", "aqi"].iter().enumerate() {
+                for time in 0..sample.times.len() {
+                    let id = FieldId { time, variable };
+                    assert_eq!(field(&file, name, time), sample.expected(id));
+                    let readings = field(&file, &format!("{name}_reading"), time);
+                    assert_eq!(readings, sample.expected_at_stations(id, 1.0));
+                    let residuals = field(&file, &format!("{name}_residual"), time);
+                    assert_eq!(residuals, sample.expected_at_stations(id, -1.0));
+                }
             }
             assert_eq!(file.dimension("time").is_some(), times > 0);
             if times > 0 {
@@ -144,10 +141,10 @@ fn files_written_at_once_do_not_meet() {
                 let sample = Sample::new(grid, 1 + k % 3, Precision::F32);
                 sample.write(&path).unwrap().finish(&report()).unwrap();
                 let file = netcdf::open(&path).unwrap();
-                let want: Vec<f64> = (0..sample.times.len())
-                    .flat_map(|time| sample.expected(FieldId { time, variable: 0 }))
-                    .collect();
-                assert_eq!(doubles(&file, "pm2_5"), want);
+                for time in 0..sample.times.len() {
+                    let id = FieldId { time, variable: 0 };
+                    assert_eq!(field(&file, "pm2_5", time), sample.expected(id));
+                }
             });
         }
     });

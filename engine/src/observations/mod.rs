@@ -1,8 +1,10 @@
 //! Readings as received: stations, variables, time steps, values.
 //!
 //! ```text
-//! Source → text (gzip, encoding) → csv | json → Collector → Store (memory, then disk) → Observations
-//!           text.rs                layouts      collect.rs    store.rs
+//! Source → Text (gzip, encoding) → rows or values → Collector → Store (memory, then disk)
+//!          text                    table, columns,  collect     store
+//!                                  layouts, json,
+//!                                  document
 //! ```
 //!
 //! Rows are read one by one and kept as 24 bytes a reading; what exceeds a limit goes to an unnamed
@@ -17,9 +19,29 @@ use serde::{Deserialize, Serialize};
 use crate::network::Duplicates;
 use crate::report::ReadingsReport;
 
+mod cells;
+mod collect;
+mod columns;
+mod document;
 mod error;
+mod json;
+mod layouts;
+mod places;
+mod store;
+mod table;
+mod text;
+mod times;
 
 pub use error::{Location, ReadError};
+
+use collect::Collector;
+use document::Document;
+use json::JsonStation;
+use layouts::Rows;
+use places::PlaceTable;
+use store::Sorted;
+use table::Table;
+use text::Text;
 
 /// A station as received.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -185,6 +207,11 @@ pub struct Observations {
     variables: Vec<Variable>,
     times: Vec<Option<UnixSeconds>>,
     report: ReadingsReport,
+    sorted: Sorted,
+    /// For each time step, the numbers under which its readings are stored.
+    steps: Vec<Vec<u32>>,
+    /// `rank[v]`: index in `variables` of the variable stored as `v`.
+    rank: Vec<usize>,
 }
 
 impl Observations {
@@ -192,9 +219,14 @@ impl Observations {
     ///
     /// # Errors
     /// [`ReadError`], which says where and what to do.
-    pub fn read(sources: Vec<Source>, options: ReadOptions) -> Result<Self, ReadError> {
-        let _ = (sources, options);
-        unimplemented!("in the next commit")
+    pub fn read(sources: Vec<Source>, mut options: ReadOptions) -> Result<Self, ReadError> {
+        let places = options.stations.take();
+        let places = places.map(|source| PlaceTable::read(source, &options)).transpose()?;
+        let mut collector = Collector::new(&options, places)?;
+        for source in sources {
+            read_source(source, &mut collector)?;
+        }
+        collector.finish()
     }
 
     /// Readings that are in memory already, checked like those of a file. Of the options, those on
@@ -203,8 +235,28 @@ impl Observations {
     /// # Errors
     /// [`ReadError`] with a JSON pointer: lengths that disagree, times or coordinates that are none.
     pub fn from_parts(parts: Parts, options: &ReadOptions) -> Result<Self, ReadError> {
-        let _ = (parts, options);
-        unimplemented!("in the next commit")
+        let mut collector = Collector::new(options, None)?;
+        collector.begin("readings");
+        let mut document = Document::new(&mut collector);
+        for (variable, steps) in parts.values {
+            if !document.begin_variable(&variable.name)? {
+                continue;
+            }
+            for step in steps {
+                for value in step {
+                    document.value(value)?;
+                }
+                document.end_row()?;
+            }
+            document.end_variable()?;
+            document.describe(&variable.name, variable.units, "/values")?;
+        }
+        let station = |s: Station| {
+            let id = Some(s.id).filter(|id| !id.is_empty()).map(Into::into);
+            JsonStation { id, lon: Some(s.x), lat: Some(s.y) }
+        };
+        document.finish(parts.stations.into_iter().map(station).collect(), parts.times)?;
+        collector.finish()
     }
 
     /// Stations as received: each distinct (code, x, y), so that one that moved is two.
@@ -246,7 +298,47 @@ impl Observations {
     /// # Panics
     /// If there is no such step.
     pub fn step(&self, time: usize, values: &mut Vec<f64>) -> Result<(), ReadError> {
-        let _ = (time, values);
-        unimplemented!("in the next commit")
+        let stations = self.stations.len();
+        values.clear();
+        values.resize(self.variables.len() * stations, f64::NAN);
+        for &number in &self.steps[time] {
+            let take = |entry: store::Entry| {
+                let variable = self.rank[entry.variable as usize];
+                values[variable * stations + entry.station as usize] = entry.value;
+            };
+            let read = self.sorted.each(number as usize, take);
+            read.map_err(|error| ReadError::Spill { error })?;
+        }
+        Ok(())
     }
+}
+
+fn read_source(source: Source, collector: &mut Collector<'_>) -> Result<(), ReadError> {
+    let options = collector.options;
+    let text = Text::open(source, options.encoding.as_deref())?;
+    collector.begin(&text.name);
+    let told = options.layout;
+    if told == Some(Layout::Json) || (told.is_none() && text.is_json()) {
+        return json::read(text, collector);
+    }
+    let mut table = Table::open(text, options.delimiter)?;
+    let mut rows = Rows::start(table.header.clone(), told, collector)?;
+    let mut any = false;
+    while table.advance()? {
+        any = true;
+        let at = table.at();
+        if table.is_ragged() {
+            collector.row(at);
+            let (cells, columns) = (table.record().len(), table.header.len());
+            let reason = format!("{cells} cells, but the header has {columns}");
+            collector.reject(at, None, &reason);
+            continue;
+        }
+        rows.row(table.record(), at, collector)?;
+    }
+    if !any {
+        return Err(ReadError::HeaderOnly { name: table.name });
+    }
+    rows.finish(collector);
+    Ok(())
 }

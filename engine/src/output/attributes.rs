@@ -67,8 +67,12 @@ const REFERENCES: &str = "Fasshauer 2007, doi:10.1142/6437 (radial basis functio
 pub(super) struct Attributes(pub(super) Vec<Attribute>);
 
 impl Attributes {
+    /// Adds one, unless it is empty text.
     pub(super) fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
-        self.0.push((name.to_owned(), value.into()));
+        let value = value.into();
+        if value != Value::Text(String::new()) {
+            self.0.push((name.to_owned(), value));
+        }
         self
     }
 }

@@ -13,7 +13,15 @@ use crate::settings::Precision;
 /// without the attribute, while NaN as `_FillValue` never equals itself and some readers let it by.
 pub const FILL_VALUE: f32 = 9.969_21e36;
 
-/// How hard to deflate.
+/// How hard to deflate. Measured on maps of 1400×1000 cells in chunks of 125×128, shuffled, one core
+/// (AMD EPYC, 2 cores lent), libdeflate 1.26: MB/s and size left
+///
+/// | level | 1 | 2 | 4 | 6 | 9 |
+/// |---|---|---|---|---|---|
+/// | float32 | 239, 55.0 % | 186, 53.2 % | 179, 53.0 % | 153, 52.6 % | 104, 52.6 % |
+/// | float64 | 181, 73.1 % | 139, 71.5 % | 139, 71.3 % | 129, 71.1 % | 103, 71.1 % |
+///
+/// Without the shuffle, level 1 leaves 84.8 % and 92.0 % at two thirds of the speed.
 pub(super) const LEVEL: i32 = 1;
 
 /// The bytes of whole chunks.
@@ -56,15 +64,16 @@ impl ChunkShape {
     ) -> R {
         SCRATCH.with_borrow_mut(|scratch| {
             let Scratch { compressor, shuffled, packed } = scratch;
+            let cells = self.rows * self.columns;
+            shuffled.resize(cells * self.precision.bytes(), 0);
             match self.precision {
                 Precision::F32 => self.shuffle(values, columns, shuffled, |value| {
                     #[expect(clippy::cast_possible_truncation, reason = "float32 was asked for")]
                     let value = if value.is_nan() { FILL_VALUE } else { value as f32 };
-                    value.to_ne_bytes()
+                    u64::from(value.to_bits())
                 }),
                 Precision::F64 => self.shuffle(values, columns, shuffled, |value| {
-                    let value = if value.is_nan() { f64::from(FILL_VALUE) } else { value };
-                    value.to_ne_bytes()
+                    (if value.is_nan() { f64::from(FILL_VALUE) } else { value }).to_bits()
                 }),
             }
             packed.resize(compressor.zlib_compress_bound(shuffled.len()), 0);
@@ -75,25 +84,20 @@ impl ChunkShape {
         })
     }
 
-    /// All first bytes, then all second bytes, …: bytes of neighbours are alike.
-    fn shuffle<const BYTES: usize>(
-        self,
-        values: &[f64],
-        columns: usize,
-        out: &mut Vec<u8>,
-        bytes_of: impl Fn(f64) -> [u8; BYTES],
-    ) {
-        let cells = self.rows * self.columns;
+    /// All lowest bytes, then all second bytes, …: bytes of neighbours are alike. Made byte by byte
+    /// of all values rather than value by value, so that each loop is one of vectors.
+    fn shuffle(self, values: &[f64], columns: usize, out: &mut [u8], bits_of: impl Fn(f64) -> u64) {
         assert!(columns <= self.columns && values.len() <= self.rows * columns, "values fit");
-        out.clear();
-        for byte in bytes_of(f64::NAN) {
-            out.resize(out.len() + cells, byte);
-        }
-        for (row, values) in values.chunks_exact(columns).enumerate() {
-            for (column, &value) in values.iter().enumerate() {
-                for (plane, byte) in bytes_of(value).into_iter().enumerate() {
-                    out[plane * cells + row * self.columns + column] = byte;
+        let fill = bits_of(f64::NAN).to_le_bytes();
+        for (plane, out) in out.chunks_exact_mut(self.rows * self.columns).enumerate() {
+            let mut rows = values.chunks_exact(columns);
+            for out in out.chunks_exact_mut(self.columns) {
+                let row = rows.next().unwrap_or_default();
+                let (inside, beyond) = out.split_at_mut(row.len());
+                for (out, &value) in inside.iter_mut().zip(row) {
+                    *out = (bits_of(value) >> (8 * plane)) as u8;
                 }
+                beyond.fill(fill[plane]);
             }
         }
     }
@@ -112,8 +116,8 @@ mod tests {
         assert_eq!(length, Ok(shuffled.len()));
         let byte = |cell: usize, plane: usize| shuffled[plane * cells + cell];
         let value = |cell| match shape.precision {
-            Precision::F32 => f64::from(f32::from_ne_bytes(std::array::from_fn(|p| byte(cell, p)))),
-            Precision::F64 => f64::from_ne_bytes(std::array::from_fn(|p| byte(cell, p))),
+            Precision::F32 => f64::from(f32::from_le_bytes(std::array::from_fn(|p| byte(cell, p)))),
+            Precision::F64 => f64::from_le_bytes(std::array::from_fn(|p| byte(cell, p))),
         };
         (0..cells).map(value).collect()
     }

@@ -1,17 +1,18 @@
 //! The head of a NetCDF file: dimensions, coordinates, variables and their attributes.
 //!
 //! ```text
-//! (time, lat, lon)  maps                     (time, y, x) on a plane; (time, point) for places
-//! (time, station)   readings used and leave-one-out residuals
+//! (time, lat, lon)  maps                     (time, y, x) on a plane; (point, time) for places
+//! (station, time)   readings used and leave-one-out residuals
 //! (station)         station_id, station_lon, station_lat
 //! ```
 //!
-//! The classic model has no groups, so stations are variables of their own dimension. Without
-//! times there is no time dimension.
+//! The classic model has no groups, so stations are variables of their own dimension. CF wants
+//! dimensions other than T, Z, Y, X on the left, so time is last in their variables. Without times
+//! there is no time dimension.
 
-use netcdf::{AttributeValue, FileMut, VariableMut};
+use netcdf::{AttributeValue, Endianness, FileMut, VariableMut};
 
-use super::attributes::{self, Attribute, Attributes};
+use super::attributes::{self, Attributes};
 use super::cf::{self, Naming};
 use super::chunk::{FILL_VALUE, LEVEL};
 use super::hdf5::NcChar;
@@ -74,9 +75,21 @@ impl Coordinate {
         }
     }
 
-    /// What a coordinate that is no dimension's says: the same without `axis`.
+    /// What the coordinate of a list says: the same without `axis`.
     fn put_auxiliary(&self, variable: &mut VariableMut<'_>) -> netcdf::Result<()> {
         put_texts(variable, &self.attributes[..3])
+    }
+
+    /// What the coordinate of stations says. Beside a grid it goes without a standard name: a grid
+    /// mapping wants exactly one latitude and one longitude, and readers look for one X and one Y.
+    /// The unit alone says on the sphere which it is.
+    fn put_of_stations(
+        &self,
+        variable: &mut VariableMut<'_>,
+        layout: &Layout<'_>,
+    ) -> netcdf::Result<()> {
+        let first = usize::from(matches!(layout.targets, Targets::Grid(_)));
+        put_texts(variable, &self.attributes[first..3])
     }
 }
 
@@ -91,7 +104,7 @@ pub(super) fn write(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<V
         Targets::Grid(grid) => define_grid(file, grid, layout.spherical)?,
         Targets::Points(places) => define_places(file, places, layout.spherical)?,
     }
-    if layout.spherical {
+    if layout.has_grid_mapping() {
         define_sphere(file)?;
     }
     define_stations(file, layout)?;
@@ -165,7 +178,8 @@ fn define_stations(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()
     put_texts(&mut id, &[("long_name", "station code"), ("_Encoding", "utf-8")])?;
     for coordinate in Coordinate::both(layout.spherical) {
         let name = format!("station_{}", coordinate.name);
-        coordinate.put_auxiliary(&mut file.add_variable::<f64>(&name, &["station"])?)?;
+        let mut variable = file.add_variable::<f64>(&name, &["station"])?;
+        coordinate.put_of_stations(&mut variable, layout)?;
     }
     Ok(())
 }
@@ -174,72 +188,77 @@ fn define_stations(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()
 fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netcdf::Result<()> {
     let tiling = &layout.tiling;
     let [x, y] = Coordinate::both(layout.spherical);
-    let mut map = of_variable(name, &name.long_name);
+    let mut map = of_variable(name, &name.long_name, "modelResult");
     if let Some(standard_name) = name.standard_name {
         map.put("standard_name", standard_name);
     }
-    if layout.spherical {
+    if layout.has_grid_mapping() {
         map.put("grid_mapping", "crs");
     }
+    let (time, step): (&[&str], &[usize]) =
+        if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
     match layout.targets {
         Targets::Grid(_) => {
             map.put("cell_methods", "area: point");
-            let chunk = [tiling.tile_rows, tiling.tile_columns];
-            define_field(file, layout, &name.map, &[y.name, x.name], &chunk, &map.0)?;
+            let dimensions = [time, &[y.name, x.name]].concat();
+            let chunk = [step, &[tiling.tile_rows, tiling.tile_columns]].concat();
+            define_field(file, layout, &name.map, &dimensions, &chunk, map)?;
         }
         Targets::Points(_) => {
             map.put("coordinates", format!("{} {}", y.name, x.name));
-            define_field(file, layout, &name.map, &["point"], &[tiling.tile_columns], &map.0)?;
+            let chunk = [&[tiling.tile_columns], step].concat();
+            define_field(file, layout, &name.map, &[&["point"], time].concat(), &chunk, map)?;
         }
     }
     let places = format!("station_{} station_{} station_id", y.name, x.name);
-    let chunk = [layout.stations.len()];
-    let mut readings = of_variable(name, &format!("{}: reading used", name.long_name));
+    let (dimensions, chunk) =
+        ([&["station"], time].concat(), [&[layout.stations.len()], step].concat());
+    let mut readings =
+        of_variable(name, &format!("{}: reading used", name.long_name), "physicalMeasurement");
     if let Some(standard_name) = name.standard_name {
         readings.put("standard_name", standard_name);
     }
     readings.put("coordinates", places.as_str());
-    define_field(file, layout, &name.reading, &["station"], &chunk, &readings.0)?;
-    let text =
-        format!("{}: reading minus the value predicted from all other stations", name.long_name);
-    let mut residuals = of_variable(name, &text);
+    define_field(file, layout, &name.reading, &dimensions, &chunk, readings)?;
+    let text = "reading minus the value predicted from all other stations";
+    let mut residuals =
+        of_variable(name, &format!("{}: {text}", name.long_name), "qualityInformation");
     residuals.put("coordinates", places);
-    define_field(file, layout, &name.residual, &["station"], &chunk, &residuals.0)
+    define_field(file, layout, &name.residual, &dimensions, &chunk, residuals)
 }
 
-fn of_variable(name: &Naming, long_name: &str) -> Attributes {
+/// What maps, readings and residuals of a variable say alike; `content` is a term of ISO 19115.
+fn of_variable(name: &Naming, long_name: &str, content: &str) -> Attributes {
     let mut attributes = Attributes::default();
-    attributes.put("long_name", long_name);
+    attributes.put("long_name", long_name).put("coverage_content_type", content);
     if let Some(units) = &name.units {
         attributes.put("units", units.as_str());
     }
     attributes
 }
 
-/// A variable `(time, …)` in chunks of one time step, with the filters that `chunk.rs` applies.
+/// A variable in chunks of one time step, with the filters that `chunk.rs` applies.
 fn define_field(
     file: &mut FileMut,
     layout: &Layout<'_>,
     name: &str,
     dimensions: &[&str],
     chunk: &[usize],
-    attributes: &[Attribute],
+    attributes: Attributes,
 ) -> netcdf::Result<()> {
-    let (time, step): (&[&str], &[usize]) =
-        if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
-    let (dimensions, chunk) = ([time, dimensions].concat(), [step, chunk].concat());
     let mut variable = match layout.precision {
-        Precision::F32 => file.add_variable::<f32>(name, &dimensions)?,
-        Precision::F64 => file.add_variable::<f64>(name, &dimensions)?,
+        Precision::F32 => file.add_variable::<f32>(name, dimensions)?,
+        Precision::F64 => file.add_variable::<f64>(name, dimensions)?,
     };
-    variable.set_chunking(&chunk)?;
+    variable.set_chunking(chunk)?;
     variable.set_compression(LEVEL, true)?;
+    variable.set_endianness(Endianness::Little)?;
     match layout.precision {
         Precision::F32 => variable.set_fill_value(FILL_VALUE)?,
         Precision::F64 => variable.set_fill_value(f64::from(FILL_VALUE))?,
     }
-    for (name, value) in attributes {
-        variable.put_attribute(name, value.clone())?;
+    for (name, value) in attributes.0 {
+        variable.put_attribute(&name, value)?;
     }
     Ok(())
 }

@@ -54,6 +54,11 @@ impl<'a> Layout<'a> {
     pub fn has_times(&self) -> bool {
         self.times.iter().any(Option::is_some)
     }
+
+    /// Whether maps refer to the sphere that they lie on.
+    pub(super) fn has_grid_mapping(&self) -> bool {
+        self.spherical && matches!(self.targets, Targets::Grid(_))
+    }
 }
 
 /// Where a file comes from.

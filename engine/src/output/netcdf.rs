@@ -14,7 +14,7 @@ use super::cf::Naming;
 use super::chunk::ChunkShape;
 use super::hdf5::{self, ChunkFile};
 use super::layout::Layout;
-use super::{FieldId, Sink, StationValues, Tile, header};
+use super::{Sink, StationValues, Tile, header};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::report::Report;
@@ -108,10 +108,18 @@ impl NetcdfFile {
         self.chunks.take().map_or(Ok(()), ChunkFile::close)
     }
 
-    /// Where in a variable a chunk begins.
-    fn offset(&self, time: usize, rest: &[usize]) -> Vec<u64> {
-        let time = self.has_times.then_some(time);
-        time.into_iter().chain(rest.iter().copied()).map(|n| n as u64).collect()
+    /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
+    fn map_offset(&self, time: usize, row: usize, column: usize) -> Vec<u64> {
+        match (self.on_grid, self.has_times) {
+            (true, true) => vec![time as u64, row as u64, column as u64],
+            (true, false) => vec![row as u64, column as u64],
+            (false, _) => self.list_offset(time, column),
+        }
+    }
+
+    /// The same in a variable of stations or of places.
+    fn list_offset(&self, time: usize, first: usize) -> Vec<u64> {
+        if self.has_times { vec![first as u64, time as u64] } else { vec![first as u64] }
     }
 
     fn write_chunk(
@@ -119,15 +127,12 @@ impl NetcdfFile {
         shape: ChunkShape,
         values: &[f64],
         columns: usize,
-        (field, kind): (FieldId, usize),
-        origin: &[usize],
+        variable: usize,
+        offset: &[u64],
     ) -> Result<(), Error> {
         let Some(chunks) = &self.chunks else { return Ok(()) };
-        let offset = self.offset(field.time, origin);
         shape
-            .pack(values, columns, |bytes| {
-                chunks.write(field.variable * KINDS + kind, &offset, bytes)
-            })
+            .pack(values, columns, |bytes| chunks.write(variable, offset, bytes))
             .map_err(|message| self.error(message))
     }
 
@@ -139,10 +144,10 @@ impl NetcdfFile {
 impl Sink for NetcdfFile {
     fn tile(&self, tile: Tile<'_>) -> Result<(), Error> {
         let (rows, columns) = (tile.rows.len(), tile.columns.len());
-        let origin = [tile.rows.start, tile.columns.start];
-        let origin = if self.on_grid { &origin[..] } else { &origin[1..] };
         for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
-            self.write_chunk(self.map_chunk, values, columns, (field, MAP), origin)?;
+            let offset = self.map_offset(field.time, tile.rows.start, tile.columns.start);
+            let variable = field.variable * KINDS + MAP;
+            self.write_chunk(self.map_chunk, values, columns, variable, &offset)?;
         }
         Ok(())
     }
@@ -151,8 +156,11 @@ impl Sink for NetcdfFile {
         let n = self.station_chunk.columns;
         let each = of.values.chunks_exact(n).zip(of.residuals.chunks_exact(n));
         for (&field, (values, residuals)) in of.fields.iter().zip(each) {
-            self.write_chunk(self.station_chunk, values, n, (field, READING), &[0])?;
-            self.write_chunk(self.station_chunk, residuals, n, (field, RESIDUAL), &[0])?;
+            let offset = self.list_offset(field.time, 0);
+            for (kind, values) in [(READING, values), (RESIDUAL, residuals)] {
+                let variable = field.variable * KINDS + kind;
+                self.write_chunk(self.station_chunk, values, n, variable, &offset)?;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Rows come time by time, and within a time in the order of the places. Numbers are the shortest
 //! that read back as the same 64 bits; a missing value is an empty cell.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -47,8 +47,7 @@ impl<'a> PointsCsv<'a> {
         let file = place.file().try_clone();
         let file =
             file.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })?;
-        let mut table =
-            Self::begin(path, Box::new(BufWriter::new(file)), places, variables, times)?;
+        let mut table = Self::begin(path, Box::new(file), places, variables, times)?;
         table.place = Some(place);
         Ok(table)
     }
@@ -85,7 +84,7 @@ impl<'a> PointsCsv<'a> {
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
     ) -> Result<Self, Error> {
-        let table = csv::WriterBuilder::new().flexible(true).from_writer(stream);
+        let table = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(stream);
         let state = State { table, fields: Vec::new(), values: Vec::new() };
         let sink = Self {
             path: path.to_owned(),

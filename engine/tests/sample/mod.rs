@@ -124,6 +124,11 @@ impl Sample {
         values
     }
 
+    pub fn expected_at_stations(&self, id: FieldId, sign: f64) -> Vec<f64> {
+        let value = |s| self.stored(sign * Self::station_value(id, s));
+        (0..self.stations.len()).map(value).collect()
+    }
+
     /// What the file holds for a value.
     pub fn stored(&self, value: f64) -> f64 {
         match self.precision {
@@ -162,8 +167,17 @@ pub fn report() -> Report {
     }
 }
 
-pub fn doubles(file: &netcdf::File, name: &str) -> Vec<f64> {
-    file.variable(name).unwrap_or_else(|| panic!("{name}")).get_values(..).unwrap()
+/// The values of a variable at one time, wherever the time's dimension is.
+pub fn field(file: &netcdf::File, name: &str, time: usize) -> Vec<f64> {
+    let variable = file.variable(name).unwrap();
+    let names: Vec<_> = variable.dimensions().iter().map(|d| d.name()).collect();
+    match names.iter().position(|name| name == "time") {
+        None => variable.get_values(..),
+        Some(0) if names.len() == 3 => variable.get_values((time, .., ..)),
+        Some(1) if names.len() == 2 => variable.get_values((.., time)),
+        other => panic!("time is dimension {other:?} of {names:?}"),
+    }
+    .unwrap()
 }
 
 pub fn files_in(directory: &Path) -> usize {
