@@ -13,7 +13,8 @@ fn main() -> Result<(), Error> {
     let mut text = String::from("station,lon,lat,time,o3\n");
     for hour in 0..48_u32 {
         for station in 0..200_u32 {
-            let (lon, lat) = (f64::from(station * 37 % 200) / 20.0, f64::from(station) / 25.0 + 45.0);
+            let (lon, lat) =
+                (f64::from(station * 37 % 200) / 20.0, f64::from(station) / 25.0 + 45.0);
             let o3 = 60.0 + 30.0 * (f64::from(hour) / 4.0 + lon).sin() + lat;
             let (day, hour) = (1 + hour / 24, hour % 24);
             let _ = writeln!(text, "s{station},{lon},{lat},2026-07-{day:02}T{hour:02}:00Z,{o3:.2}");

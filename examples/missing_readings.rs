@@ -6,8 +6,9 @@ use isopleth_engine::kernels::{Error, Evaluator, Factor, Mat, Method, Metric, Pa
 
 fn main() -> Result<(), Error> {
     let n = 120;
-    let (lon, lat): (Vec<f64>, Vec<f64>) =
-        (0..n).map(|i| (100.0 + f64::from(i * 29 % 120) / 12.0, 30.0 + f64::from(i) / 15.0)).unzip();
+    let (lon, lat): (Vec<f64>, Vec<f64>) = (0..n)
+        .map(|i| (100.0 + f64::from(i * 29 % 120) / 12.0, 30.0 + f64::from(i) / 15.0))
+        .unzip();
     let reading = |i: usize| 40.0 + 10.0 * (lon[i] / 2.0).sin() + 3.0 * lat[i];
     let absent = |i: usize| i % 7 == 3;
 
@@ -15,8 +16,7 @@ fn main() -> Result<(), Error> {
     let stations = Metric::Chordal.embed(&lon, &lat);
     let method = Method::default().resolve(&stations)?;
     let factor = Factor::new(&stations, &method, Par::Seq)?;
-    let readings =
-        Mat::from_fn(lon.len(), 1, |i, _| if absent(i) { f64::NAN } else { reading(i) });
+    let readings = Mat::from_fn(lon.len(), 1, |i, _| if absent(i) { f64::NAN } else { reading(i) });
     let fit = factor.fit(readings.as_ref(), Par::Seq)?;
     let whole = Surface::new(&stations, &method, factor.drift(), &fit.weights);
 
@@ -40,7 +40,10 @@ fn main() -> Result<(), Error> {
     Evaluator::new().evaluate(&whole, targets, &mut a);
     Evaluator::new().evaluate(&smaller, targets, &mut b);
     let largest = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    println!("{} of {n} stations silent; largest difference {largest:.1e}", lon.len() - present.len());
+    println!(
+        "{} of {n} stations silent; largest difference {largest:.1e}",
+        lon.len() - present.len()
+    );
     assert!(largest < 1e-9, "both are the same map");
     Ok(())
 }

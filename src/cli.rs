@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use isopleth_engine::Tolerance;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 would exceed a limit;
@@ -123,6 +124,10 @@ pub(crate) struct MethodArguments {
     /// Give the numbers of SciPy's older `Rbf`
     #[arg(long, value_name = "scipy-rbf", value_parser = ["scipy-rbf"])]
     pub(crate) compat: Option<String>,
+    /// Largest error of a grid beside the exact sum, relative to the range of the readings;
+    /// `exact` sums over all stations for every cell
+    #[arg(long, default_value = "1e-6", value_parser = parse_tolerance)]
+    pub(crate) tolerance: Tolerance,
     /// Worker threads [default: the processors this process may use]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -256,8 +261,12 @@ pub(crate) struct ServeArguments {
 #[derive(Debug, Args)]
 pub(crate) struct HealthcheckArguments {
     /// Address and port of the service
-    #[arg(long, value_name = "ADDRESS:PORT", env = "ISOPLETH_LISTEN",
-          default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "ISOPLETH_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
     pub(crate) listen: String,
 }
 
@@ -267,12 +276,17 @@ pub(crate) struct CompletionsArguments {
     pub(crate) shell: Shell,
 }
 
+fn parse_tolerance(text: &str) -> Result<Tolerance, String> {
+    text.parse()
+}
+
 /// `500MB`, `2 GiB`, `1000000`.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
+    let number: f64 =
+        number.parse().map_err(|_| format!("`{text}` does not begin with a number"))?;
     let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
         "k" | "kb" => 1e3,

@@ -28,7 +28,8 @@ impl Table {
             let mut line = String::new();
             for (c, cell) in row.iter().enumerate() {
                 let w = widths[c];
-                let _ = if c == 0 { write!(line, "{cell:<w$}") } else { write!(line, "  {cell:>w$}") };
+                let _ =
+                    if c == 0 { write!(line, "{cell:<w$}") } else { write!(line, "  {cell:>w$}") };
             }
             text.push_str(line.trim_end());
             text.push('\n');

@@ -204,7 +204,9 @@ impl<'a> Judge<'a> {
         let mut random = SplitMix(seed);
         let drawn = DRAWN.div_ceil(self.tiling.count()).min(rows.len() * columns.len());
         let mut chosen: Vec<_> = (0..drawn)
-            .map(|_| (rows.start + random.below(rows.len()), columns.start + random.below(columns.len())))
+            .map(|_| {
+                (rows.start + random.below(rows.len()), columns.start + random.below(columns.len()))
+            })
             .collect();
         let first = self.at_stations.partition_point(|cell| cell.0 < rows.start);
         let near = self.at_stations[first..].iter().take_while(|cell| cell.0 < rows.end);

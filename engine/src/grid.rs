@@ -1,5 +1,7 @@
 //! Where to evaluate: axes of a grid with their cells, or a list of places.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// What the bounds of a grid mean.
@@ -11,6 +13,18 @@ pub enum Registration {
     Gridline,
     /// The bounds are the outer edges of the outermost cells; nodes are the centres of cells.
     Pixel,
+}
+
+impl FromStr for Registration {
+    type Err = GridError;
+
+    fn from_str(name: &str) -> Result<Self, GridError> {
+        match name {
+            "gridline" => Ok(Self::Gridline),
+            "pixel" => Ok(Self::Pixel),
+            _ => Err(GridError::Registration { got: name.to_owned() }),
+        }
+    }
 }
 
 /// How fine a grid is.
@@ -51,6 +65,8 @@ pub enum GridError {
         show(bounds)
     )]
     TooWide { bounds: [f64; 4], degrees: f64 },
+    #[error("unknown registration `{got}`; known are: gridline, pixel")]
+    Registration { got: String },
     #[error("a grid with 0 {axis} has no cells; give at least 1")]
     NoCells { axis: &'static str },
     #[error("{count:.0} {axis} are more than the limit of {limit}; choose a coarser grid")]

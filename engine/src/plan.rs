@@ -85,8 +85,7 @@ impl Plan {
         check_stations(network.stations().len(), limits)?;
         let method = settings.method.resolve(network.points())?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
-        let memory_bytes =
-            settings.memory_bytes.unwrap_or_else(memory_budget);
+        let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);

@@ -37,9 +37,8 @@ pub fn run(plan: &Plan, sink: &dyn Sink, progress: Progress<'_>) -> Result<Repor
         let mut recorder = Recorder::new();
         progress.begin(Stage::Factorise)?;
         let par = Par::rayon(plan.threads);
-        let factor = recorder.time(Stage::Factorise, || {
-            Factor::new(plan.network.points(), &plan.method, par)
-        })?;
+        let factor = recorder
+            .time(Stage::Factorise, || Factor::new(plan.network.points(), &plan.method, par))?;
         let evaluator = Evaluator::new();
         let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
         let certificate = run.batches(&mut recorder)?;
@@ -116,7 +115,12 @@ impl Run<'_> {
     }
 
     /// The tiles of a batch, fast where that is asked for and cheaper.
-    fn tiles(&self, batch: &Batch, fit: &Fit, certificate: &mut Option<Certificate>) -> Result<(), Error> {
+    fn tiles(
+        &self,
+        batch: &Batch,
+        fit: &Fit,
+        certificate: &mut Option<Certificate>,
+    ) -> Result<(), Error> {
         let plan = self.plan;
         let surface =
             Surface::new(plan.network.points(), &plan.method, self.factor.drift(), &fit.weights);
@@ -140,10 +144,23 @@ impl Run<'_> {
         let axes = (grid.x(), grid.y());
         let metric = plan.method.metric;
         let judge = Judge::new(
-            &surface, self.evaluator, metric, axes, places, plan.tiling, &ranges, tolerance,
+            &surface,
+            self.evaluator,
+            metric,
+            axes,
+            places,
+            plan.tiling,
+            &ranges,
+            tolerance,
         );
         let rows = GridRows::new(grid.x(), grid.y(), metric);
-        let pilot = Pilot { surface: &surface, evaluator: self.evaluator, rows: &rows, tiling: plan.tiling, judge: &judge };
+        let pilot = Pilot {
+            surface: &surface,
+            evaluator: self.evaluator,
+            rows: &rows,
+            tiling: plan.tiling,
+            judge: &judge,
+        };
         let Some(scheme) = pilot.choose(tolerance) else { return fields.exactly() };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(&surface, self.evaluator, &rows, tile, scheme);
@@ -162,7 +179,8 @@ impl Run<'_> {
 /// Largest less smallest reading, or the size of a reading where all are equal.
 fn range(readings: &[f64]) -> f64 {
     let present = || readings.iter().copied().filter(|v| !v.is_nan());
-    let (low, high) = (present().fold(f64::INFINITY, f64::min), present().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) =
+        (present().fold(f64::INFINITY, f64::min), present().fold(f64::NEG_INFINITY, f64::max));
     match high - low {
         range if range > 0.0 => range,
         _ => high.abs().max(f64::MIN_POSITIVE),

@@ -136,15 +136,8 @@ impl Method {
         use Kernel::{
             Cubic, Gaussian, InverseMultiquadric, Linear, Multiquadric, Quintic, ThinPlateSpline,
         };
-        let known = [
-            Multiquadric,
-            InverseMultiquadric,
-            Gaussian,
-            Linear,
-            Cubic,
-            Quintic,
-            ThinPlateSpline,
-        ];
+        let known =
+            [Multiquadric, InverseMultiquadric, Gaussian, Linear, Cubic, Quintic, ThinPlateSpline];
         if !known.contains(&self.kernel) {
             return Err(Error::NotInScipyRbf { what: format!("kernel {}", self.kernel) });
         }

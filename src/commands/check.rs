@@ -39,9 +39,8 @@ pub(crate) fn run(arguments: CheckArguments) -> Result<(), Failure> {
     // A merge is told here, never refused.
     let network = Network::new(&observations, metric, isopleth_engine::Duplicates::Mean)?;
     let times = observations.times();
-    let told = |time: Option<&Option<_>>| {
-        time.copied().flatten().map(isopleth_engine::report::iso_8601)
-    };
+    let told =
+        |time: Option<&Option<_>>| time.copied().flatten().map(isopleth_engine::report::iso_8601);
     let summary = Summary {
         readings: observations.readings_report(),
         stations: observations.stations().len(),
@@ -62,7 +61,8 @@ pub(crate) fn run(arguments: CheckArguments) -> Result<(), Failure> {
 #[expect(clippy::cast_precision_loss, reason = "shown to four digits")]
 fn variables(observations: &Observations) -> Result<Vec<VariableSummary>, Failure> {
     let stations = observations.stations().len();
-    let mut sums = vec![(0_u64, 0.0_f64, f64::INFINITY, f64::NEG_INFINITY); observations.variables().len()];
+    let mut sums =
+        vec![(0_u64, 0.0_f64, f64::INFINITY, f64::NEG_INFINITY); observations.variables().len()];
     let mut step = Vec::new();
     for time in 0..observations.times().len() {
         observations.step(time, &mut step)?;
@@ -76,7 +76,10 @@ fn variables(observations: &Observations) -> Result<Vec<VariableSummary>, Failur
         }
     }
     let possible = (stations * observations.times().len()).max(1) as f64;
-    let summary = |(variable, (count, sum, low, high)): (&isopleth_engine::observations::Variable, (u64, f64, f64, f64))| {
+    let summary = |(variable, (count, sum, low, high)): (
+        &isopleth_engine::observations::Variable,
+        (u64, f64, f64, f64),
+    )| {
         let any = count > 0;
         VariableSummary {
             variable: variable.name.clone(),

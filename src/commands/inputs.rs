@@ -66,6 +66,7 @@ pub(crate) fn settings(
         },
         duplicates: named::<Duplicates>(duplicates)?,
         precision,
+        tolerance: arguments.tolerance,
         threads: arguments.threads,
         memory_bytes: arguments.memory,
     })

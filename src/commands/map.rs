@@ -15,8 +15,7 @@ pub(crate) fn run(arguments: MapArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let precision = inputs::precision(&arguments.precision);
-    let settings =
-        inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;
+    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

@@ -39,8 +39,10 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
 fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     let file = AtomicFile::create(path)?;
-    file.file().write_all(text.as_bytes()).map_err(|source| {
-        isopleth_engine::Error::Io { action: "write", path: path.to_owned(), source }
+    file.file().write_all(text.as_bytes()).map_err(|source| isopleth_engine::Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
     })?;
     Ok(file.commit()?)
 }

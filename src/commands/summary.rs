@@ -115,6 +115,13 @@ fn text(report: &Report, output: &Path) -> String {
         method.instructions,
         method.threads
     );
+    if let Some(c) = &report.certificate {
+        let _ = writeln!(
+            text,
+            "           within {:.1e} of the exact sum at {} cells compared (asked for {:.0e})",
+            c.largest_difference, c.cells_compared, c.tolerance
+        );
+    }
     let _ = writeln!(text, "\nErrors at stations left out, one at a time:\n{}", errors(report));
     let stages: Vec<String> =
         report.stages.iter().map(|s| format!("{:?} {:.3}", s.stage, s.seconds)).collect();

@@ -56,7 +56,11 @@ fn two_stations_with_degree_1() {
 fn stations_on_a_line_do_not_determine_a_plane() {
     let mut line = String::from("station,lon,lat,pm25\n");
     for i in 0..12 {
-        line.push_str(&format!("s{i},{},{},{i}\n", 100.0 + f64::from(i) / 2.0, 30.0 + f64::from(i) / 4.0));
+        line.push_str(&format!(
+            "s{i},{},{},{i}\n",
+            100.0 + f64::from(i) / 2.0,
+            30.0 + f64::from(i) / 4.0
+        ));
     }
     let planar = ["--kernel", "thin_plate_spline", "--metric", "planar"];
     refused(&line, &planar, 3, &["line", "degree"]);
@@ -187,15 +191,14 @@ fn a_full_disk_leaves_nothing_behind() {
     let input = bench.file("in.csv", readings(40, 2));
     let disk = bench.path("disk");
     std::fs::create_dir(&disk).expect("a folder");
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=300k", "tmpfs"])
-        .arg(&disk)
-        .output();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=300k", "tmpfs"]).arg(&disk).output();
     if !mount.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: a small tmpfs cannot be mounted here (needs root)");
         return;
     }
-    let arguments = ["map", &input, "-o", "disk/out.nc", "--bounds", "100,30,110,38", "--shape", "900x700"];
+    let arguments =
+        ["map", &input, "-o", "disk/out.nc", "--bounds", "100,30,110,38", "--shape", "900x700"];
     let result = outcome(bench.command(&arguments).output());
     let left: Vec<_> = std::fs::read_dir(&disk).expect("the disk is there").collect();
     let unmounted = Command::new("umount").arg(&disk).status();

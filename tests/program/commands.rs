@@ -17,7 +17,18 @@ fn points_keep_their_columns_and_agree_with_the_map() {
     assert_eq!((&rows[0][0], &rows[0][3]), ("Hill, the", "2026-01-01T00:00:00Z"));
     assert_eq!((&rows[3][0], &rows[3][3]), ("Lake", "2026-01-01T01:00:00Z"));
 
-    let map = ["map", &input, "-o", "out.nc", "--bounds", "100,30,110,38", "--shape", "41x33", "--precision", "f64"];
+    let map = [
+        "map",
+        &input,
+        "-o",
+        "out.nc",
+        "--bounds",
+        "100,30,110,38",
+        "--shape",
+        "41x33",
+        "--precision",
+        "f64",
+    ];
     bench.run(&map).succeeded();
     let file = netcdf::open(bench.path("out.nc")).expect("a NetCDF file");
     let all: Vec<f64> = file.variable("pm25").expect("pm25").get_values(..).expect("values");
@@ -42,7 +53,9 @@ fn check_tells_what_was_read_and_what_is_wrong() {
     text.push_str("lost,,,2026-01-01T00:00:00Z,5\nodd,105,35,2026-01-01T00:00:00Z,wet\n");
     let input = bench.file("in.csv", text);
     let out = bench.run(&["check", &input]).succeeded().stdout;
-    for words in ["stations", "pm25", "lost", "wet", "from 2026-01-01T00:00:00Z to 2026-01-01T01:00:00Z"] {
+    for words in
+        ["stations", "pm25", "lost", "wet", "from 2026-01-01T00:00:00Z to 2026-01-01T01:00:00Z"]
+    {
         assert!(out.contains(words), "`{words}` is not in:\n{out}");
     }
     let json = bench.run(&["check", &input, "--json"]).succeeded().stdout;
@@ -84,7 +97,8 @@ fn crossval_is_leaving_out_and_mapping_again() {
     let rest = bench.file("rest.csv", rest);
     bench.file("at.csv", format!("lon,lat\n{},{}\n", cells[1], cells[2]));
     let points = bench.run(&["points", &rest, "--at", "at.csv", "-o", "-"]).succeeded().stdout;
-    let predicted: f64 = points.trim_end().rsplit(',').next().expect("a cell").parse().expect("a number");
+    let predicted: f64 =
+        points.trim_end().rsplit(',').next().expect("a cell").parse().expect("a number");
     let observed: f64 = cells[4].parse().expect("a number");
     let row = rows.iter().find(|r| &r[0] == cells[0]).expect("the station");
     let bias: f64 = row[5].parse().expect("a number");
@@ -108,7 +122,17 @@ fn the_command_line_explains_itself() {
 fn a_pipe_sees_neither_progress_nor_summary_when_quiet() {
     let bench = Bench::new();
     let input = bench.file("in.csv", readings(20, 1));
-    let arguments = ["map", &input, "-o", "o.nc", "--bounds", "100,30,110,38", "--resolution", "0.5", "--quiet"];
+    let arguments = [
+        "map",
+        &input,
+        "-o",
+        "o.nc",
+        "--bounds",
+        "100,30,110,38",
+        "--resolution",
+        "0.5",
+        "--quiet",
+    ];
     let outcome = bench.run(&arguments).succeeded();
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
 }

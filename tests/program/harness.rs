@@ -99,8 +99,8 @@ pub(crate) fn root() -> &'static Path {
 
 /// A file of the real data, or none, said aloud.
 pub(crate) fn shared(name: &str) -> Option<String> {
-    let folder = std::env::var_os("ISOPLETH_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from);
+    let folder =
+        std::env::var_os("ISOPLETH_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let path = folder.join("data").join(name);
     if path.exists() {
         return Some(path.to_str().expect("UTF-8").to_owned());
@@ -115,7 +115,9 @@ pub(crate) fn readings(n: usize, times: usize) -> String {
     for t in 0..times {
         for i in 0..n {
             let (lon, lat, value) = place(i, t);
-            text.push_str(&format!("s{i:03},{lon:.4},{lat:.4},2026-01-01T{t:02}:00:00Z,{value:.3}\n"));
+            text.push_str(&format!(
+                "s{i:03},{lon:.4},{lat:.4},2026-01-01T{t:02}:00:00Z,{value:.3}\n"
+            ));
         }
     }
     text

@@ -43,7 +43,8 @@ fn threads_batches_and_other_variables_change_no_bit() {
     let more = ["--precision", "f64", "--threads"];
     map(&bench, &input, "one.nc", &[&more[..], &["1"]].concat());
     map(&bench, &input, "three.nc", &[&more[..], &["3"]].concat());
-    let (one, three) = (values(&bench.path("one.nc"), "pm25"), values(&bench.path("three.nc"), "pm25"));
+    let (one, three) =
+        (values(&bench.path("one.nc"), "pm25"), values(&bench.path("three.nc"), "pm25"));
     assert_eq!(one.len(), 5 * 41 * 33);
     assert!(one.iter().zip(&three).all(|(a, b)| a.to_bits() == b.to_bits()));
 }
@@ -54,7 +55,8 @@ fn one_hour_of_a_day_is_the_same_map_alone() {
     let input = bench.file("in.csv", readings(60, 5));
     map(&bench, &input, "all.nc", &["--precision", "f64"]);
     map(&bench, &input, "hour.nc", &["--precision", "f64", "--time", "2026-01-01T03:00:00Z"]);
-    let (all, hour) = (values(&bench.path("all.nc"), "pm25"), values(&bench.path("hour.nc"), "pm25"));
+    let (all, hour) =
+        (values(&bench.path("all.nc"), "pm25"), values(&bench.path("hour.nc"), "pm25"));
     let cells = 41 * 33;
     assert_eq!(hour.len(), cells);
     // Columns are solved in blocks: the last bits of the weights may differ with their number.
@@ -66,7 +68,8 @@ fn one_hour_of_a_day_is_the_same_map_alone() {
 fn an_hour_with_half_of_the_network_absent_is_the_map_of_the_other_half() {
     let bench = Bench::new();
     let full = readings(60, 2);
-    let keep = |line: &&str| !line.contains("T01:") || line[1..4].parse::<u32>().is_ok_and(|i| i % 2 == 0);
+    let keep =
+        |line: &&str| !line.contains("T01:") || line[1..4].parse::<u32>().is_ok_and(|i| i % 2 == 0);
     let gaps: String = full.lines().filter(keep).map(|l| format!("{l}\n")).collect();
     let half: String = full
         .lines()
@@ -120,7 +123,10 @@ fn equal_readings_make_an_even_map() {
     let input = bench.file("in.csv", text);
     for kernel in ["linear", "cubic", "thin_plate_spline"] {
         map(&bench, &input, "out.nc", &["--kernel", kernel, "--precision", "f64"]);
-        let worst = values(&bench.path("out.nc"), "pm25").iter().map(|v| (v - 8.25).abs()).fold(0.0, f64::max);
+        let worst = values(&bench.path("out.nc"), "pm25")
+            .iter()
+            .map(|v| (v - 8.25).abs())
+            .fold(0.0, f64::max);
         assert!(worst < 1e-9, "{kernel}: {worst}");
     }
 }
@@ -136,11 +142,24 @@ fn a_grid_across_the_date_line_has_no_seam() {
         text.push_str(&format!("s{i},{lon},{lat},{}\n", 20 + i * i % 11));
     }
     let input = bench.file("in.csv", text);
-    let arguments = ["map", &input, "-o", "out.nc", "--bounds", "170,-60,-170,-40", "--shape", "81x21", "--precision", "f64"];
+    let arguments = [
+        "map",
+        &input,
+        "-o",
+        "out.nc",
+        "--bounds",
+        "170,-60,-170,-40",
+        "--shape",
+        "81x21",
+        "--precision",
+        "f64",
+    ];
     bench.run(&arguments).succeeded();
     let field = values(&bench.path("out.nc"), "pm25");
     // Column 40 is the date line: the steps across it are like those beside it.
-    let step = |c: usize| (0..21).map(|r| (field[r * 81 + c + 1] - field[r * 81 + c]).abs()).fold(0.0, f64::max);
+    let step = |c: usize| {
+        (0..21).map(|r| (field[r * 81 + c + 1] - field[r * 81 + c]).abs()).fold(0.0, f64::max)
+    };
     let near = (30..50).filter(|c| ![39, 40].contains(c)).map(step).fold(0.0, f64::max);
     assert!(step(39).max(step(40)) <= 2.0 * near);
 }
@@ -149,7 +168,8 @@ fn a_grid_across_the_date_line_has_no_seam() {
 fn interrupting_leaves_no_file() {
     let bench = Bench::new();
     let input = bench.file("in.csv", readings(900, 2));
-    let arguments = ["map", &input, "-o", "out.nc", "--bounds", "90,20,120,50", "--shape", "9000x9000"];
+    let arguments =
+        ["map", &input, "-o", "out.nc", "--bounds", "90,20,120,50", "--shape", "9000x9000"];
     let mut child = bench
         .command(&arguments)
         .stderr(Stdio::piped())
@@ -162,7 +182,8 @@ fn interrupting_leaves_no_file() {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(300));
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let killed =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(killed.is_ok_and(|status| status.success()));
     let status = child.wait().expect("the program ends");
     assert_eq!(status.code(), Some(130));

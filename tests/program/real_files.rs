@@ -41,17 +41,20 @@ fn six_hours_of_a_changing_network() {
     let report = report(&[&[&file, "--zone", "Asia/Shanghai"], &CHINA[..]].concat());
     assert_eq!(report["readings"]["rows"], 8929);
     assert_eq!(report["fields"].as_array().map(Vec::len), Some(36));
-    let failed = report["fields"].as_array().expect("fields").iter().find(|f| !f["failed"].is_null());
+    let failed =
+        report["fields"].as_array().expect("fields").iter().find(|f| !f["failed"].is_null());
     assert_eq!(failed, None);
 }
 
 #[test]
 fn a_day_with_stations_as_columns() {
-    let (Some(file), Some(places)) = (shared("china_sites_20140604.csv"), shared("china_stations.csv"))
+    let (Some(file), Some(places)) =
+        (shared("china_sites_20140604.csv"), shared("china_stations.csv"))
     else {
         return;
     };
-    let more = ["--stations", &places, "--zone", "+08:00", "--variable", "PM2.5", "--variable", "O3"];
+    let more =
+        ["--stations", &places, "--zone", "+08:00", "--variable", "PM2.5", "--variable", "O3"];
     let report = report(&[&[&*file], &more[..], &CHINA[..]].concat());
     assert_eq!(report["fields"].as_array().map(Vec::len), Some(48));
     let lost = report["readings"]["without_place"].as_array().expect("codes").len();
@@ -69,7 +72,8 @@ fn a_year_of_german_days() {
 
 #[test]
 fn two_days_of_airnow_in_long_form() {
-    let (Some(file), Some(places)) = (shared("airnow_20240417_18.csv.gz"), shared("airnow_stations.csv"))
+    let (Some(file), Some(places)) =
+        (shared("airnow_20240417_18.csv.gz"), shared("airnow_stations.csv"))
     else {
         return;
     };

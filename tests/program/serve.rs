@@ -69,7 +69,18 @@ fn a_posted_csv_gives_the_bits_of_the_command_line() {
     answer.body_mut().as_reader().read_to_end(&mut body).expect("the file");
     bench.file("posted.nc", body);
     let input = bench.file("in.csv", &text);
-    let arguments = ["map", &input, "-o", "mapped.nc", "--bounds", "100,30,110,38", "--shape", "141x133", "--precision", "f64"];
+    let arguments = [
+        "map",
+        &input,
+        "-o",
+        "mapped.nc",
+        "--bounds",
+        "100,30,110,38",
+        "--shape",
+        "141x133",
+        "--precision",
+        "f64",
+    ];
     bench.run(&arguments).succeeded();
     let values = |name: &str| -> Vec<f64> {
         let file = netcdf::open(bench.path(name)).expect("a NetCDF file");
@@ -107,7 +118,9 @@ fn the_clients_of_the_examples_work() {
     let service = Service::start(&bench);
     let url = service.url("");
     let clients = root().join("examples/clients");
-    for (program, script, out) in [("python3", "post_map.py", "python.nc"), ("bash", "post_map.sh", "curl.nc")] {
+    for (program, script, out) in
+        [("python3", "post_map.py", "python.nc"), ("bash", "post_map.sh", "curl.nc")]
+    {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {
             eprintln!("skipped: {needs} is not here");

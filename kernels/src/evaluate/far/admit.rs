@@ -162,8 +162,7 @@ impl Area {
 impl Admission {
     pub(super) fn view(&self, station: &Place, area: &Area) -> View {
         if self.horizon.is_finite() {
-            let squared: f64 =
-                (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+            let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
             let nearest = squared.sqrt() - area.radius;
             if nearest > 0.0 && self.metric.distance(nearest * nearest) >= self.horizon {
                 return View::Nothing;

@@ -91,12 +91,7 @@ impl<'a> Far<'a> {
             tile,
             scheme,
             stations: (0..surface.stations.len()).map(places).collect(),
-            admission: Admission::new(
-                surface.kernel,
-                surface.epsilon,
-                surface.metric,
-                scheme.rho,
-            ),
+            admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
         }
     }
 
@@ -134,7 +129,12 @@ impl<'a> Far<'a> {
     /// one axis; along the other likewise, times the Lebesgue constant. What it interpolates is
     /// below Σ|w| max|φ|.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "orders are below a hundred")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "orders are below a hundred"
+    )]
     pub fn bound(&self) -> Vec<f64> {
         let (p, rho) = (self.scheme.order, self.scheme.rho);
         let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (p as f64).ln();
@@ -144,7 +144,8 @@ impl<'a> Far<'a> {
         let farthest = self.surface.metric.distance(reach * reach) * self.surface.epsilon;
         let kernel = self.surface.kernel;
         // Largest at the ends, but for r² ln r, which dips to −1/2e before it rises.
-        let largest = kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
+        let largest =
+            kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
         let fields = self.surface.fields;
         (0..fields)
             .map(|f| {
@@ -182,12 +183,7 @@ impl<'a> Far<'a> {
 
     /// Halves the axes along which a box has more than `at_most` cells, if it can; only the part
     /// with the cell `wanted`, if any is.
-    fn split(
-        &self,
-        node: &Node,
-        at_most: [usize; 2],
-        wanted: Option<(usize, usize)>,
-    ) -> Vec<Node> {
+    fn split(&self, node: &Node, at_most: [usize; 2], wanted: Option<(usize, usize)>) -> Vec<Node> {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let halves = |halves: Option<[usize; 2]>, cells: usize, at_most: usize, here: usize| {
             halves.filter(|_| cells > at_most).map_or_else(|| vec![here], Vec::from)
@@ -238,7 +234,15 @@ impl<'a> Far<'a> {
         Node { sums, ..part }
     }
 
-    fn product(&self, rows: usize, inner: usize, columns: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
+    fn product(
+        &self,
+        rows: usize,
+        inner: usize,
+        columns: usize,
+        a: &[f64],
+        b: &[f64],
+        out: &mut [f64],
+    ) {
         self.evaluator.add_product(Product { rows, inner, columns, a, b, out, stride: columns });
     }
 
