@@ -1,6 +1,7 @@
 //! A disk that fills while a map is written. Apart from the other tests, since it starts processes,
 //! which inherit files and locks of whatever is being written at that moment.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod sample;
 
