@@ -1,5 +1,6 @@
 //! A made-up map, written as a run would write it.
 #![expect(unreachable_pub, reason = "shared by several test programs")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 
@@ -38,7 +39,7 @@ impl Sample {
             Station { id, x: 100.0 + f64::from(k), y: 30.0 - f64::from(k) }
         };
         let times: Vec<_> =
-            (0..times).map(|t| Some(UnixSeconds(1_499_443_200 + 3600 * t as i64))).collect();
+            (0_i64..).take(times).map(|t| Some(UnixSeconds(1_499_443_200 + 3600 * t))).collect();
         Self {
             tiling: Tiling::new(targets.rows(), targets.columns()),
             targets,
