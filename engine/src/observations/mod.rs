@@ -29,6 +29,8 @@ mod layouts;
 mod places;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod times;
 
