@@ -75,7 +75,7 @@ pub(super) fn check_place(
     [x, y]: [f64; 2],
     planar: bool,
     name: &str,
-    at: impl Fn(bool) -> Location,
+    at: impl Fn(bool) -> Box<Location>,
 ) -> Result<(), ReadError> {
     let refuse = |is_x: bool, what, value: f64, need: String| {
         Err(ReadError::Coordinate {

@@ -257,7 +257,7 @@ impl Observations {
             let id = Some(s.id).filter(|id| !id.is_empty()).map(Into::into);
             JsonStation { id, lon: Some(s.x), lat: Some(s.y) }
         };
-        document.finish(parts.stations.into_iter().map(station).collect(), parts.times)?;
+        document.finish(parts.stations.into_iter().map(station).collect(), &parts.times)?;
         collector.finish()
     }
 
