@@ -302,6 +302,21 @@ fn a_repeated_reading_follows_the_rule_or_names_both_rows() {
 }
 
 #[test]
+fn layouts_are_known_by_name() {
+    for layout in Layout::ALL {
+        assert_eq!(layout.name().parse(), Ok(layout));
+    }
+    let error = "tall".parse::<Layout>().expect_err("unknown").to_string();
+    assert!(error.contains("wide, long, stations-as-columns, json"), "{error}");
+}
+
+#[test]
+fn readings_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&read(WIDE).expect("read"));
+}
+
+#[test]
 fn a_station_that_moved_is_two_stations() {
     let text = "id,lon,lat,time,o3\na,1,1,2024-01-01,1\na,1,1.5,2024-01-02,2\n";
     let observations = read(text).expect("read");
