@@ -1,8 +1,11 @@
 //! Where to evaluate: axes of a grid with their cells, or a list of places.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::kernels;
 
 /// What the bounds of a grid mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,15 +18,37 @@ pub enum Registration {
     Pixel,
 }
 
-impl FromStr for Registration {
-    type Err = GridError;
+impl Registration {
+    /// Both, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Gridline, Self::Pixel];
 
-    fn from_str(name: &str) -> Result<Self, GridError> {
-        match name {
-            "gridline" => Ok(Self::Gridline),
-            "pixel" => Ok(Self::Pixel),
-            _ => Err(GridError::Registration { got: name.to_owned() }),
+    /// The name used on the command line, over HTTP and in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gridline => "gridline",
+            Self::Pixel => "pixel",
         }
+    }
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Registration {
+    type Err = kernels::Error;
+
+    fn from_str(name: &str) -> Result<Self, kernels::Error> {
+        Self::ALL.into_iter().find(|registration| registration.name() == name).ok_or_else(|| {
+            kernels::Error::UnknownName {
+                what: "registration",
+                got: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            }
+        })
     }
 }
 
@@ -65,8 +90,6 @@ pub enum GridError {
         show(bounds)
     )]
     TooWide { bounds: [f64; 4], degrees: f64 },
-    #[error("unknown registration `{got}`; known are: gridline, pixel")]
-    Registration { got: String },
     #[error("a grid with 0 {axis} has no cells; give at least 1")]
     NoCells { axis: &'static str },
     #[error("{count:.0} {axis} are more than the limit of {limit}; choose a coarser grid")]
@@ -461,6 +484,14 @@ mod tests {
         }
         let error = refusal([0.0, 0.0, 1.0, 1.0], Size::Shape { nx: 0, ny: 1 }, true);
         assert!(error.contains("0 columns"), "{error}");
+    }
+
+    #[test]
+    fn registrations_are_known_by_name() {
+        for registration in Registration::ALL {
+            assert_eq!(registration.name().parse(), Ok(registration));
+        }
+        assert!("centre".parse::<Registration>().is_err());
     }
 
     #[test]

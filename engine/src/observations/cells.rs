@@ -20,14 +20,19 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// The usual marks and those told.
+    /// The usual marks, those told, and without those told with a `!` before them.
     pub(super) fn new(told: &[String]) -> Self {
-        let told = told.iter().map(|mark| mark.trim().to_lowercase());
-        let words: Vec<String> =
-            ["-", "nan", "na", "null"].map(str::to_owned).into_iter().chain(told).collect();
+        let mut words = ["", "-", "nan", "na", "null", "-999", "-9999"].map(str::to_owned).to_vec();
+        for mark in told {
+            let mark = mark.trim().to_lowercase();
+            match mark.strip_prefix('!') {
+                Some(no_mark) => words.retain(|word| word != no_mark.trim()),
+                None => words.push(mark),
+            }
+        }
         let numbers = words.iter().filter_map(|word| word.parse().ok());
-        let numbers = numbers.filter(|number: &f64| number.is_finite());
-        Self { numbers: numbers.chain([-999.0, -9999.0]).collect(), words }
+        let numbers = numbers.filter(|number: &f64| number.is_finite()).collect();
+        Self { words, numbers }
     }
 
     /// Understands a cell.
@@ -75,7 +80,7 @@ pub(super) fn check_place(
     [x, y]: [f64; 2],
     planar: bool,
     name: &str,
-    at: impl Fn(bool) -> Location,
+    at: impl Fn(bool) -> Box<Location>,
 ) -> Result<(), ReadError> {
     let refuse = |is_x: bool, what, value: f64, need: String| {
         Err(ReadError::Coordinate {
@@ -126,6 +131,9 @@ mod tests {
         }
         assert_eq!(missing.cell("-8"), Cell::Value(-8.0));
         assert_eq!(Missing::new(&[]).cell("0"), Cell::Value(0.0));
+        let depths = Missing::new(&["!-999".to_owned()]);
+        assert_eq!(depths.cell("-999.0"), Cell::Value(-999.0));
+        assert_eq!(depths.cell("-9999"), Cell::Missing);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl<'c, 'o> Document<'c, 'o> {
     pub(super) fn finish(
         mut self,
         stations: Vec<JsonStation>,
-        times: Vec<String>,
+        times: &[String],
     ) -> Result<(), ReadError> {
         if let Some(width) = self.width.filter(|&width| width != stations.len()) {
             let message = format!("{} stations, but {width} values a time step", stations.len());
@@ -154,7 +154,7 @@ impl<'c, 'o> Document<'c, 'o> {
         for (index, station) in stations.into_iter().enumerate() {
             self.add_station(index, station)?;
         }
-        self.add_times(&times)
+        self.add_times(times)
     }
 
     fn add_station(&mut self, index: usize, station: JsonStation) -> Result<(), ReadError> {

@@ -16,13 +16,13 @@ pub struct Location {
 
 impl Location {
     /// A cell, or a whole row, of a table.
-    pub(super) fn cell(row: u64, column: Option<&str>) -> Self {
-        Self { row: Some(row), column: column.map(str::to_owned), pointer: None }
+    pub(super) fn cell(row: u64, column: Option<&str>) -> Box<Self> {
+        Box::new(Self { row: Some(row), column: column.map(str::to_owned), pointer: None })
     }
 
     /// A place in a JSON document.
-    pub(super) fn pointer(pointer: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), ..Self::default() }
+    pub(super) fn pointer(pointer: impl Into<String>) -> Box<Self> {
+        Box::new(Self { pointer: Some(pointer.into()), ..Self::default() })
     }
 }
 
@@ -55,17 +55,17 @@ pub enum ReadError {
     #[error(
         "{name}, {at}: not text (a zero byte); readings are CSV or JSON, either may be gzipped"
     )]
-    Binary { name: String, at: Location },
+    Binary { name: String, at: Box<Location> },
     #[error("{name}, {at}: not valid {encoding}; name the encoding it has, e.g. GB18030")]
-    Encoding { name: String, at: Location, encoding: String },
+    Encoding { name: String, at: Box<Location>, encoding: String },
     #[error("unknown encoding `{label}`; try UTF-8, GB18030, windows-1252 or UTF-16LE")]
     UnknownEncoding { label: String },
     #[error("{name}: {message}")]
     Csv { name: String, message: String },
     #[error("{name} is not a JSON document of readings: {message}")]
-    Json { name: String, at: Option<Location>, message: String },
+    Json { name: String, at: Option<Box<Location>>, message: String },
     #[error("{name}, {at}: {message}")]
-    Shape { name: String, at: Location, message: String },
+    Shape { name: String, at: Box<Location>, message: String },
     #[error("{name} has no column `{column}`; its columns are: {header}")]
     NoSuchColumn { name: String, column: String, header: String },
     #[error("{name}: no column of {what} recognised; its columns are: {header}; {remedy}")]
@@ -81,7 +81,7 @@ pub enum ReadError {
     #[error("no variable `{wanted}`; there are: {known}")]
     UnknownVariable { wanted: String, known: String },
     #[error("{name}, {at}: {what} is {value}; {need}")]
-    Coordinate { name: String, at: Location, what: &'static str, value: String, need: String },
+    Coordinate { name: String, at: Box<Location>, what: &'static str, value: String, need: String },
     #[error(
         "none of the {count} stations has a place, e.g. {examples}; give a table of stations \
          with their coordinates, or check that it has these codes"
@@ -105,7 +105,7 @@ pub enum ReadError {
         "{name}, {at}: more than {limit} stations; if each reading has its own place, thin them \
          out first"
     )]
-    TooManyStations { name: String, at: Location, limit: usize },
+    TooManyStations { name: String, at: Box<Location>, limit: usize },
     #[error(
         "station {station}, variable {variable} has two readings at the same time ({first} and \
          {second}); correct them, or choose duplicates = mean, first or last"
@@ -134,9 +134,9 @@ impl ReadError {
             | Self::Encoding { at, .. }
             | Self::Shape { at, .. }
             | Self::Coordinate { at, .. }
-            | Self::TooManyStations { at, .. } => Some(at.clone()),
-            Self::Json { at, .. } => at.clone(),
-            Self::RepeatedColumn { column, .. } => Some(Location::cell(1, Some(column))),
+            | Self::TooManyStations { at, .. } => Some(at.as_ref().clone()),
+            Self::Json { at, .. } => at.as_deref().cloned(),
+            Self::RepeatedColumn { column, .. } => Some(*Location::cell(1, Some(column))),
             _ => None,
         }
     }

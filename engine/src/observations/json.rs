@@ -66,7 +66,8 @@ pub(super) fn read(text: Text, collector: &mut Collector<'_>) -> Result<(), Read
         (None, Err(error)) if error.is_io() => Err(read_error(&name, error.into())),
         (None, Err(error)) => {
             let row = Some(error.line() as u64).filter(|&row| row > 0);
-            let at = Some(Location { row, column: None, pointer: failure.pointer.clone() });
+            let at = Location { row, column: None, pointer: failure.pointer.clone() };
+            let at = Some(Box::new(at));
             let place = failure.pointer.map_or(String::new(), |pointer| format!("at {pointer}: "));
             Err(ReadError::Json { name, at, message: format!("{place}{error}") })
         }
@@ -123,7 +124,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         };
         let stations: Vec<JsonStation> = stations.unwrap_or_default();
         let done = units(&mut document)
-            .and_then(|()| document.finish(stations, times.unwrap_or_default()));
+            .and_then(|()| document.finish(stations, &times.unwrap_or_default()));
         failure.keep(done)
     }
 
@@ -149,13 +150,13 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
             Records { header, rows: failure.keep(rows)?, record: StringRecord::new() };
         let mut index = 0;
         for record in first {
-            failure.keep(records.take(record, index, collector))?;
+            failure.keep(records.take(&record, index, collector))?;
             index += 1;
         }
         loop {
             failure.pointer = Some(format!("/{index}"));
             let Some(record) = seq.next_element()? else { break };
-            failure.keep(records.take(record, index, collector))?;
+            failure.keep(records.take(&record, index, collector))?;
             index += 1;
         }
         failure.pointer = None;
@@ -185,7 +186,7 @@ struct Records {
 impl Records {
     fn take(
         &mut self,
-        map: Map<String, Value>,
+        map: &Map<String, Value>,
         index: u64,
         collector: &mut Collector<'_>,
     ) -> Result<(), ReadError> {

@@ -13,9 +13,11 @@
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels;
 use crate::network::Duplicates;
 use crate::report::ReadingsReport;
 
@@ -29,6 +31,8 @@ mod layouts;
 mod places;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod times;
 
@@ -113,6 +117,42 @@ pub enum Layout {
     Json,
 }
 
+impl Layout {
+    /// All layouts, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Wide, Self::Long, Self::StationsAsColumns, Self::Json];
+
+    /// The name used on the command line and over HTTP.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wide => "wide",
+            Self::Long => "long",
+            Self::StationsAsColumns => "stations-as-columns",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = kernels::Error;
+
+    fn from_str(name: &str) -> Result<Self, kernels::Error> {
+        Self::ALL.into_iter().find(|layout| layout.name() == name).ok_or_else(|| {
+            kernels::Error::UnknownName {
+                what: "layout",
+                got: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            }
+        })
+    }
+}
+
 /// Columns named by the user; one left out is recognised by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -148,7 +188,7 @@ pub struct ReadOptions {
     /// offset it is in [`zone`](Self::zone).
     pub times: Vec<String>,
     /// Further marks of a missing reading, besides an empty cell, `-`, `NaN`, `NA`, `null`, -999
-    /// and -9999.
+    /// and -9999. With a `!` before it, a mark counts no more: `!-999` where that is a depth.
     pub missing: Vec<String>,
     /// Zone of times without offset: an IANA name or `+08:00`; default UTC.
     pub zone: Option<String>,
@@ -255,7 +295,7 @@ impl Observations {
             let id = Some(s.id).filter(|id| !id.is_empty()).map(Into::into);
             JsonStation { id, lon: Some(s.x), lat: Some(s.y) }
         };
-        document.finish(parts.stations.into_iter().map(station).collect(), parts.times)?;
+        document.finish(parts.stations.into_iter().map(station).collect(), &parts.times)?;
         collector.finish()
     }
 

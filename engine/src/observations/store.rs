@@ -13,6 +13,9 @@ use std::os::unix::fs::FileExt;
 
 use crate::network::Duplicates;
 
+/// Time, variable, station: the order of readings.
+type Key = (u32, u32, u32);
+
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Record {
@@ -28,7 +31,7 @@ pub(super) struct Record {
 impl Record {
     const BYTES: usize = 24;
 
-    fn key(&self) -> (u32, u32, u32) {
+    fn key(&self) -> Key {
         (self.time, self.variable, self.station)
     }
 
@@ -290,7 +293,7 @@ struct Merge<'a> {
     file: &'a File,
     runs: Vec<Run>,
     /// The next record of each run that has one; ties go to the earlier run.
-    heads: BinaryHeap<Reverse<((u32, u32, u32), usize)>>,
+    heads: BinaryHeap<Reverse<(Key, usize)>>,
 }
 
 /// What is left of one run.

@@ -23,7 +23,7 @@ impl At {
         }
     }
 
-    pub(super) fn location(self, column: Option<&str>) -> Location {
+    pub(super) fn location(self, column: Option<&str>) -> Box<Location> {
         match (self, column) {
             (Self::Row(row), column) => Location::cell(row, column),
             (Self::Record(index), None) => Location::pointer(format!("/{index}")),

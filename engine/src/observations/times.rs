@@ -57,13 +57,16 @@ impl Clock {
         let mut parts = hour.splitn(3, ':');
         let first = parts.next()?;
         let hours: i64 = first.strip_suffix(".0").unwrap_or(first).parse().ok()?;
+        if !(0..=24).contains(&hours) {
+            return None;
+        }
         let mut sexagesimal = || match parts.next() {
             None => Some(0),
             Some(part) => part.parse::<i64>().ok().filter(|n| (0..60).contains(n)),
         };
         let (minutes, seconds) = (sexagesimal()?, sexagesimal()?);
         let total = hours * 3600 + minutes * 60 + seconds;
-        if !(0..=24 * 3600).contains(&total) {
+        if total > 24 * 3600 {
             return None;
         }
         self.local(day.checked_add(total.seconds()).ok()?)
