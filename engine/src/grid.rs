@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn gridline_nodes_equal_numpys_linspace() {
-        // numpy.linspace(73, 135, 7) and (18, 54, 4), printed with repr.
+        // NumPy's formula, `i * step + start` with the last one set, evaluated by Python.
         let grid = shape([73.0, 18.0, 135.0, 54.0], 7, 4, Registration::Gridline);
         let expected = [
             73.0,
