@@ -20,7 +20,7 @@ pub struct Tiling {
 const LONGEST_SIDE: usize = 128;
 
 impl Tiling {
-    /// Tiles of about [`LONGEST_SIDE`] each way, as equal as they come.
+    /// Tiles of at most 128 cells each way, as equal as they come.
     #[must_use]
     pub fn new(rows: usize, columns: usize) -> Self {
         let side = |cells: usize| cells.div_ceil(cells.div_ceil(LONGEST_SIDE).max(1)).max(1);

@@ -147,6 +147,7 @@ pub fn report() -> Report {
         software: "isopleth test".to_owned(),
         readings: ReadingsReport::default(),
         network: NetworkReport { read: 8, used: 7, ..NetworkReport::default() },
+        certificate: None,
         method: MethodReport {
             kernel: "linear".to_owned(),
             condition: 12.5,
