@@ -42,6 +42,8 @@ pub(super) struct Collector<'a> {
     pub(super) missing: Missing,
     pub(super) report: ReadingsReport,
     pub(super) places: Option<PlaceTable>,
+    /// Whether places came from columns that are not called longitude and latitude.
+    pub(super) in_plane: bool,
     clock: Clock,
     utc: Clock,
     selection: Selection,
@@ -85,6 +87,7 @@ impl<'a> Collector<'a> {
             options,
             missing: Missing::new(&options.missing),
             report,
+            in_plane: places.as_ref().is_some_and(|places| places.in_plane),
             places,
             clock,
             utc: Clock::utc(),
@@ -353,8 +356,10 @@ impl<'a> Collector<'a> {
             Err(StoreError::Repeated(first, second)) => return Err(self.repeated(first, second)),
         };
         self.report.repeated = sorted.repeated();
+        let in_degrees =
+            !self.options.planar || !self.in_plane && self.stations.iter().all(in_range);
         let Self { stations, report, .. } = self;
-        Ok(Observations { stations, variables, times, report, sorted, steps, rank })
+        Ok(Observations { in_degrees, stations, variables, times, report, sorted, steps, rank })
     }
 
     /// Times in order, and for each the numbers under which it arrived.
@@ -432,4 +437,9 @@ impl<'a> Collector<'a> {
 /// million times or variables need more memory than a machine has.
 fn index(number: usize) -> u32 {
     u32::try_from(number).expect("fewer than 2³² stations, times and variables")
+}
+
+/// Whether a station may be in degrees.
+fn in_range(station: &Station) -> bool {
+    (-180.0..=360.0).contains(&station.x) && (-90.0..=90.0).contains(&station.y)
 }

@@ -152,6 +152,13 @@ impl Roles {
         Ok(roles)
     }
 
+    /// Whether the columns of the place are called longitude and latitude.
+    pub(super) fn in_degrees(&self, header: &[String]) -> bool {
+        self.place.is_some_and(|[x, y]| {
+            LON.contains(&plain(&header[x]).as_str()) && LAT.contains(&plain(&header[y]).as_str())
+        })
+    }
+
     /// Sorts the columns without a role into those to read and those to leave out. A name in
     /// `wanted` is never left out.
     pub(super) fn divide(&mut self, header: &[String], wanted: &[String], attributes: bool) {

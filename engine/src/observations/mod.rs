@@ -243,6 +243,7 @@ pub struct Parts {
 /// Readings, understood and checked.
 #[derive(Debug)]
 pub struct Observations {
+    in_degrees: bool,
     stations: Vec<Station>,
     variables: Vec<Variable>,
     times: Vec<Option<UnixSeconds>>,
@@ -315,6 +316,13 @@ impl Observations {
     #[must_use]
     pub fn times(&self) -> &[Option<UnixSeconds>] {
         &self.times
+    }
+
+    /// Whether places are longitudes and latitudes in degrees, also where the metric takes them for
+    /// coordinates of a plane.
+    #[must_use]
+    pub fn in_degrees(&self) -> bool {
+        self.in_degrees
     }
 
     /// Whether readings carry a time.

@@ -14,6 +14,8 @@ use crate::network::Duplicates;
 /// Places by station code.
 #[derive(Debug, Default)]
 pub(super) struct PlaceTable {
+    /// Whether its columns are not called longitude and latitude.
+    pub(super) in_plane: bool,
     places: HashMap<String, [f64; 2]>,
     /// Codes that came again with another place, which was not taken.
     pub(super) conflicts: Vec<String>,
@@ -34,7 +36,7 @@ impl PlaceTable {
         let roles = Roles::recognise(&table.header, options, &table.name)?;
         let station = roles.station.ok_or_else(|| not_recognised(&table, "stations"))?;
         let place = roles.place.ok_or_else(|| not_recognised(&table, "coordinates"))?;
-        let mut found = Self::default();
+        let mut found = Self { in_plane: !roles.in_degrees(&table.header), ..Self::default() };
         while table.advance()? {
             let Some(xy) = row_place(&table, place, options.planar)? else { continue };
             let code = table.record().get(station).unwrap_or("").trim();

@@ -36,10 +36,7 @@ impl<'a> Layout<'a> {
     pub fn of(plan: &'a Plan, provenance: &'a Provenance) -> Self {
         Self {
             targets: &plan.targets,
-            spherical: match &plan.targets {
-                Targets::Grid(grid) => grid.is_spherical(),
-                Targets::Points(_) => plan.method.metric.is_spherical(),
-            },
+            spherical: plan.observations.in_degrees(),
             variables: plan.observations.variables(),
             times: plan.observations.times(),
             stations: plan.network.stations(),
