@@ -1,0 +1,48 @@
+# `make demo` and `make test` do all the set-up on a fresh machine; `make help` lists the rest.
+
+CACHE ?= $(or $(ISOPLETH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/isopleth)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+# A newer CMake than Debian's, for the HDF5 and NetCDF libraries that are built into the program.
+export PATH := $(CACHE)/tools/bin:$(PATH)
+# Other people's readers of NetCDF, which judge our files.
+PYTHON := $(CACHE)/python/bin/python
+PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
+
+.PHONY: help setup setup-tests build demo test check bench bless picture
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: ## what building needs
+	@scripts/setup.sh build "$(CACHE)"
+
+setup-tests: setup ## what testing needs besides
+	@scripts/setup.sh tests "$(CACHE)"
+
+build: setup ## the program, optimised
+	cargo build --release --locked
+
+demo: build ## map the example readings: 8 hours at 1400 stations onto 1400×1000 cells
+	$(PROGRAM) map examples/demo_readings.csv --bounds 73,18,135,54 --shape 1400x1000 -o demo.nc
+
+test: setup-tests ## all tests
+	python3 scripts/make_demo.py --check
+	ISOPLETH_PYTHON="$(PYTHON)" cargo test --workspace --locked
+
+check: setup ## format, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	scripts/setup.sh deny "$(CACHE)"
+	cargo deny --all-features check licenses bans sources
+
+bench: build ## the kernels, and the whole program beside its peers
+	cargo bench --workspace --locked
+	scripts/setup.sh peers "$(CACHE)"
+	"$(CACHE)/peers/bin/python" benches/peers/run.py --program "$(PROGRAM)"
+
+bless: setup ## renew golden files; review the difference
+	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked
+
+picture: demo setup-tests ## the picture of the README
+	"$(PYTHON)" scripts/picture.py demo.nc docs/images/demo.png --readings examples/demo_readings.csv

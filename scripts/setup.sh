@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what is missing: setup.sh build|tests|deny|peers CACHE. Says what, and how to do it by
+# hand where it may not. Quick where nothing is missing.
+set -euo pipefail
+
+what=$1
+cache=$2
+here=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$cache"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# Debian packages, where we are root; otherwise the command to run.
+debian() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing Debian packages: ${missing[*]}"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null
+  else
+    say "missing: ${missing[*]}. By hand: sudo apt-get install ${missing[*]}"
+    return 1
+  fi
+}
+
+# A virtual environment with what a requirements file says, made anew when the file changes.
+python_environment() {
+  local place=$1 requirements=$2
+  local stamp="$place/.requirements"
+  if [ -x "$place/bin/python" ] && cmp -s "$requirements" "$stamp"; then return; fi
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3-venv; fi
+  say "installing $(grep -vc '^#' "$requirements") Python packages into $place"
+  [ -x "$place/bin/python" ] || python3 -m venv "$place"
+  "$place/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  cp "$requirements" "$stamp"
+}
+
+case $what in
+  build)
+    for tool in cargo gcc g++ make python3; do
+      if ! command -v "$tool" >/dev/null; then
+        say "missing: $tool. By hand: sudo apt-get install build-essential python3; Rust: https://rustup.rs"
+        exit 1
+      fi
+    done
+    # The HDF5 library wants CMake 3.26; Debian 12 has 3.25.
+    python_environment "$cache/tools" "$here/scripts/cmake.txt"
+    ;;
+  tests)
+    debian netcdf-bin gdal-bin || say "without them the judges of NetCDF files fail"
+    python_environment "$cache/python" "$here/tests/judges/requirements.txt"
+    ;;
+  deny)
+    if ! PATH="$cache/tools/bin:$PATH" cargo deny --version >/dev/null 2>&1; then
+      say "building cargo-deny, once"
+      cargo install --quiet --locked cargo-deny --version 0.20.2 --root "$cache/tools"
+    fi
+    ;;
+  peers)
+    python_environment "$cache/peers" "$here/benches/peers/requirements.txt"
+    ;;
+  *)
+    say "unknown: $what"
+    exit 2
+    ;;
+esac
