@@ -1,9 +1,25 @@
 //! Readings as received: stations, variables, time steps, values.
+//!
+//! ```text
+//! Source → text (gzip, encoding) → csv | json → Collector → Store (memory, then disk) → Observations
+//!           text.rs                layouts      collect.rs    store.rs
+//! ```
+//!
+//! Rows are read one by one and kept as 24 bytes a reading; what exceeds a limit goes to an unnamed
+//! temporary file. What the values mean at a place is the business of [`network`](crate::network).
 
+use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::network::Duplicates;
+use crate::report::ReadingsReport;
+
+mod error;
+
+pub use error::{Location, ReadError};
 
 /// A station as received.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,4 +57,196 @@ pub enum Source {
         /// What to read.
         reader: Box<dyn Read + Send>,
     },
+}
+
+impl Source {
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) if path.as_os_str() == "-" => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+            Self::Stream { name, .. } => name.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({:?})", self.name())
+    }
+}
+
+/// How a table is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// One row per station and time, a column per variable.
+    Wide,
+    /// One reading a row, with a column that names the variable and one with the value.
+    Long,
+    /// A column per station; the variable is named in a column, or there is only one.
+    StationsAsColumns,
+    /// A JSON document, or a JSON array of flat records.
+    Json,
+}
+
+/// Columns named by the user; one left out is recognised by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// Station code.
+    pub station: Option<String>,
+    /// Degrees east, or x.
+    pub x: Option<String>,
+    /// Degrees north, or y.
+    pub y: Option<String>,
+    /// Time; with this named, separate date and hour columns are not looked for.
+    pub time: Option<String>,
+    /// Name of the variable, in the long layout and with stations as columns.
+    pub variable: Option<String>,
+    /// Value, in the long layout.
+    pub value: Option<String>,
+    /// Unit, in the long layout.
+    pub units: Option<String>,
+}
+
+/// How readings are to be understood. The defaults suit any of the known layouts in degrees.
+#[derive(Debug)]
+pub struct ReadOptions {
+    /// Layout; default: recognised from the header.
+    pub layout: Option<Layout>,
+    /// Columns that the user names.
+    pub columns: Columns,
+    /// Variables to read, in this order; empty: all, as they come. An unknown one is an error.
+    pub variables: Vec<String>,
+    /// Times to read; empty: all. Each is a time as precise as it is written (`2017-07`: the
+    /// month, `2017-07-07`: the day, `2017-07-07T16`: the hour, `2017-07-07T16:00`: the minute) or
+    /// a range `from/to` of such, both ends included, either end open when left empty. Without an
+    /// offset it is in [`zone`](Self::zone).
+    pub times: Vec<String>,
+    /// Further marks of a missing reading, besides an empty cell, `-`, `NaN`, `NA`, `null`, -999
+    /// and -9999.
+    pub missing: Vec<String>,
+    /// Zone of times without offset: an IANA name or `+08:00`; default UTC.
+    pub zone: Option<String>,
+    /// Delimiter; default: whichever of comma, semicolon and tab the header has most of.
+    pub delimiter: Option<u8>,
+    /// Encoding by its WHATWG label, e.g. `GB18030`; default UTF-8, with or without mark.
+    pub encoding: Option<String>,
+    /// Coordinates are those of a plane, in any unit: no check for degrees.
+    pub planar: bool,
+    /// A table with the places of the stations, where readings do not carry them.
+    pub stations: Option<Source>,
+    /// Memory in bytes for readings; what exceeds it goes to a temporary file.
+    pub spill_bytes: u64,
+    /// More stations than this are refused while reading.
+    pub max_stations: usize,
+    /// What to do with several readings of one station, variable and time.
+    pub duplicates: Duplicates,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            layout: None,
+            columns: Columns::default(),
+            variables: Vec::new(),
+            times: Vec::new(),
+            missing: Vec::new(),
+            zone: None,
+            delimiter: None,
+            encoding: None,
+            planar: false,
+            stations: None,
+            spill_bytes: 32 << 20,
+            max_stations: 2_000_000,
+            duplicates: Duplicates::default(),
+        }
+    }
+}
+
+/// Readings in memory, as the JSON of a request has them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Stations, in the order of the innermost values.
+    pub stations: Vec<Station>,
+    /// Times as text (see [`ReadOptions::zone`]), in any order; empty: readings without time, and
+    /// each variable then has one row.
+    pub times: Vec<String>,
+    /// Variables with `values[time][station]`; `None` is missing.
+    pub values: Vec<(Variable, Vec<Vec<Option<f64>>>)>,
+}
+
+/// Readings, understood and checked.
+#[derive(Debug)]
+pub struct Observations {
+    stations: Vec<Station>,
+    variables: Vec<Variable>,
+    times: Vec<Option<UnixSeconds>>,
+    report: ReadingsReport,
+}
+
+impl Observations {
+    /// Reads one or more sources as one set of readings.
+    ///
+    /// # Errors
+    /// [`ReadError`], which says where and what to do.
+    pub fn read(sources: Vec<Source>, options: ReadOptions) -> Result<Self, ReadError> {
+        let _ = (sources, options);
+        unimplemented!("in the next commit")
+    }
+
+    /// Readings that are in memory already, checked like those of a file. Of the options, those on
+    /// times, missing marks, variables and coordinates count.
+    ///
+    /// # Errors
+    /// [`ReadError`] with a JSON pointer: lengths that disagree, times or coordinates that are none.
+    pub fn from_parts(parts: Parts, options: &ReadOptions) -> Result<Self, ReadError> {
+        let _ = (parts, options);
+        unimplemented!("in the next commit")
+    }
+
+    /// Stations as received: each distinct (code, x, y), so that one that moved is two.
+    #[must_use]
+    pub fn stations(&self) -> &[Station] {
+        &self.stations
+    }
+
+    /// Variables in the order of their first appearance, or as asked for.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// Time steps, ascending; a single `None` when readings carry no time.
+    #[must_use]
+    pub fn times(&self) -> &[Option<UnixSeconds>] {
+        &self.times
+    }
+
+    /// Whether readings carry a time.
+    #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.times.iter().any(Option::is_some)
+    }
+
+    /// What was read, refused, missing.
+    #[must_use]
+    pub fn readings_report(&self) -> &ReadingsReport {
+        &self.report
+    }
+
+    /// The readings of one time step: `values[variable * stations + station]`, NaN where missing.
+    /// Any step at any time, from any thread.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    pub fn step(&self, time: usize, values: &mut Vec<f64>) -> Result<(), ReadError> {
+        let _ = (time, values);
+        unimplemented!("in the next commit")
+    }
 }
