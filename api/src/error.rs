@@ -1,0 +1,346 @@
+//! What a client is told when there is no answer: `application/problem+json` (RFC 9457).
+//!
+//! The public sentence says what we got, what is needed and what to do; what the machine said stays
+//! in the log. Every error of the engine becomes a status in [`ApiError::from`], and nowhere else.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use isopleth_engine::observations::{Location, ReadError};
+use isopleth_engine::{Error, Kind, kernels};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why there is no answer (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Stable name of the kind of problem, a URI.
+    #[schema(example = "urn:isopleth:problem:meaningless")]
+    pub r#type: String,
+    /// The same for people.
+    #[schema(example = "The request makes no sense")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What we got, what is needed, what to do.
+    pub detail: String,
+    /// Where it is wrong, as far as that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Place>,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Place {
+    /// JSON pointer (RFC 6901) into the request's document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/values/pm25/0/17")]
+    pub pointer: Option<String>,
+    /// Name of the query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// Line of the table, the header being 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Name of the column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Code of the station.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub station: Option<String>,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+/// Kinds of problems: each a status, a stable name and a title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    Unreadable,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    Timeout,
+    TooLarge,
+    UnsupportedMediaType,
+    Meaningless,
+    Internal,
+    Busy,
+    Stopping,
+    Other(StatusCode),
+}
+
+impl Code {
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Unreadable => (S::BAD_REQUEST, "unreadable", "The request cannot be read"),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "method-not-allowed", "The resource has no such method")
+            }
+            Self::NotAcceptable => {
+                (S::NOT_ACCEPTABLE, "not-acceptable", "No answer in a form that is accepted")
+            }
+            Self::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive"),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "More than the limits allow"),
+            Self::UnsupportedMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a form we read")
+            }
+            Self::Meaningless => {
+                (S::UNPROCESSABLE_ENTITY, "meaningless", "The request makes no sense")
+            }
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
+            Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
+            Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
+            Self::Other(status) => (status, "other", "The request failed"),
+        }
+    }
+}
+
+/// Why a request has no answer: a kind, a public sentence, places, and a private cause.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: String,
+    places: Vec<Place>,
+    retry_after: Option<u64>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), places: Vec::new(), retry_after: None, cause: None }
+    }
+
+    /// 400: not the syntax it claims to be.
+    pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
+        Self::new(Code::Unreadable, detail)
+    }
+
+    /// 422: understood, but it makes no sense.
+    pub(crate) fn meaningless(detail: impl Into<String>) -> Self {
+        Self::new(Code::Meaningless, detail)
+    }
+
+    /// 413.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(Code::TooLarge, detail)
+    }
+
+    /// 415.
+    pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(Code::UnsupportedMediaType, detail)
+    }
+
+    /// 406.
+    pub(crate) fn not_acceptable(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotAcceptable, detail)
+    }
+
+    /// 408.
+    pub(crate) fn timeout(detail: impl Into<String>) -> Self {
+        Self::new(Code::Timeout, detail)
+    }
+
+    /// 503, with a time to come back.
+    pub(crate) fn busy(what: &str, retry_after_seconds: u64) -> Self {
+        let detail = format!("{what}; try again in {retry_after_seconds} s");
+        Self { retry_after: Some(retry_after_seconds), ..Self::new(Code::Busy, detail) }
+    }
+
+    /// 503 while shutting down.
+    pub(crate) fn stopping() -> Self {
+        let detail = "the service is shutting down; try again in a moment";
+        Self { retry_after: Some(5), ..Self::new(Code::Stopping, detail) }
+    }
+
+    /// 500: the cause goes to the log.
+    pub(crate) fn internal(detail: &str, cause: impl std::fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string()), ..Self::new(Code::Internal, detail) }
+    }
+
+    /// A bare status of somebody else's, such as the router's 404 and 405.
+    pub(crate) fn of_status(status: StatusCode, path: &str) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::new(
+                Code::NotFound,
+                format!("no resource at {path}; /openapi.json lists what there is"),
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                Code::MethodNotAllowed,
+                format!("{path} has other methods: see the header Allow"),
+            ),
+            StatusCode::NOT_ACCEPTABLE => Self::not_acceptable(
+                "no content coding that the request accepts; allow identity or gzip",
+            ),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::internal(PANICKED, "see the lines before"),
+            other => Self::new(Code::Other(other), format!("the request ended with {other}")),
+        }
+    }
+
+    /// Adds a place that the detail speaks of.
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        let detail = self.detail.clone();
+        self.places.push(Place { detail, ..place });
+        self
+    }
+
+    /// Adds a place in the request's JSON document.
+    pub(crate) fn at_pointer(self, pointer: impl Into<String>) -> Self {
+        self.at(Place { pointer: Some(pointer.into()), ..Place::default() })
+    }
+
+    /// The same error of a part of the document: pointers begin at `prefix`.
+    pub(crate) fn below(mut self, prefix: &str) -> Self {
+        for place in &mut self.places {
+            place.pointer = place.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
+        }
+        self
+    }
+
+    /// The same error of a request whose choices came in the query: pointers into a document
+    /// become names of parameters.
+    pub(crate) fn in_query(mut self) -> Self {
+        for place in &mut self.places {
+            if let Some(pointer) = place.pointer.take() {
+                let name = pointer.split('/').rfind(|part| part.parse::<usize>().is_err());
+                place.parameter = name.filter(|name| !name.is_empty()).map(str::to_owned);
+            }
+        }
+        self
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.code.parts().0
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let (status, name, title) = self.code.parts();
+        Problem {
+            r#type: format!("urn:isopleth:problem:{name}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            errors: self.places.clone(),
+        }
+    }
+}
+
+const PANICKED: &str = "something that cannot happen did; the log of the service has the details";
+
+impl From<Error> for ApiError {
+    /// The one place where errors of the engine meet HTTP.
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
+        match (kind, &error) {
+            (Kind::BadInput, Error::Readings(reading)) => of_readings(reading),
+            (Kind::BadInput, Error::Grid(_)) => {
+                Self::meaningless(error.to_string()).at_pointer("/grid")
+            }
+            (Kind::BadInput, Error::Method(method)) => of_method(method),
+            (Kind::BadInput, _) => Self::meaningless(error.to_string()),
+            (Kind::Limit, _) => Self::too_large(error.to_string()),
+            (Kind::Io, _) => Self::internal("a file or thread of the service failed", error),
+            (Kind::Cancelled, _) => Self::stopping(),
+        }
+    }
+}
+
+fn of_readings(error: &ReadError) -> ApiError {
+    use ReadError as E;
+    let told = match error {
+        E::Compressed { .. }
+        | E::Binary { .. }
+        | E::Encoding { .. }
+        | E::Csv { .. }
+        | E::Json { .. } => ApiError::unreadable(error.to_string()),
+        E::TooManyStations { .. } => ApiError::too_large(error.to_string()),
+        _ => ApiError::meaningless(error.to_string()),
+    };
+    match error.location() {
+        Some(Location { row, column, pointer }) => {
+            told.at(Place { row, column, pointer, ..Place::default() })
+        }
+        None => told,
+    }
+}
+
+fn of_method(error: &kernels::Error) -> ApiError {
+    use kernels::Error as E;
+    let told = ApiError::meaningless(error.to_string());
+    match error {
+        E::BadEpsilon { .. } | E::EpsilonNeeded { .. } => told.at_pointer("/method/epsilon"),
+        E::BadSmoothing { .. } | E::SmoothingLength { .. } => told.at_pointer("/method/smoothing"),
+        E::BadDegree { .. } => told.at_pointer("/method/degree"),
+        E::NotInScipyRbf { .. } => told.at_pointer("/method/compat"),
+        _ => told,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        match &self.cause {
+            Some(cause) => tracing::error!(%status, detail = self.detail, cause, "failed"),
+            None => tracing::info!(%status, detail = self.detail, "refused"),
+        }
+        let body = serde_json::to_vec(&self.problem()).expect("strings and numbers become JSON");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_engine_error_has_its_status() {
+        let io = || std::io::Error::other("secret path");
+        let limit = Error::Limit {
+            what: "number of cells",
+            wanted: "5".into(),
+            limit: "4".into(),
+            remedy: "choose a coarser grid",
+        };
+        let cases = [
+            (Error::Method(kernels::Error::BadEpsilon { value: 0.0 }), 422),
+            (Error::NothingToMap { first: "no reading".into() }, 422),
+            (limit, 413),
+            (Error::Io { action: "write", path: "/secret".into(), source: io() }, 500),
+            (Error::Threads { threads: 9, message: "no".into() }, 500),
+            (Error::Cancelled, 503),
+        ];
+        for (error, status) in cases {
+            let text = error.to_string();
+            let told = ApiError::from(error);
+            assert_eq!(told.status(), status, "{text}");
+            let problem = serde_json::to_string(&told.problem()).expect("JSON");
+            assert!(!problem.contains("secret"), "the machine's words stay in the log: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_bad_choice_points_at_itself_in_the_document_and_in_the_query() {
+        let error = || ApiError::from(Error::Method(kernels::Error::BadEpsilon { value: 0.0 }));
+        let place = &error().problem().errors[0];
+        assert_eq!(place.pointer.as_deref(), Some("/method/epsilon"));
+        let place = &error().in_query().problem().errors[0];
+        assert_eq!((place.parameter.as_deref(), &place.pointer), (Some("epsilon"), &None));
+        let deep = ApiError::meaningless("no").at_pointer("/grid/bounds/2").in_query();
+        assert_eq!(deep.problem().errors[0].parameter.as_deref(), Some("bounds"));
+    }
+}

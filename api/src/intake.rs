@@ -1,0 +1,356 @@
+//! A request's body in any of its forms, received first and understood later: receiving waits for
+//! the network, understanding computes.
+
+use std::io::BufReader;
+
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{HeaderMap, header};
+use isopleth_engine::observations::{Parts, ReadError};
+use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source};
+use serde::de::DeserializeOwned;
+
+use crate::body::{self, Reading, Spool, Spooler, Trip};
+use crate::error::{ApiError, Place};
+use crate::state::AppState;
+use crate::wire::order::{House, Order};
+use crate::wire::query::{GridQuery, MethodQuery, Query, document};
+use crate::wire::request::MapRequest;
+
+/// A body as received.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// One JSON document, readings included.
+    Document { body: Spool, gzip: bool },
+    /// A table; the choices came in the query.
+    Table { body: Spool, gzip: bool, request: Box<MapRequest> },
+    /// A form: the choices as JSON, the readings as files.
+    Form(Box<Form>),
+}
+
+/// The parts of a form.
+#[derive(Debug, Default)]
+pub(crate) struct Form {
+    request: Option<Spool>,
+    readings: Vec<(String, Spool)>,
+    stations: Option<(String, Spool)>,
+}
+
+/// Media types of a request, for messages.
+const KNOWN: &str = "application/json, text/csv or multipart/form-data";
+
+/// Receives a body within the limits of size and time.
+///
+/// `with_grid`: whether the query may say where to map.
+///
+/// # Errors
+/// 415 for other media types, 413, 408, 422 for a wrong query.
+pub(crate) async fn receive(
+    state: &AppState,
+    request: Request,
+    query: Query,
+    with_grid: bool,
+) -> Result<Received, ApiError> {
+    let patience = state.config().body_read();
+    let receiving = receive_patiently(state, request, query, with_grid);
+    tokio::time::timeout(patience, receiving).await.unwrap_or_else(|_| {
+        Err(ApiError::timeout(format!(
+            "the body did not arrive within {} s; send less at once",
+            patience.as_secs()
+        )))
+    })
+}
+
+async fn receive_patiently(
+    state: &AppState,
+    request: Request,
+    mut query: Query,
+    with_grid: bool,
+) -> Result<Received, ApiError> {
+    let media_type = media_type(request.headers())?;
+    let gzip = is_gzip(request.headers())?;
+    let config = state.config();
+    let (limit, dir) = (config.max_body_bytes, &config.spill_dir);
+    match media_type.as_str() {
+        "application/json" => {
+            query.nothing_left("with a JSON body all choices are in the document")?;
+            let body = body::receive(request.into_body(), limit, dir).await?;
+            Ok(Received::Document { body, gzip })
+        }
+        "text/csv" => {
+            let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
+            let method: MethodQuery = query.take()?;
+            query.nothing_left("/openapi.json lists those that there are")?;
+            let request_of_query = Box::new(document(grid, method)?);
+            let body = body::receive(request.into_body(), limit, dir).await?;
+            Ok(Received::Table { body, gzip, request: request_of_query })
+        }
+        "multipart/form-data" if gzip => Err(ApiError::unsupported(
+            "a form cannot be gzipped as a whole; gzip its part `readings` instead",
+        )),
+        "multipart/form-data" => {
+            query.nothing_left("with a form all choices are in its part `request`")?;
+            Ok(Received::Form(Box::new(form(state, request).await?)))
+        }
+        other => {
+            Err(ApiError::unsupported(format!("the body is `{other}`; send it as {KNOWN}")))
+        }
+    }
+}
+
+/// The type of the body in lower case, without parameters.
+fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = value.ok_or_else(|| {
+        ApiError::unsupported(format!("there is no header Content-Type; send the body as {KNOWN}"))
+    })?;
+    Ok(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let mut gzip = false;
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        match value.to_str().map(str::trim) {
+            Ok(name) if name.eq_ignore_ascii_case("identity") => (),
+            Ok(name) if name.eq_ignore_ascii_case("gzip") && !gzip => gzip = true,
+            _ => {
+                let text = format!("Content-Encoding {value:?}; send the body plain or as gzip");
+                return Err(ApiError::unsupported(text));
+            }
+        }
+    }
+    Ok(gzip)
+}
+
+async fn form(state: &AppState, request: Request) -> Result<Form, ApiError> {
+    let config = state.config();
+    let mut parts = Multipart::from_request(request, state)
+        .await
+        .map_err(|error| ApiError::unreadable(error.body_text()))?;
+    let broken = |error: axum::extract::multipart::MultipartError| {
+        if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            body::too_large(config.max_body_bytes)
+        } else {
+            ApiError::unreadable(format!("the form cannot be read: {}", error.body_text()))
+        }
+    };
+    let mut form = Form::default();
+    while let Some(mut part) = parts.next_field().await.map_err(broken)? {
+        let name = part.name().unwrap_or("").to_owned();
+        let file = part.file_name().unwrap_or(&name).to_owned();
+        let mut spooler = Spooler::new(&config.spill_dir);
+        while let Some(chunk) = part.chunk().await.map_err(broken)? {
+            spooler.push(&chunk).await?;
+        }
+        form.put(&name, file, spooler.finish().await?)?;
+    }
+    Ok(form)
+}
+
+impl Form {
+    fn put(&mut self, name: &str, file: String, body: Spool) -> Result<(), ApiError> {
+        let full = match name {
+            "readings" => {
+                self.readings.push((file, body));
+                false
+            }
+            "request" => self.request.replace(body).is_some(),
+            "stations" => self.stations.replace((file, body)).is_some(),
+            other => {
+                return Err(ApiError::meaningless(format!(
+                    "the form has a part `{other}`; parts are request, readings and stations"
+                )));
+            }
+        };
+        if full {
+            return Err(ApiError::meaningless(format!("the form has two parts `{name}`")));
+        }
+        Ok(())
+    }
+}
+
+/// A request understood, with its readings read.
+#[derive(Debug)]
+pub(crate) struct Understood {
+    pub(crate) order: Order,
+    pub(crate) observations: Observations,
+}
+
+impl Received {
+    /// Parses and reads; `R` is the document that the route wants.
+    ///
+    /// # Errors
+    /// 400 for what is no JSON, table or gzip; 422 for what makes no sense; 413 beyond a limit.
+    pub(crate) fn understand<R: DeserializeOwned + Into<MapRequest>>(
+        self,
+        state: &AppState,
+        cancel: &Cancel,
+    ) -> Result<Understood, ApiError> {
+        let reading = |gzip| Reading {
+            limit: state.config().max_body_bytes,
+            gzip,
+            cancel: cancel.clone(),
+            trip: Trip::default(),
+        };
+        match self {
+            Self::Document { body, gzip } => {
+                let request: R = parse(body, &reading(gzip))?;
+                let order = Order::new(request.into(), house(state))?;
+                from_document(order)
+            }
+            Self::Table { body, gzip, request } => {
+                let understood = Order::new(*request, house(state)).and_then(|order| {
+                    let body = vec![("the body".to_owned(), body)];
+                    from_tables(order, body, None, &reading(gzip))
+                });
+                understood.map_err(ApiError::in_query)
+            }
+            Self::Form(form) => {
+                let Form { request, readings, stations } = *form;
+                let request: MapRequest = match request {
+                    Some(request) => parse::<R>(request, &reading(false))?.into(),
+                    None => MapRequest::default(),
+                };
+                let order = Order::new(request, house(state))?;
+                if order.parts.is_some() {
+                    let text = "the form's part `request` has readings of its own; they belong \
+                                into the part `readings`";
+                    return Err(ApiError::meaningless(text).at_pointer("/values"));
+                }
+                if readings.is_empty() {
+                    let text = "the form has no part `readings`; add the file of readings";
+                    return Err(ApiError::meaningless(text));
+                }
+                from_tables(order, readings, stations, &reading(false))
+            }
+        }
+    }
+}
+
+fn house(state: &AppState) -> House {
+    let config = state.config();
+    House {
+        threads: config.threads_per_map,
+        memory_bytes: config.memory_of_a_map(),
+        max_cells: config.max_cells,
+        max_stations: config.max_stations,
+    }
+}
+
+fn from_document(mut order: Order) -> Result<Understood, ApiError> {
+    let Some(parts) = order.parts.take() else {
+        let text = "the document has no readings; add stations, times and values";
+        return Err(ApiError::meaningless(text).at_pointer("/values"));
+    };
+    let options = std::mem::take(&mut order.options);
+    let observations = read_parts(parts, &options)?;
+    Ok(Understood { order, observations })
+}
+
+fn read_parts(parts: Parts, options: &ReadOptions) -> Result<Observations, ApiError> {
+    Observations::from_parts(parts, options).map_err(of_readings)
+}
+
+fn from_tables(
+    mut order: Order,
+    readings: Vec<(String, Spool)>,
+    stations: Option<(String, Spool)>,
+    reading: &Reading,
+) -> Result<Understood, ApiError> {
+    let open = |(name, body): (String, Spool)| {
+        Ok::<_, ApiError>(Source::Stream { name, reader: body.open(reading)? })
+    };
+    let mut options = std::mem::take(&mut order.options);
+    options.stations = stations.map(open).transpose()?;
+    let sources = readings.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let observations = Observations::read(sources, options)
+        .map_err(|error| reading.trip.error().unwrap_or_else(|| of_readings(error)))?;
+    Ok(Understood { order, observations })
+}
+
+fn of_readings(error: ReadError) -> ApiError {
+    Error::from(error).into()
+}
+
+/// A JSON document; what is wrong in it is told with a pointer.
+fn parse<R: DeserializeOwned>(body: Spool, reading: &Reading) -> Result<R, ApiError> {
+    use serde_json::error::Category;
+    let reader = BufReader::with_capacity(1 << 16, body.open(reading)?);
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        (Some(pointer), error.into_inner())
+    });
+    let ended = parsed.and_then(|parsed| json.end().map(|()| parsed).map_err(|e| (None, e)));
+    ended.map_err(|(pointer, error)| {
+        if let Some(tripped) = reading.trip.error() {
+            return tripped;
+        }
+        match error.classify() {
+            Category::Data => {
+                let told = ApiError::meaningless(format!("the document: {error}"));
+                told.at(Place { pointer, ..Place::default() })
+            }
+            Category::Syntax | Category::Eof => {
+                ApiError::unreadable(format!("the body is not JSON: {error}"))
+            }
+            Category::Io => ApiError::internal("the service could not read the body again", error),
+        }
+    })
+}
+
+/// A path of serde's as a JSON pointer (RFC 6901).
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => (),
+        }
+    }
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> (u16, Option<String>) {
+        let reading = Reading {
+            limit: 1 << 20,
+            gzip: false,
+            cancel: Cancel::default(),
+            trip: Trip::default(),
+        };
+        let body = Spool::Memory(text.as_bytes().to_vec());
+        let error = parse::<MapRequest>(body, &reading).expect_err(text);
+        let pointer = error.problem().errors.first().and_then(|place| place.pointer.clone());
+        (error.status().as_u16(), pointer)
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_document_is_pointed_at() {
+        for (text, status, pointer) in [
+            ("", 400, None),
+            ("{", 400, None),
+            ("{} {}", 400, None),
+            ("\u{1}garbage", 400, None),
+            (r#"{"stations": [{"lon": 1e999, "lat": 0}]}"#, 400, None),
+            ("[]", 422, Some("")),
+            (r#"{"grit": 1}"#, 422, Some("/grit")),
+            (r#"{"method": {"kernl": "linear"}}"#, 422, Some("/method/kernl")),
+            (r#"{"grid": {"bounds": [1, 2, 3]}}"#, 422, Some("/grid/bounds")),
+            (r#"{"grid": {"bounds": [1, 2, 3, "4"]}}"#, 422, Some("/grid/bounds/3")),
+            (r#"{"stations": [{"lon": 1, "lat": 0}, {"lon": 1}]}"#, 422, Some("/stations/1")),
+            (r#"{"values": {"a/b~c": [[1, "x"]]}}"#, 422, Some("/values/a~1b~0c/0/1")),
+            (r#"{"values": {"pm": [], "pm": []}}"#, 422, Some("/values")),
+            (r#"{"method": {"degree": 300}}"#, 422, Some("/method/degree")),
+        ] {
+            assert_eq!(told(text), (status, pointer.map(str::to_owned)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The document that describes the interface (OpenAPI 3.1), made from the code.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Extension, Router};
+use utoipa::openapi::OpenApi as Document;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::routes::{crossvalidations, estimates, health, kernels, maps};
+use crate::state::AppState;
+use crate::wire::request::{CrossvalidationRequest, MapRequest};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Isopleth",
+        description = "Maps from observations at scattered stations: readings in, map out.\n\n\
+            Errors are `application/problem+json` (RFC 9457) with the row and column, the JSON \
+            pointer or the parameter that is wrong. A client that hangs up stops the work.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "maps", description = "Maps, their cost and their errors"),
+        (name = "service", description = "The state of the service"),
+    )
+)]
+struct Described;
+
+/// A map as a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form; `intake` reads it part by part")]
+pub(crate) struct MapForm {
+    /// Choices; none means all defaults, which a map cannot have: it needs a grid.
+    request: MapRequest,
+    /// A file of readings: CSV in any layout or JSON, also gzipped. May be given several times.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    readings: Vec<u8>,
+    /// A table of the stations' places, for readings that carry none.
+    #[schema(value_type = Option<String>, format = Binary)]
+    stations: Option<Vec<u8>>,
+}
+
+/// A cross-validation as a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form; `intake` reads it part by part")]
+pub(crate) struct CrossvalidationForm {
+    /// Choices.
+    request: Option<CrossvalidationRequest>,
+    /// A file of readings: CSV in any layout or JSON, also gzipped. May be given several times.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    readings: Vec<u8>,
+    /// A table of the stations' places, for readings that carry none.
+    #[schema(value_type = Option<String>, format = Binary)]
+    stations: Option<Vec<u8>>,
+}
+
+/// Every described route, with its description.
+pub(crate) fn described() -> (Router<AppState>, Document) {
+    OpenApiRouter::with_openapi(Described::openapi())
+        .routes(routes!(maps::make_map))
+        .routes(routes!(estimates::estimate))
+        .routes(routes!(crossvalidations::crossvalidate_stations))
+        .routes(routes!(kernels::list))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::index))
+        .split_for_parts()
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> Document {
+    described().1
+}
+
+/// The document as it is served, and kept in `docs/openapi.json`.
+///
+/// # Panics
+/// Never: the document is strings and numbers.
+#[must_use]
+pub fn document_json() -> String {
+    let mut text = document().to_pretty_json().expect("strings and numbers become JSON");
+    text.push('\n');
+    text
+}
+
+/// `/openapi.json`, and `/docs`, which shows it with files of our own: no other host is asked.
+pub(crate) fn pages() -> Router<AppState> {
+    let config = Config::from("/openapi.json").validator_url("none");
+    let document: Arc<Bytes> = Arc::new(document_json().into());
+    Router::new()
+        .merge(SwaggerUi::new("/docs").config(config))
+        .route("/openapi.json", get(serve_document).layer(Extension(document)))
+}
+
+async fn serve_document(Extension(document): Extension<Arc<Bytes>>) -> impl IntoResponse {
+    let media_type = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, media_type)], Bytes::clone(&document))
+}

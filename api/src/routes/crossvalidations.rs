@@ -1,0 +1,73 @@
+//! `POST /v1/crossvalidations`: leave-one-out errors of every station.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use isopleth_engine::crossvalidate;
+
+use super::{answered, of_engine, quietly, timed, to_json};
+use crate::accept::{Form, Wanted};
+use crate::error::{ApiError, Problem};
+use crate::intake::{self, Received, Understood};
+use crate::state::AppState;
+use crate::wire::answer::CrossvalidationAnswer;
+use crate::wire::query::{FormQuery, MethodQuery, Query};
+use crate::wire::request::CrossvalidationRequest;
+
+/// Leave out every station in turn, and say how well the others foretell it.
+///
+/// The request is that of `POST /v1/maps` without a grid. The answer has the errors of every field,
+/// variable and station as JSON; or those of the stations as CSV.
+#[utoipa::path(
+    post,
+    path = "/v1/crossvalidations",
+    tag = "maps",
+    params(FormQuery, MethodQuery),
+    request_body(content(
+        (CrossvalidationRequest = "application/json"),
+        (String = "text/csv"),
+        (crate::openapi::CrossvalidationForm = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "The errors", content(
+            (CrossvalidationAnswer = "application/json"),
+            (String = "text/csv"),
+        )),
+        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Readings or method make no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn crossvalidate_stations(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut query = Query::parse(request.uri().query());
+    let FormQuery { f } = query.take()?;
+    let offered = [Form::Json, Form::Csv];
+    let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
+    let form = wanted.best(&offered)?;
+    let seat = state.seat()?;
+    let received = intake::receive(&state, request, query, false).await?;
+    let shared = state.clone();
+    let body = state.compute(seat, move |cancel| {
+        let by_query = matches!(received, Received::Table { .. });
+        let (understood, reading) =
+            timed(|| received.understand::<CrossvalidationRequest>(&shared, cancel))?;
+        let Understood { order, observations } = understood;
+        let limits = shared.config().limits();
+        let mut result = crossvalidate(observations, order.settings, &limits, quietly(cancel))
+            .map_err(of_engine)
+            .map_err(|error| if by_query { error.in_query() } else { error })?;
+        result.report.book(reading);
+        match form {
+            Form::Csv => Ok(result.stations_csv().into_bytes()),
+            _ => to_json(&CrossvalidationAnswer::new(&result)),
+        }
+    });
+    Ok(answered(body.await?, form.media_type()))
+}

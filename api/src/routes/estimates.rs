@@ -1,0 +1,59 @@
+//! `POST /v1/estimates`: what a map would take, without making it.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+use super::maps::plan_of;
+use super::{answered, to_json};
+use crate::accept::{Form, Wanted};
+use crate::error::{ApiError, Problem};
+use crate::intake::{self, Received};
+use crate::state::AppState;
+use crate::wire::answer::EstimateAnswer;
+use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
+use crate::wire::request::MapRequest;
+
+/// Say what a map would take, without making it.
+///
+/// The request is that of `POST /v1/maps`. What exceeds a limit is refused here as it is there.
+#[utoipa::path(
+    post,
+    path = "/v1/estimates",
+    tag = "maps",
+    params(FormQuery, GridQuery, MethodQuery),
+    request_body(content(
+        (MapRequest = "application/json"),
+        (String = "text/csv"),
+        (crate::openapi::MapForm = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "What it would take", body = EstimateAnswer),
+        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Readings, grid or method make no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn estimate(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut query = Query::parse(request.uri().query());
+    let FormQuery { f } = query.take()?;
+    Wanted::of(f.as_deref(), request.headers(), &[Form::Json])?;
+    let seat = state.seat()?;
+    let received = intake::receive(&state, request, query, true).await?;
+    let shared = state.clone();
+    let body = state.compute(seat, move |cancel| {
+        let by_query = matches!(received, Received::Table { .. });
+        let understood = received.understand::<MapRequest>(&shared, cancel)?;
+        let plan = plan_of(&shared, understood)
+            .map_err(|error| if by_query { error.in_query() } else { error })?;
+        to_json(&EstimateAnswer::new(&plan))
+    });
+    Ok(answered(body.await?, Form::Json.media_type()))
+}

@@ -1,0 +1,188 @@
+//! `POST /v1/maps`: readings in, map out.
+
+use std::fs::File;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use isopleth_engine::output::netcdf::NetcdfFile;
+use isopleth_engine::output::points_csv::PointsCsv;
+use isopleth_engine::report::iso_8601;
+use isopleth_engine::{Cancel, Plan, Targets, run};
+use tokio_util::io::ReaderStream;
+
+use super::{answered, of_engine, quietly, timed, to_json};
+use crate::accept::{Form, Wanted};
+use crate::collect::Collected;
+use crate::error::{ApiError, Problem};
+use crate::intake::{self, Received, Understood};
+use crate::state::AppState;
+use crate::wire::answer::MapAnswer;
+use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
+use crate::wire::request::MapRequest;
+
+/// Make a map of readings at stations.
+///
+/// The body is a JSON document with everything in it; or a table (`text/csv`, any layout that the
+/// program reads), with the choices in the query; or a form with a part `request` (JSON) and files
+/// `readings` (several if need be) and `stations`. Tables may be gzipped.
+///
+/// The answer is a NetCDF file, or JSON for small maps; for a list of points CSV or JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/maps",
+    tag = "maps",
+    params(FormQuery, GridQuery, MethodQuery),
+    request_body(content(
+        (MapRequest = "application/json"),
+        (String = "text/csv"),
+        (crate::openapi::MapForm = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "The map", content(
+            (Vec<u8> = "application/x-netcdf"),
+            (MapAnswer = "application/json"),
+            (String = "text/csv"),
+        ), headers(("content-disposition" = String, description = "A name for the file"))),
+        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Readings, grid or method make no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn make_map(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut query = Query::parse(request.uri().query());
+    let FormQuery { f } = query.take()?;
+    let offered = [Form::NetCdf, Form::Json, Form::Csv];
+    let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
+    let seat = state.seat()?;
+    let received = intake::receive(&state, request, query, true).await?;
+    let shared = state.clone();
+    let made = state.compute(seat, move |cancel| make(&shared, received, &wanted, cancel)).await?;
+    Ok(made.into_response())
+}
+
+/// A map, ready to be sent.
+#[derive(Debug)]
+enum Made {
+    /// In a file that has no name any more: it is gone when it is sent, or not.
+    File { file: File, bytes: u64, form: Form, name: String },
+    /// In memory.
+    Json(Vec<u8>),
+}
+
+/// Reads, plans and computes; on a thread of its own.
+fn make(
+    state: &AppState,
+    received: Received,
+    wanted: &Wanted,
+    cancel: &Cancel,
+) -> Result<Made, ApiError> {
+    let by_query = matches!(received, Received::Table { .. });
+    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
+    let made = plan_of(state, understood).and_then(|plan| {
+        let possible: &[Form] = match plan.targets {
+            Targets::Grid(_) => &[Form::NetCdf, Form::Json],
+            Targets::Points(_) => &[Form::Csv, Form::Json],
+        };
+        let form = wanted.best(possible)?;
+        if form == Form::Json {
+            keep_json_small(state, &plan)?;
+            let sink = Collected::new(&plan);
+            let mut report = run(&plan, &sink, quietly(cancel)).map_err(of_engine)?;
+            report.book(reading);
+            return to_json(&MapAnswer::new(&plan, &sink.into_cube(), &report)).map(Made::Json);
+        }
+        let dir = tempfile::tempdir_in(&state.config().spill_dir)
+            .map_err(|error| ApiError::internal("no room for the answer", error))?;
+        let path = dir.path().join("map");
+        if form == Form::NetCdf {
+            let file = NetcdfFile::create(&path, &plan).map_err(of_engine)?;
+            let mut report = run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
+            report.book(reading);
+            file.finish(report).map_err(of_engine)?;
+        } else {
+            let file = PointsCsv::create(&path, &plan).map_err(of_engine)?;
+            run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
+            file.finish().map_err(of_engine)?;
+        }
+        opened(&path, form, file_name(&plan, form))
+    });
+    made.map_err(|error| if by_query { error.in_query() } else { error })
+}
+
+/// The plan of a request that says where to map.
+pub(super) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
+    let Understood { order, observations } = understood;
+    let targets = order.targets.ok_or_else(|| {
+        let text = "where to map? give a grid (its bounds, and shape or resolution) or points";
+        ApiError::meaningless(text).at_pointer("/grid")
+    })?;
+    Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
+}
+
+fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+    let (limit, estimate) = (state.config().max_json_values, plan.estimate);
+    let values = estimate.cells.saturating_mul(estimate.fields);
+    if values <= limit {
+        return Ok(());
+    }
+    Err(ApiError::too_large(format!(
+        "the answer would have {values} values, more than the limit of {limit} for JSON; ask for \
+         application/x-netcdf, or for a coarser grid"
+    )))
+}
+
+/// Opens the file; its name goes with the folder, its bytes with the handle.
+fn opened(path: &Path, form: Form, name: String) -> Result<Made, ApiError> {
+    let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (bytes, file) =
+        file.map_err(|error| ApiError::internal("the answer could not be read again", error))?;
+    Ok(Made::File { file, bytes, form, name })
+}
+
+/// `pm25_2017-07-07T080000Z.nc`, `6-variables.nc`: letters that every system takes.
+fn file_name(plan: &Plan, form: Form) -> String {
+    let variables = plan.observations.variables();
+    let mut name = match variables {
+        [only] => only.name.clone(),
+        several => format!("{}-variables", several.len()),
+    };
+    if let Some(time) = plan.observations.times().first().copied().flatten() {
+        name = format!("{name}_{}", iso_8601(time).replace(':', ""));
+    }
+    name.retain(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    name.truncate(80);
+    let ending = if form == Form::NetCdf { "nc" } else { "csv" };
+    format!("map_{}.{ending}", name.trim_start_matches('.'))
+}
+
+impl IntoResponse for Made {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(body) => answered(body, Form::Json.media_type()),
+            Self::File { file, bytes, form, name } => {
+                let stream = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 1 << 17);
+                let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+                let headers = [
+                    (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
+                    (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
+                    (
+                        header::CONTENT_DISPOSITION,
+                        disposition.unwrap_or(HeaderValue::from_static("attachment")),
+                    ),
+                ];
+                (headers, Body::from_stream(stream)).into_response()
+            }
+        }
+    }
+}

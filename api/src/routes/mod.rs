@@ -1,0 +1,50 @@
+//! One resource a file.
+
+pub(crate) mod crossvalidations;
+pub(crate) mod estimates;
+pub(crate) mod health;
+pub(crate) mod kernels;
+pub(crate) mod maps;
+
+use std::time::Instant;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use isopleth_engine::progress::Stage;
+use isopleth_engine::report::StageReport;
+use isopleth_engine::{Cancel, Error, Progress, machine};
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// Does some work and says how long it took, as the stage of reading.
+fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageReport), ApiError> {
+    let start = Instant::now();
+    let result = work()?;
+    let stage = StageReport {
+        stage: Stage::Read,
+        seconds: start.elapsed().as_secs_f64(),
+        peak_memory_bytes: machine::peak_resident_bytes(),
+    };
+    Ok((result, stage))
+}
+
+/// Progress that tells nobody, and stops when told to.
+fn quietly(cancel: &Cancel) -> Progress<'_> {
+    Progress { on_event: &|_| (), cancel }
+}
+
+fn of_engine(error: impl Into<Error>) -> ApiError {
+    error.into().into()
+}
+
+/// JSON bytes, made where there is time for it: on the thread that computed.
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(value)
+        .map_err(|error| ApiError::internal("the answer could not be written as JSON", error))
+}
+
+fn answered(body: Vec<u8>, media_type: &'static str) -> Response {
+    let media_type = HeaderValue::from_static(media_type);
+    ([(header::CONTENT_TYPE, media_type)], body).into_response()
+}

@@ -1,0 +1,109 @@
+//! What every request shares: settings, places to compute, the word to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use isopleth_engine::Cancel;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServiceConfig;
+use crate::error::ApiError;
+use crate::limits::{Admission, Seat};
+
+/// Shared by all requests; clones are cheap.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: ServiceConfig,
+    admission: Admission,
+    ready: AtomicBool,
+    stop: CancellationToken,
+}
+
+impl AppState {
+    /// The state of a service that is ready.
+    #[must_use]
+    pub fn new(config: ServiceConfig) -> Self {
+        let admission = Admission::new(&config);
+        Self(Arc::new(Shared {
+            config,
+            admission,
+            ready: AtomicBool::new(true),
+            stop: CancellationToken::new(),
+        }))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &ServiceConfig {
+        &self.0.config
+    }
+
+    /// Whether new requests are welcome.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// New requests are no longer welcome; those in flight go on.
+    pub fn close(&self) {
+        self.0.ready.store(false, Ordering::Relaxed);
+    }
+
+    /// Stops everything that computes or waits.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Resolves when nothing computes any more.
+    pub async fn quiet(&self) {
+        self.0.admission.quiet().await;
+    }
+
+    /// A place for a request, before its body is read.
+    pub(crate) fn seat(&self) -> Result<Seat, ApiError> {
+        self.0.admission.seat()
+    }
+
+    /// Runs `job` on a thread of its own once it is its turn.
+    ///
+    /// Dropping the future (the client hung up) asks the job to stop; its place is free when it has.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        seat: Seat,
+        job: impl FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let permit = self.0.admission.permit(seat, &self.0.stop).await?;
+        let guard = CancelOnDrop(Cancel::default());
+        let (cancel, span) = (guard.0.clone(), tracing::Span::current());
+        let mut thread = tokio::task::spawn_blocking(move || {
+            let _until_the_end = permit;
+            span.in_scope(|| {
+                let result = job(&cancel);
+                if cancel.is_cancelled() {
+                    tracing::info!("stopped computing");
+                }
+                result
+            })
+        });
+        let ended = tokio::select! {
+            ended = &mut thread => ended,
+            () = self.0.stop.cancelled() => {
+                guard.0.cancel();
+                thread.await
+            }
+        };
+        ended.unwrap_or_else(|panic| Err(ApiError::internal("the computation panicked", panic)))
+    }
+}
+
+/// Lives as long as somebody waits for the result.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}

@@ -1,0 +1,266 @@
+//! A request as the engine's types. What was wrong is told with a pointer into the document.
+
+use isopleth_engine::grid::Size;
+use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
+use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
+use isopleth_engine::settings::Precision;
+use isopleth_engine::{Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets};
+
+use super::request::{
+    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo, Point,
+    PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest,
+};
+use crate::error::ApiError;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// Where; a cross-validation has none.
+    pub(crate) targets: Option<Targets>,
+    /// How.
+    pub(crate) settings: Settings,
+    /// How to read readings.
+    pub(crate) options: ReadOptions,
+    /// Readings, unless they come as a table.
+    pub(crate) parts: Option<Parts>,
+}
+
+/// What the service adds to every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct House {
+    pub(crate) threads: Option<usize>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) max_cells: u64,
+    pub(crate) max_stations: usize,
+}
+
+impl Order {
+    /// # Errors
+    /// 422 with a pointer to what makes no sense, 413 for a grid beyond the limit.
+    pub(crate) fn new(request: MapRequest, house: House) -> Result<Self, ApiError> {
+        let metric = metric_of(&request.method)?;
+        let planar = !metric.is_spherical();
+        let duplicates = duplicates_of(request.method.duplicates.unwrap_or_default());
+        let targets = match (request.grid.as_ref(), request.points.as_deref()) {
+            (Some(_), Some(_)) => {
+                let text = "both a grid and points are given; give one of them";
+                return Err(ApiError::meaningless(text).at_pointer("/points"));
+            }
+            (Some(grid), None) => Some(Targets::Grid(grid_of(grid, !planar, house.max_cells)?)),
+            (None, Some(points)) => Some(Targets::Points(places_of(points, planar, house)?)),
+            (None, None) => None,
+        };
+        let options = ReadOptions {
+            // Several codes may share a place; the plan counts places.
+            max_stations: house.max_stations.saturating_mul(4),
+            ..options_of(&request.read, &request.variables, planar, duplicates)?
+        };
+        let settings = Settings {
+            method: method_of(&request.method, metric)?,
+            duplicates,
+            precision: match request.precision {
+                PrecisionName::F32 => Precision::F32,
+                PrecisionName::F64 => Precision::F64,
+            },
+            threads: house.threads,
+            memory_bytes: Some(house.memory_bytes),
+        };
+        Ok(Self { targets, settings, options, parts: parts_of(request)? })
+    }
+}
+
+fn metric_of(method: &MethodRequest) -> Result<Metric, ApiError> {
+    let name = method.metric.as_deref();
+    name.map_or(Ok(Metric::default()), |name| named(name.parse(), "/method/metric"))
+}
+
+fn method_of(method: &MethodRequest, metric: Metric) -> Result<Method, ApiError> {
+    let kernel = method.kernel.as_deref();
+    Ok(Method {
+        kernel: kernel
+            .map_or(Ok(kernels::Kernel::default()), |name| named(name.parse(), "/method/kernel"))?,
+        epsilon: method.epsilon,
+        smoothing: match &method.smoothing {
+            None => Smoothing::default(),
+            Some(SmoothingRequest::One(one)) => Smoothing::Same(*one),
+            Some(SmoothingRequest::Each(each)) => Smoothing::PerStation(each.clone()),
+        },
+        degree: method.degree,
+        metric,
+        convention: match method.compat {
+            None => Convention::Native,
+            Some(CompatName::ScipyRbf) => Convention::ScipyRbf,
+        },
+    })
+}
+
+/// A name that the engine knows, or its list of those it does.
+fn named<T>(parsed: Result<T, kernels::Error>, pointer: &str) -> Result<T, ApiError> {
+    parsed.map_err(|error| ApiError::from(Error::from(error)).at_pointer(pointer))
+}
+
+fn duplicates_of(name: DuplicatesName) -> Duplicates {
+    match name {
+        DuplicatesName::Error => Duplicates::Error,
+        DuplicatesName::Mean => Duplicates::Mean,
+        DuplicatesName::First => Duplicates::First,
+        DuplicatesName::Last => Duplicates::Last,
+    }
+}
+
+fn grid_of(grid: &GridRequest, spherical: bool, max_cells: u64) -> Result<Grid, ApiError> {
+    let size = match (grid.shape, grid.resolution) {
+        (Some([nx, ny]), None) => Size::Shape { nx, ny },
+        (None, Some(OneOrTwo::One(step))) => Size::Resolution { dx: step, dy: step },
+        (None, Some(OneOrTwo::Two([dx, dy]))) => Size::Resolution { dx, dy },
+        (None, None) => {
+            let text = "how fine is the grid? give its shape or its resolution";
+            return Err(ApiError::meaningless(text).at_pointer("/grid"));
+        }
+        (Some(_), Some(_)) => {
+            let text = "both shape and resolution are given; give one of them";
+            return Err(ApiError::meaningless(text).at_pointer("/grid/resolution"));
+        }
+    };
+    keep_the_limit(cells_of(grid, size), max_cells)?;
+    let registration = match grid.registration {
+        RegistrationName::Gridline => Registration::Gridline,
+        RegistrationName::Pixel => Registration::Pixel,
+    };
+    Grid::from_bounds(grid.bounds, size, registration, spherical)
+        .map_err(|error| ApiError::from(Error::from(error)))
+}
+
+/// About how many cells a grid will have: enough to refuse one whose axes alone would fill the
+/// memory. The plan counts exactly.
+fn cells_of(grid: &GridRequest, size: Size) -> f64 {
+    let [west, south, east, north] = grid.bounds;
+    match size {
+        #[expect(clippy::cast_precision_loss, reason = "a limit needs no 53 bits")]
+        Size::Shape { nx, ny } => (nx as f64).max(1.0) * (ny as f64).max(1.0),
+        Size::Resolution { dx, dy } => {
+            let (wide, high) = ((east - west).abs() / dx, (north - south).abs() / dy);
+            wide.max(1.0) * high.max(1.0)
+        }
+    }
+}
+
+fn keep_the_limit(cells: f64, limit: u64) -> Result<(), ApiError> {
+    // Twice the limit leaves room for ends that count or not; NaN and the like are nonsense, which
+    // the grid itself refuses with a better sentence.
+    #[expect(clippy::cast_precision_loss, reason = "a limit needs no 53 bits")]
+    let far_above = cells.is_finite() && cells > 2.0 * limit as f64;
+    if !far_above {
+        return Ok(());
+    }
+    let text = format!(
+        "number of cells is {cells:.3e}, more than the limit of {limit}; choose a coarser grid or \
+         a smaller area"
+    );
+    Err(ApiError::too_large(text).at_pointer("/grid"))
+}
+
+fn places_of(points: &[Point], planar: bool, house: House) -> Result<Places, ApiError> {
+    #[expect(clippy::cast_precision_loss, reason = "a limit needs no 53 bits")]
+    keep_the_limit(points.len() as f64, house.max_cells)?;
+    if points.is_empty() {
+        let text = "no points; give at least one, or a grid";
+        return Err(ApiError::meaningless(text).at_pointer("/points"));
+    }
+    let places: Vec<[f64; 2]> = points.iter().map(|point| [point.lon, point.lat]).collect();
+    Places::from_coordinates(&places, planar)
+        .map_err(|error| ApiError::from(Error::from(error)).below("/points"))
+}
+
+fn options_of(
+    read: &ReadRequest,
+    variables: &[String],
+    planar: bool,
+    duplicates: Duplicates,
+) -> Result<ReadOptions, ApiError> {
+    let delimiter = read.delimiter.map(|character| {
+        u8::try_from(character).ok().filter(u8::is_ascii).ok_or_else(|| {
+            ApiError::meaningless(format!("delimiter {character:?}: expected an ASCII character"))
+                .at_pointer("/read/delimiter")
+        })
+    });
+    Ok(ReadOptions {
+        layout: read.layout.map(|layout| match layout {
+            LayoutName::Wide => Layout::Wide,
+            LayoutName::Long => Layout::Long,
+            LayoutName::StationsAsColumns => Layout::StationsAsColumns,
+            LayoutName::Json => Layout::Json,
+        }),
+        columns: columns_of(read)?,
+        variables: variables.to_vec(),
+        times: read.times.clone(),
+        missing: read.missing.clone(),
+        zone: read.zone.clone(),
+        delimiter: delimiter.transpose()?,
+        encoding: read.encoding.clone(),
+        planar,
+        duplicates,
+        ..ReadOptions::default()
+    })
+}
+
+fn columns_of(read: &ReadRequest) -> Result<Columns, ApiError> {
+    let mut columns = Columns::default();
+    for (role, column) in &read.columns {
+        let place = match role.as_str() {
+            "station" => &mut columns.station,
+            "lon" | "x" => &mut columns.x,
+            "lat" | "y" => &mut columns.y,
+            "time" => &mut columns.time,
+            "variable" => &mut columns.variable,
+            "value" => &mut columns.value,
+            "units" => &mut columns.units,
+            _ => {
+                let text = format!(
+                    "no column has the role `{role}`; roles are station, lon, lat, time, \
+                     variable, value, units"
+                );
+                return Err(ApiError::meaningless(text).at_pointer("/read/columns"));
+            }
+        };
+        *place = Some(column.clone());
+    }
+    Ok(columns)
+}
+
+/// Readings in the document, if it has any.
+fn parts_of(request: MapRequest) -> Result<Option<Parts>, ApiError> {
+    let MapRequest { stations, times, values, mut units, .. } = request;
+    let (stations, values) = match (stations, values) {
+        (None, None) if times.is_none() && units.is_empty() => return Ok(None),
+        (Some(stations), Some(values)) => (stations, values),
+        (None, _) => return Err(without("stations")),
+        (Some(_), None) => return Err(without("values")),
+    };
+    let stations = stations.into_iter().enumerate().map(|(k, station)| Station {
+        id: station.id.unwrap_or_else(|| format!("#{}", k + 1)),
+        x: station.lon,
+        y: station.lat,
+    });
+    let mut variables = Vec::with_capacity(values.0.len());
+    for (name, rows) in values.0 {
+        let units = units.remove(&name);
+        variables.push((Variable { name, units }, rows));
+    }
+    if let Some(name) = units.into_keys().next() {
+        let text = format!("a unit is given for `{name}`, which has no values");
+        return Err(ApiError::meaningless(text).at_pointer("/units"));
+    }
+    Ok(Some(Parts {
+        stations: stations.collect(),
+        times: times.unwrap_or_default(),
+        values: variables,
+    }))
+}
+
+fn without(field: &'static str) -> ApiError {
+    ApiError::meaningless(format!(
+        "the document has no `{field}`; readings are stations, times and values together"
+    ))
+    .at_pointer(format!("/{field}"))
+}

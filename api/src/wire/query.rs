@@ -1,0 +1,295 @@
+//! The choices of a request as query parameters, with the names of the command line's options. For
+//! bodies that are a table; a JSON document brings its own.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use utoipa::IntoParams;
+
+use super::request::{
+    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo,
+    PrecisionName, ReadRequest, RegistrationName, Smoothing,
+};
+use crate::error::{ApiError, Place};
+
+/// The form of the answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FormQuery {
+    /// `netcdf`, `json`, or, for a list of points, `csv`; counts before the header `Accept`.
+    #[param(example = "netcdf")]
+    pub f: Option<String>,
+}
+
+/// Where to map, for a body that is a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct GridQuery {
+    /// west,south,east,north
+    #[param(example = "73,18,135,54")]
+    pub bounds: Option<String>,
+    /// Columns and rows: `1400x1000`.
+    #[param(example = "1400x1000")]
+    pub shape: Option<String>,
+    /// Distance of neighbouring cells: one number, or dx,dy.
+    #[param(example = "0.05")]
+    pub resolution: Option<String>,
+    /// What the bounds are. Default `gridline`.
+    pub registration: Option<RegistrationName>,
+    /// The numbers in the answer. Default `f32`.
+    pub precision: Option<PrecisionName>,
+}
+
+/// How to read a table, and how the surface is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MethodQuery {
+    /// The radial function: see `/v1/kernels`. Default `linear`.
+    #[param(example = "linear")]
+    pub kernel: Option<String>,
+    /// The shape ε.
+    pub epsilon: Option<String>,
+    /// λ on the diagonal: one number, or one a station with commas. Default 0.
+    pub smoothing: Option<String>,
+    /// Degree of the drift, −1 (none) to 2.
+    pub degree: Option<String>,
+    /// `chordal` (default), `great_circle` or `planar`.
+    #[param(example = "chordal")]
+    pub metric: Option<String>,
+    /// The numbers of SciPy's older `Rbf`.
+    pub compat: Option<CompatName>,
+    /// Several stations at one place, or several readings of one. Default `mean`.
+    pub duplicates: Option<DuplicatesName>,
+    /// Only this variable; may be given several times.
+    #[serde(default)]
+    pub variable: Vec<String>,
+    /// Only these times: an instant, a day, or `from/to`; may be given several times.
+    #[serde(default)]
+    pub time: Vec<String>,
+    /// Which column is what: `station=Code`, also lon, lat, time, variable, value, units; may be
+    /// given several times.
+    #[serde(default)]
+    pub column: Vec<String>,
+    /// A further way in which missing readings are written; may be given several times.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// Layout of the table. Default: found out.
+    pub layout: Option<LayoutName>,
+    /// Zone of times without an offset.
+    pub zone: Option<String>,
+    /// Character between columns.
+    pub delimiter: Option<char>,
+    /// Encoding of the table.
+    pub encoding: Option<String>,
+}
+
+/// Parameters that may be given several times.
+const LISTS: [&str; 4] = ["variable", "time", "column", "missing"];
+
+/// A query taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    pub(crate) fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or("").as_bytes());
+        Self { pairs: pairs.into_owned().collect() }
+    }
+
+    /// Takes out the parameters that a structure has, and reads them.
+    ///
+    /// # Errors
+    /// 422 with the parameter's name: a value it cannot have, or one given twice.
+    pub(crate) fn take<T: IntoParams + DeserializeOwned>(&mut self) -> Result<T, ApiError> {
+        let params = T::into_params(|| None);
+        let mut fields = Map::new();
+        let mut left = Vec::new();
+        for (name, value) in self.pairs.drain(..) {
+            if !params.iter().any(|param| param.name == name) {
+                left.push((name, value));
+            } else if LISTS.contains(&name.as_str()) {
+                let list = fields.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                if let Value::Array(list) = list {
+                    list.push(value.into());
+                }
+            } else if fields.contains_key(&name) {
+                let text = format!("parameter `{name}` is given twice; give it once");
+                return Err(wrong(&name, text));
+            } else {
+                fields.insert(name, value.into());
+            }
+        }
+        self.pairs = left;
+        serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+            let name = error.path().to_string();
+            let text = format!("parameter `{name}`: {}", error.inner());
+            wrong(&name, text)
+        })
+    }
+
+    /// # Errors
+    /// 422 with the name of a parameter that nobody took.
+    pub(crate) fn nothing_left(&self, why: &str) -> Result<(), ApiError> {
+        match self.pairs.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(wrong(name, format!("unknown parameter `{name}`; {why}"))),
+        }
+    }
+}
+
+fn wrong(parameter: &str, text: String) -> ApiError {
+    ApiError::meaningless(text)
+        .at(Place { parameter: Some(parameter.to_owned()), ..Place::default() })
+}
+
+/// The same request as a document, without readings.
+///
+/// # Errors
+/// 422 with the name of a parameter whose text is no number, or not as many as needed.
+pub(crate) fn document(grid: GridQuery, method: MethodQuery) -> Result<MapRequest, ApiError> {
+    let registration = grid.registration.unwrap_or_default();
+    let (shape, resolution) = (
+        grid.shape.as_deref().map(shape_of).transpose()?,
+        grid.resolution.as_deref().map(resolution_of).transpose()?,
+    );
+    let bounds = grid.bounds.as_deref().map(bounds_of).transpose()?;
+    if let (None, true) = (bounds, shape.is_some() || resolution.is_some()) {
+        let text = "a grid needs its bounds: west,south,east,north";
+        return Err(wrong("bounds", text.to_owned()));
+    }
+    Ok(MapRequest {
+        grid: bounds.map(|bounds| GridRequest { bounds, shape, resolution, registration }),
+        method: MethodRequest {
+            kernel: method.kernel,
+            epsilon: method.epsilon.map(|text| number("epsilon", &text)).transpose()?,
+            smoothing: method.smoothing.as_deref().map(smoothing_of).transpose()?,
+            degree: method.degree.as_deref().map(degree_of).transpose()?,
+            metric: method.metric,
+            compat: method.compat,
+            duplicates: method.duplicates,
+        },
+        precision: grid.precision.unwrap_or_default(),
+        read: ReadRequest {
+            times: method.time,
+            zone: method.zone,
+            missing: method.missing,
+            columns: method.column.iter().map(|pair| role_of(pair)).collect::<Result<_, _>>()?,
+            layout: method.layout,
+            delimiter: method.delimiter,
+            encoding: method.encoding,
+        },
+        variables: method.variable,
+        ..MapRequest::default()
+    })
+}
+
+fn number(name: &str, text: &str) -> Result<f64, ApiError> {
+    text.trim().parse().map_err(|_| wrong(name, format!("{name}={text}: expected a number")))
+}
+
+fn numbers(name: &str, text: &str) -> Result<Vec<f64>, ApiError> {
+    text.split(',').map(|part| number(name, part)).collect()
+}
+
+fn bounds_of(text: &str) -> Result<[f64; 4], ApiError> {
+    <[f64; 4]>::try_from(numbers("bounds", text)?).map_err(|got| {
+        let text =
+            format!("bounds={text}: expected west,south,east,north, not {} numbers", got.len());
+        wrong("bounds", text)
+    })
+}
+
+fn shape_of(text: &str) -> Result<[u64; 2], ApiError> {
+    let sides = text.split_once(['x', 'X', '×', ',']);
+    sides
+        .and_then(|(nx, ny)| Some([nx.trim().parse().ok()?, ny.trim().parse().ok()?]))
+        .ok_or_else(|| {
+            wrong("shape", format!("shape={text}: expected columns x rows, such as 1400x1000"))
+        })
+}
+
+fn resolution_of(text: &str) -> Result<OneOrTwo, ApiError> {
+    match numbers("resolution", text)?.as_slice() {
+        &[step] => Ok(OneOrTwo::One(step)),
+        &[dx, dy] => Ok(OneOrTwo::Two([dx, dy])),
+        _ => Err(wrong("resolution", format!("resolution={text}: expected a number, or dx,dy"))),
+    }
+}
+
+fn smoothing_of(text: &str) -> Result<Smoothing, ApiError> {
+    let mut each = numbers("smoothing", text)?;
+    Ok(if each.len() == 1 { Smoothing::One(each.remove(0)) } else { Smoothing::Each(each) })
+}
+
+fn degree_of(text: &str) -> Result<i8, ApiError> {
+    text.trim().parse().map_err(|_| {
+        wrong("degree", format!("degree={text}: expected a whole number from -1 to 2"))
+    })
+}
+
+fn role_of(pair: &str) -> Result<(String, String), ApiError> {
+    let (role, column) = pair.split_once('=').ok_or_else(|| {
+        wrong("column", format!("column={pair}: expected role=column, such as station=Code"))
+    })?;
+    Ok((role.to_owned(), column.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<MapRequest, (u16, Option<String>)> {
+        let mut query = Query::parse(Some(query));
+        let request = query.take::<GridQuery>().and_then(|grid| {
+            let method = query.take::<MethodQuery>()?;
+            query.nothing_left("")?;
+            document(grid, method)
+        });
+        request.map_err(|error| {
+            let place = error.problem().errors.first().and_then(|place| place.parameter.clone());
+            (error.status().as_u16(), place)
+        })
+    }
+
+    #[test]
+    fn a_query_says_the_same_as_a_document() {
+        let query = "bounds=73,18,135,54&shape=1400x1000&registration=pixel&kernel=gaussian\
+                     &epsilon=0.5&smoothing=1,2,3&degree=-1&metric=planar&compat=scipy-rbf\
+                     &duplicates=first&precision=f64&variable=pm25&variable=so2&time=2017-07-07\
+                     &column=station%3DCode&zone=%2B08:00&missing=xx&delimiter=;&layout=wide";
+        let document = r#"{"grid": {"bounds": [73,18,135,54], "shape": [1400,1000],
+            "registration": "pixel"}, "precision": "f64", "variables": ["pm25", "so2"],
+            "method": {"kernel": "gaussian", "epsilon": 0.5, "smoothing": [1,2,3], "degree": -1,
+            "metric": "planar", "compat": "scipy-rbf", "duplicates": "first"},
+            "read": {"times": ["2017-07-07"], "zone": "+08:00", "missing": ["xx"],
+            "columns": {"station": "Code"}, "delimiter": ";", "layout": "wide"}}"#;
+        assert_eq!(read(query), Ok(serde_json::from_str(document).expect("a document")));
+        assert_eq!(read(""), Ok(MapRequest::default()));
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_refused_by_its_name() {
+        for (query, name) in [
+            ("bonds=1,2,3,4", "bonds"),
+            ("bounds=1,2,3", "bounds"),
+            ("bounds=1,2,3,x", "bounds"),
+            ("shape=10x10", "bounds"),
+            ("bounds=1,2,3,4&shape=10", "shape"),
+            ("bounds=1,2,3,4&shape=-1x5", "shape"),
+            ("bounds=1,2,3,4&resolution=1,2,3", "resolution"),
+            ("registration=centre", "registration"),
+            ("epsilon=big", "epsilon"),
+            ("epsilon=1&epsilon=2", "epsilon"),
+            ("degree=1.5", "degree"),
+            ("column=Code", "column"),
+            ("compat=matlab", "compat"),
+        ] {
+            assert_eq!(read(query), Err((422, Some(name.to_owned()))), "{query}");
+        }
+    }
+}

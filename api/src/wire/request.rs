@@ -1,0 +1,320 @@
+//! The JSON document of a request. Unknown fields are refused by name.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+use isopleth_engine::kernels::{Kernel, Metric};
+
+/// A map: where, how, and the readings. In a `multipart/form-data` request this is the part
+/// `request`, without `stations`, `times`, `values` and `units`, which the part `readings` brings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "grid": {"bounds": [73, 18, 135, 54], "shape": [140, 100]},
+    "method": {"kernel": "linear"},
+    "stations": [
+        {"id": "1001A", "lon": 116.4, "lat": 39.9},
+        {"id": "1141A", "lon": 121.5, "lat": 31.2},
+        {"id": "1345A", "lon": 113.3, "lat": 23.1}
+    ],
+    "times": ["2017-07-07T16:00:00+08:00"],
+    "values": {"pm25": [[35.0, 21.5, null]]}
+}))]
+pub struct MapRequest {
+    /// The grid to evaluate on. Give this or `points`.
+    pub grid: Option<GridRequest>,
+    /// Places to evaluate at, instead of a grid.
+    pub points: Option<Vec<Point>>,
+    /// How the surface is made.
+    #[serde(default)]
+    pub method: MethodRequest,
+    /// The numbers in the answer. Default `f32`.
+    #[serde(default)]
+    pub precision: PrecisionName,
+    /// How readings are to be understood.
+    #[serde(default)]
+    pub read: ReadRequest,
+    /// Variables to map, in this order. Default: all.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// The stations, in the order of the innermost values.
+    pub stations: Option<Vec<StationRequest>>,
+    /// Times in ISO 8601. Without an offset they are in `read.zone`, or UTC. Left out, the readings
+    /// carry no time, and each variable has one row.
+    pub times: Option<Vec<String>>,
+    /// `{variable: [[reading, …one a station], …one row a time]}`; `null` is a missing reading.
+    #[schema(value_type = Option<std::collections::HashMap<String, Vec<Vec<Option<f64>>>>>)]
+    pub values: Option<Values>,
+    /// `{variable: unit}`, carried through.
+    #[serde(default)]
+    pub units: std::collections::BTreeMap<String, String>,
+}
+
+/// Leave-one-out errors: how, and the readings. In a `multipart/form-data` request this is the part
+/// `request`, without `stations`, `times`, `values` and `units`, which the part `readings` brings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CrossvalidationRequest {
+    /// How the surface is made.
+    #[serde(default)]
+    pub method: MethodRequest,
+    /// How readings are to be understood.
+    #[serde(default)]
+    pub read: ReadRequest,
+    /// Variables to look at, in this order. Default: all.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// The stations, in the order of the innermost values.
+    pub stations: Option<Vec<StationRequest>>,
+    /// Times in ISO 8601; see the request of a map.
+    pub times: Option<Vec<String>>,
+    /// `{variable: [[reading, …one a station], …one row a time]}`; `null` is a missing reading.
+    #[schema(value_type = Option<std::collections::HashMap<String, Vec<Vec<Option<f64>>>>>)]
+    pub values: Option<Values>,
+    /// `{variable: unit}`, carried through.
+    #[serde(default)]
+    pub units: std::collections::BTreeMap<String, String>,
+}
+
+impl From<CrossvalidationRequest> for MapRequest {
+    fn from(request: CrossvalidationRequest) -> Self {
+        let CrossvalidationRequest { method, read, variables, stations, times, values, units } =
+            request;
+        Self { method, read, variables, stations, times, values, units, ..Self::default() }
+    }
+}
+
+/// A grid by its bounds and how fine it is: `shape` or `resolution`.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GridRequest {
+    /// West, south, east, north: degrees, or the unit of planar coordinates. West above east
+    /// crosses the date line; south above north lists rows from north to south.
+    #[schema(example = json!([73, 18, 135, 54]))]
+    pub bounds: [f64; 4],
+    /// Columns and rows.
+    #[schema(example = json!([1400, 1000]))]
+    pub shape: Option<[u64; 2]>,
+    /// Distance of neighbouring columns and rows in the unit of the bounds: one number, or two.
+    pub resolution: Option<OneOrTwo>,
+    /// What the bounds are. Default `gridline`.
+    #[serde(default)]
+    pub registration: RegistrationName,
+}
+
+/// One number for both directions, or one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum OneOrTwo {
+    /// The same for columns and rows.
+    One(f64),
+    /// Of columns, of rows.
+    Two([f64; 2]),
+}
+
+/// What the bounds of a grid are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationName {
+    /// The outermost nodes, as in `linspace`.
+    #[default]
+    Gridline,
+    /// The outer edges of the outermost cells.
+    Pixel,
+}
+
+/// A place to evaluate at.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Degrees east; planar: x, which may also be called `x`.
+    #[serde(alias = "x")]
+    #[schema(example = 116.4)]
+    pub lon: f64,
+    /// Degrees north; planar: y, which may also be called `y`.
+    #[serde(alias = "y")]
+    #[schema(example = 39.9)]
+    pub lat: f64,
+}
+
+/// A station.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StationRequest {
+    /// Its code. Default: `#` and its number, from 1.
+    #[schema(example = "1001A")]
+    pub id: Option<String>,
+    /// Degrees east; planar: x, which may also be called `x`.
+    #[serde(alias = "x")]
+    #[schema(example = 116.4)]
+    pub lon: f64,
+    /// Degrees north; planar: y, which may also be called `y`.
+    #[serde(alias = "y")]
+    #[schema(example = 39.9)]
+    pub lat: f64,
+}
+
+/// How the surface is made. Everything has a default; `GET /v1/kernels` lists the choices.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MethodRequest {
+    /// The radial function, also by the names of SciPy's older `Rbf`. Default `linear`.
+    #[schema(schema_with = kernel_schema)]
+    pub kernel: Option<String>,
+    /// The shape: multiplies distances in km, or in the unit of planar coordinates; with
+    /// `compat` it divides them. Needed by the kernels that are not scale free.
+    #[schema(exclusive_minimum = 0)]
+    pub epsilon: Option<f64>,
+    /// λ on the diagonal: one number, or one a station (after merging those at one place). Default
+    /// 0: the surface passes through every reading.
+    pub smoothing: Option<Smoothing>,
+    /// Degree of the drift, −1 (none) to 2. Default: the kernel's least, but at least 0.
+    #[schema(minimum = -1, maximum = 2)]
+    pub degree: Option<i8>,
+    /// What distance is. Default `chordal`.
+    #[schema(schema_with = metric_schema)]
+    pub metric: Option<String>,
+    /// The numbers of SciPy's older `Rbf` instead of `RBFInterpolator`.
+    pub compat: Option<CompatName>,
+    /// Several stations at one place, or several readings of one. Default `mean`.
+    pub duplicates: Option<DuplicatesName>,
+}
+
+/// λ: one number, or one a station.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Smoothing {
+    /// The same for every station.
+    One(f64),
+    /// One a station.
+    Each(Vec<f64>),
+}
+
+/// The older convention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+pub enum CompatName {
+    /// `scipy.interpolate.Rbf`, bug for bug.
+    #[serde(rename = "scipy-rbf")]
+    ScipyRbf,
+}
+
+/// What to do with several stations at one place, and several readings of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DuplicatesName {
+    /// Refuse them.
+    Error,
+    /// Their mean.
+    #[default]
+    Mean,
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
+/// The numbers in an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionName {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// 64-bit floating point.
+    F64,
+}
+
+/// How readings are to be understood. All of it may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadRequest {
+    /// Only these times: each as precise as it is written (`2017-07-07`: the day), or a range
+    /// `from/to` with both ends. Default: all.
+    #[serde(default)]
+    pub times: Vec<String>,
+    /// Zone of times without an offset: `Asia/Shanghai` or `+08:00`. Default UTC.
+    pub zone: Option<String>,
+    /// Further ways in which missing readings are written.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// Columns of a table whose names do not tell: `{"station": "Code"}`; roles are `station`,
+    /// `lon`, `lat`, `time`, `variable`, `value`, `units`.
+    #[serde(default)]
+    pub columns: std::collections::BTreeMap<String, String>,
+    /// Layout of a table. Default: found out.
+    pub layout: Option<LayoutName>,
+    /// Character between columns. Default: found out among comma, semicolon and tab.
+    pub delimiter: Option<char>,
+    /// Encoding of a table, such as `gb18030`. Default UTF-8.
+    pub encoding: Option<String>,
+}
+
+/// How a table is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayoutName {
+    /// One row per station and time, a column per variable.
+    Wide,
+    /// One reading a row, with a column that names the variable.
+    Long,
+    /// One row per time and variable, a column per station.
+    StationsAsColumns,
+    /// A JSON document.
+    Json,
+}
+
+/// Rows of readings by variable, in the order received.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values(pub Vec<(String, Vec<Vec<Option<f64>>>)>);
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object: rows of readings by variable")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+                let mut variables: Vec<(String, Vec<Vec<Option<f64>>>)> = Vec::new();
+                while let Some((name, rows)) = map.next_entry::<String, _>()? {
+                    if variables.iter().any(|(known, _)| *known == name) {
+                        let text = format!("variable `{name}` is given twice");
+                        return Err(serde::de::Error::custom(text));
+                    }
+                    variables.push((name, rows));
+                }
+                Ok(Values(variables))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn kernel_schema() -> Object {
+    // The older names stand beside ours.
+    let names = Kernel::ALL.into_iter().map(Kernel::name).chain(["inverse", "thin_plate"]);
+    let description =
+        "The radial function, also by the names of SciPy's older `Rbf`. Default `linear`.";
+    names_schema(names.collect(), description)
+}
+
+fn metric_schema() -> Object {
+    let description = "What distance is: `chordal` (through the Earth, km; the default), \
+                       `great_circle` (along it, km), or `planar` (coordinates as given).";
+    names_schema(Metric::ALL.into_iter().map(Metric::name).collect(), description)
+}
+
+fn names_schema(names: Vec<&'static str>, description: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .description(Some(description))
+        .build()
+}
