@@ -132,7 +132,10 @@ impl ServiceConfig {
     #[must_use]
     pub fn memory_of_a_map(&self) -> u64 {
         self.memory_bytes_per_map
-            .unwrap_or_else(|| machine::memory_limit_bytes() / 2 / self.concurrency.max(1) as u64)
+            .unwrap_or_else(|| {
+                let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
+                all / 2 / self.concurrency.max(1) as u64
+            })
     }
 
     pub(crate) fn queue_wait(&self) -> Duration {

@@ -29,7 +29,7 @@ use crate::wire::request::CrossvalidationRequest;
     )),
     responses(
         (status = 200, description = "The errors", content(
-            (CrossvalidationAnswer = "application/json"),
+            (CrossvalidationAnswer<'_> = "application/json"),
             (String = "text/csv"),
         )),
         (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),

@@ -7,8 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::output::netcdf::NetcdfFile;
-use isopleth_engine::output::points_csv::PointsCsv;
+use isopleth_engine::output::{Layout, NetcdfFile, PointsCsv, Provenance};
 use isopleth_engine::report::iso_8601;
 use isopleth_engine::{Cancel, Plan, Targets, run};
 use tokio_util::io::ReaderStream;
@@ -43,7 +42,7 @@ use crate::wire::request::MapRequest;
     responses(
         (status = 200, description = "The map", content(
             (Vec<u8> = "application/x-netcdf"),
-            (MapAnswer = "application/json"),
+            (MapAnswer<'_> = "application/json"),
             (String = "text/csv"),
         ), headers(("content-disposition" = String, description = "A name for the file"))),
         (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
@@ -106,12 +105,15 @@ fn make(
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let file = NetcdfFile::create(&path, &plan).map_err(of_engine)?;
+            let provenance = Provenance::now("POST /v1/maps");
+            let layout = Layout::of(&plan, &provenance);
+            let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
             let mut report = run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
             report.book(reading);
-            file.finish(report).map_err(of_engine)?;
-        } else {
-            let file = PointsCsv::create(&path, &plan).map_err(of_engine)?;
+            file.finish(&report).map_err(of_engine)?;
+        } else if let Targets::Points(places) = &plan.targets {
+            let (variables, times) = (plan.observations.variables(), plan.observations.times());
+            let file = PointsCsv::create(&path, places, variables, times).map_err(of_engine)?;
             run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
             file.finish().map_err(of_engine)?;
         }

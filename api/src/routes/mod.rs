@@ -24,7 +24,7 @@ fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageRepor
     let stage = StageReport {
         stage: Stage::Read,
         seconds: start.elapsed().as_secs_f64(),
-        peak_memory_bytes: machine::peak_resident_bytes(),
+        peak_memory_bytes: machine::peak_memory_bytes(),
     };
     Ok((result, stage))
 }

@@ -4,11 +4,11 @@ use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::settings::Precision;
-use isopleth_engine::{Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets};
+use isopleth_engine::{Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance};
 
 use super::request::{
     CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo, Point,
-    PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest,
+    PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
 use crate::error::ApiError;
 
@@ -62,6 +62,7 @@ impl Order {
                 PrecisionName::F32 => Precision::F32,
                 PrecisionName::F64 => Precision::F64,
             },
+            tolerance: tolerance_of(&request.method)?,
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
         };
@@ -72,6 +73,15 @@ impl Order {
 fn metric_of(method: &MethodRequest) -> Result<Metric, ApiError> {
     let name = method.metric.as_deref();
     name.map_or(Ok(Metric::default()), |name| named(name.parse(), "/method/metric"))
+}
+
+fn tolerance_of(method: &MethodRequest) -> Result<Tolerance, ApiError> {
+    let text = match &method.tolerance {
+        None => return Ok(Tolerance::default()),
+        Some(ToleranceRequest::Relative(number)) => format!("{number:e}"),
+        Some(ToleranceRequest::Named(name)) => name.clone(),
+    };
+    text.parse().map_err(|e: String| ApiError::meaningless(e).at_pointer("/method/tolerance"))
 }
 
 fn method_of(method: &MethodRequest, metric: Metric) -> Result<Method, ApiError> {

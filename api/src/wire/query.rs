@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::request::{
     CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo,
-    PrecisionName, ReadRequest, RegistrationName, Smoothing,
+    PrecisionName, ReadRequest, RegistrationName, Smoothing, ToleranceRequest,
 };
 use crate::error::{ApiError, Place};
 
@@ -63,6 +63,9 @@ pub struct MethodQuery {
     pub compat: Option<CompatName>,
     /// Several stations at one place, or several readings of one. Default `mean`.
     pub duplicates: Option<DuplicatesName>,
+    /// Largest error of a grid beside the exact sum, or `exact`. Default 1e-6.
+    #[param(example = "1e-6")]
+    pub tolerance: Option<String>,
     /// Only this variable; may be given several times.
     #[serde(default)]
     pub variable: Vec<String>,
@@ -172,6 +175,7 @@ pub(crate) fn document(grid: GridQuery, method: MethodQuery) -> Result<MapReques
             metric: method.metric,
             compat: method.compat,
             duplicates: method.duplicates,
+            tolerance: method.tolerance.map(ToleranceRequest::Named),
         },
         precision: grid.precision.unwrap_or_default(),
         read: ReadRequest {

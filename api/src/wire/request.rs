@@ -182,6 +182,19 @@ pub struct MethodRequest {
     pub compat: Option<CompatName>,
     /// Several stations at one place, or several readings of one. Default `mean`.
     pub duplicates: Option<DuplicatesName>,
+    /// Largest error of a grid beside the exact sum, relative to the range of the readings (1e-14 to
+    /// below 1), or `exact`. Default 1e-6.
+    pub tolerance: Option<ToleranceRequest>,
+}
+
+/// How near to the exact sum: a number, or `exact`.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ToleranceRequest {
+    /// Relative to the range of each field's readings.
+    Relative(f64),
+    /// `exact`: the sum over all stations for every cell.
+    Named(String),
 }
 
 /// λ: one number, or one a station.
