@@ -247,7 +247,7 @@ pub(crate) struct CrossvalArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// Settings in TOML; every one can also be given as ISOPLETH_<NAME>
+    /// Settings in TOML; every one can also be given as ISOPLETH_SERVE_<NAME>
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Address and port [default: 127.0.0.1:8080]
@@ -264,7 +264,7 @@ pub(crate) struct HealthcheckArguments {
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
-        env = "ISOPLETH_LISTEN",
+        env = "ISOPLETH_SERVE_LISTEN",
         default_value = "127.0.0.1:8080"
     )]
     pub(crate) listen: String,

@@ -1,4 +1,4 @@
-//! The service's settings: defaults, then a TOML file, then `ISOPLETH_…`, then the command line.
+//! The service's settings: defaults, then a TOML file, then `ISOPLETH_SERVE_…`, then the command line.
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -13,7 +13,7 @@ pub(crate) fn load(arguments: &ServeArguments) -> Result<ServiceConfig, Failure>
     if let Some(path) = &arguments.config {
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment = figment.merge(Env::prefixed("ISOPLETH_"));
+    figment = figment.merge(Env::prefixed("ISOPLETH_SERVE_"));
     if let Some(listen) = &arguments.listen {
         figment = figment.merge(Serialized::default("listen", listen));
     }

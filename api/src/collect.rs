@@ -77,6 +77,7 @@ impl Cube {
     /// The rows of one field.
     pub(crate) fn field(&self, time: usize, variable: usize) -> impl Iterator<Item = &[f64]> {
         let cells = self.rows * self.columns;
-        self.values[(time * self.variables + variable) * cells..][..cells].chunks(self.columns.max(1))
+        self.values[(time * self.variables + variable) * cells..][..cells]
+            .chunks(self.columns.max(1))
     }
 }

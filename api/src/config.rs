@@ -107,7 +107,8 @@ impl ServiceConfig {
         }
         // Semaphores count no further; anyone who means "without limit" is far above already.
         let most = (tokio::sync::Semaphore::MAX_PERMITS / 2) as u64;
-        for (name, value) in [("concurrency", self.concurrency), ("queue_length", self.queue_length)]
+        for (name, value) in
+            [("concurrency", self.concurrency), ("queue_length", self.queue_length)]
         {
             if value as u64 > most {
                 let needed = "choose a smaller number";
@@ -131,11 +132,10 @@ impl ServiceConfig {
     /// Memory that the plan of one map must keep.
     #[must_use]
     pub fn memory_of_a_map(&self) -> u64 {
-        self.memory_bytes_per_map
-            .unwrap_or_else(|| {
-                let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
-                all / 2 / self.concurrency.max(1) as u64
-            })
+        self.memory_bytes_per_map.unwrap_or_else(|| {
+            let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
+            all / 2 / self.concurrency.max(1) as u64
+        })
     }
 
     pub(crate) fn queue_wait(&self) -> Duration {

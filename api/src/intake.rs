@@ -91,9 +91,7 @@ async fn receive_patiently(
             query.nothing_left("with a form all choices are in its part `request`")?;
             Ok(Received::Form(Box::new(form(state, request).await?)))
         }
-        other => {
-            Err(ApiError::unsupported(format!("the body is `{other}`; send it as {KNOWN}")))
-        }
+        other => Err(ApiError::unsupported(format!("the body is `{other}`; send it as {KNOWN}"))),
     }
 }
 

@@ -111,7 +111,12 @@ fn a_million_stations_are_refused_before_they_fill_the_memory() {
         let (lon, lat) = (f64::from(i % 1000) * 0.05, f64::from(i / 1000) * 0.05);
         text.push_str(&format!("{i},{lon:.2},{lat:.2},{}\n", i % 7));
     }
-    refused(text, &["--bounds", "0,0,50,50", "--shape", "20x10"], 4, &["number of stations", "20000"]);
+    refused(
+        text,
+        &["--bounds", "0,0,50,50", "--shape", "20x10"],
+        4,
+        &["number of stations", "20000"],
+    );
 }
 
 #[test]

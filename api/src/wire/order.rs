@@ -4,11 +4,14 @@ use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::settings::Precision;
-use isopleth_engine::{Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance};
+use isopleth_engine::{
+    Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance,
+};
 
 use super::request::{
-    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo, Point,
-    PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
+    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo,
+    Point, PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest,
+    ToleranceRequest,
 };
 use crate::error::ApiError;
 

@@ -210,11 +210,9 @@ fn bounds_of(text: &str) -> Result<[f64; 4], ApiError> {
 
 fn shape_of(text: &str) -> Result<[u64; 2], ApiError> {
     let sides = text.split_once(['x', 'X', '×', ',']);
-    sides
-        .and_then(|(nx, ny)| Some([nx.trim().parse().ok()?, ny.trim().parse().ok()?]))
-        .ok_or_else(|| {
-            wrong("shape", format!("shape={text}: expected columns x rows, such as 1400x1000"))
-        })
+    sides.and_then(|(nx, ny)| Some([nx.trim().parse().ok()?, ny.trim().parse().ok()?])).ok_or_else(
+        || wrong("shape", format!("shape={text}: expected columns x rows, such as 1400x1000")),
+    )
 }
 
 fn resolution_of(text: &str) -> Result<OneOrTwo, ApiError> {
