@@ -298,7 +298,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         other => return Err(format!("unit `{other}` is none of B, kB, MB, GB, KiB, MiB, GiB")),
     };
     let bytes = number * factor;
-    if !(bytes >= 1.0 && bytes < 1e18) {
+    if !(1.0..1e18).contains(&bytes) {
         return Err(format!("`{text}` is not a size"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1e18")]

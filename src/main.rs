@@ -41,11 +41,11 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Map(arguments) => commands::map::run(arguments),
-        Command::Points(arguments) => commands::points::run(arguments),
-        Command::Check(arguments) => commands::check::run(arguments),
-        Command::Estimate(arguments) => commands::estimate::run(arguments),
-        Command::Crossval(arguments) => commands::crossval::run(arguments),
+        Command::Map(arguments) => commands::map::run(&arguments),
+        Command::Points(arguments) => commands::points::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Estimate(arguments) => commands::estimate::run(&arguments),
+        Command::Crossval(arguments) => commands::crossval::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),

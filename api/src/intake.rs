@@ -80,7 +80,7 @@ async fn receive_patiently(
             let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
             let method: MethodQuery = query.take()?;
             query.nothing_left("/openapi.json lists those that there are")?;
-            let request_of_query = Box::new(document(grid, method)?);
+            let request_of_query = Box::new(document(&grid, method)?);
             let body = body::receive(request.into_body(), limit, dir).await?;
             Ok(Received::Table { body, gzip, request: request_of_query })
         }

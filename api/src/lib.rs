@@ -36,7 +36,6 @@ pub use serve::{ServeError, serve};
 pub use state::AppState;
 
 /// Every route of the service.
-#[must_use]
 pub fn router(state: AppState) -> Router {
     // A NetCDF file is compressed inside.
     let compressible =
@@ -53,6 +52,7 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// A panic ends its request only; `observe` makes a problem of it.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let what = panic
         .downcast_ref::<String>()

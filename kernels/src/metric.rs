@@ -49,7 +49,7 @@ impl Metric {
         if !self.is_spherical() {
             return Points::new(vec![x.to_vec(), y.to_vec()]);
         }
-        let mut axes = vec![Vec::with_capacity(x.len()); 3];
+        let mut axes = vec![Vec::new(); 3];
         for (&lon, &lat) in x.iter().zip(y) {
             let place = on_sphere(lon, lat);
             for (axis, value) in axes.iter_mut().zip(place) {

@@ -33,7 +33,7 @@ struct Summary<'a> {
     variables: Vec<VariableSummary>,
 }
 
-pub(crate) fn run(arguments: CheckArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
     let observations = inputs::observations(&arguments.readings, arguments.planar)?;
     let metric = if arguments.planar { Metric::Planar } else { Metric::Chordal };
     // A merge is told here, never refused.

@@ -9,7 +9,7 @@ use crate::cli::CrossvalArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
 
-pub(crate) fn run(arguments: CrossvalArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let settings =

@@ -7,7 +7,7 @@ use crate::cli::EstimateArguments;
 use crate::failure::Failure;
 use crate::table::{Table, bytes, number};
 
-pub(crate) fn run(arguments: EstimateArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &EstimateArguments) -> Result<(), Failure> {
     let metric = inputs::metric(&arguments.method)?;
     let precision = inputs::precision(&arguments.precision);
     let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;

@@ -11,7 +11,7 @@ use crate::cli::MapArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
 
-pub(crate) fn run(arguments: MapArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let precision = inputs::precision(&arguments.precision);

@@ -12,7 +12,7 @@ use crate::cli::PointsArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
 
-pub(crate) fn run(arguments: PointsArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let settings =

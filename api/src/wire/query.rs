@@ -154,7 +154,7 @@ fn wrong(parameter: &str, text: String) -> ApiError {
 ///
 /// # Errors
 /// 422 with the name of a parameter whose text is no number, or not as many as needed.
-pub(crate) fn document(grid: GridQuery, method: MethodQuery) -> Result<MapRequest, ApiError> {
+pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapRequest, ApiError> {
     let registration = grid.registration.unwrap_or_default();
     let (shape, resolution) = (
         grid.shape.as_deref().map(shape_of).transpose()?,
@@ -216,9 +216,9 @@ fn shape_of(text: &str) -> Result<[u64; 2], ApiError> {
 }
 
 fn resolution_of(text: &str) -> Result<OneOrTwo, ApiError> {
-    match numbers("resolution", text)?.as_slice() {
-        &[step] => Ok(OneOrTwo::One(step)),
-        &[dx, dy] => Ok(OneOrTwo::Two([dx, dy])),
+    match *numbers("resolution", text)?.as_slice() {
+        [step] => Ok(OneOrTwo::One(step)),
+        [dx, dy] => Ok(OneOrTwo::Two([dx, dy])),
         _ => Err(wrong("resolution", format!("resolution={text}: expected a number, or dx,dy"))),
     }
 }
@@ -250,7 +250,7 @@ mod tests {
         let request = query.take::<GridQuery>().and_then(|grid| {
             let method = query.take::<MethodQuery>()?;
             query.nothing_left("")?;
-            document(grid, method)
+            document(&grid, method)
         });
         request.map_err(|error| {
             let place = error.problem().errors.first().and_then(|place| place.parameter.clone());
