@@ -196,3 +196,97 @@ impl<'a> Cells<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isopleth_kernels::evaluate::far::Scheme;
+    use isopleth_kernels::{Factor, Mat, Par};
+
+    use super::*;
+    use crate::grid::{Grid, Registration, Size};
+    use crate::observations::{Observations, Parts, ReadOptions, Station, Variable};
+    use crate::output::MapsInMemory;
+    use crate::progress::Cancel;
+    use crate::settings::{Limits, Settings};
+
+    fn plan() -> Plan {
+        let stations: Vec<Station> = (0..200_u32)
+            .map(|i| Station {
+                id: format!("s{i}"),
+                x: 100.0 + f64::from(i * 37 % 200) / 20.0,
+                y: 30.0 + f64::from(i * 53 % 200) / 25.0,
+            })
+            .collect();
+        let row = stations.iter().map(|s| Some((s.x * 3.0).sin() * 20.0 + s.y)).collect();
+        let variable = Variable { name: "pm25".into(), units: None };
+        let parts = Parts { stations, times: Vec::new(), values: vec![(variable, vec![row])] };
+        let observations = Observations::from_parts(parts, &ReadOptions::default()).unwrap();
+        let size = Size::Shape { nx: 300, ny: 200 };
+        let bounds = [100.0, 30.0, 110.0, 38.0];
+        let grid = Grid::from_bounds(bounds, size, Registration::Gridline, true).unwrap();
+        let settings = Settings::default();
+        Plan::new(observations, Targets::Grid(grid), settings, &Limits::default()).unwrap()
+    }
+
+    /// A scheme of order 2 is off by percents: every tile is found out, done again, and told.
+    #[test]
+    fn a_tile_that_misses_its_tolerance_is_done_again_exactly() {
+        let plan = plan();
+        let Targets::Grid(grid) = &plan.targets else { unreachable!("it was made of a grid") };
+        let stations = plan.network.points();
+        let factor = Factor::new(stations, &plan.method, Par::Seq).unwrap();
+        let (mut received, mut readings) = (Vec::new(), Vec::new());
+        plan.observations.step(0, &mut received).unwrap();
+        plan.network.values(&received, 1, &mut readings);
+        let values = Mat::from_fn(readings.len(), 1, |i, _| readings[i]);
+        let fit = factor.fit(values.as_ref(), Par::Seq).unwrap();
+        let surface = Surface::new(stations, &plan.method, factor.drift(), &fit.weights);
+        let evaluator = Evaluator::new();
+        let axes = (grid.x(), grid.y());
+        let places = plan.network.stations().iter().map(|s| (s.x, s.y));
+        let metric = plan.method.metric;
+        let judge =
+            Judge::new(&surface, evaluator, metric, axes, places, plan.tiling, &[40.0], 1e-6);
+        let rows = GridRows::new(grid.x(), grid.y(), metric);
+        let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
+        let evaluate = |order: Option<usize>| {
+            let sink = MapsInMemory::new(1, 1, 200, 300, stations.len());
+            let fields = Fields {
+                plan: &plan,
+                ids: &[FieldId { time: 0, variable: 0 }],
+                surface: &surface,
+                evaluator,
+                sink: &sink,
+                progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
+                done: &AtomicU64::new(0),
+            };
+            let account = order.map(|order| {
+                let far = Far::new(
+                    &surface,
+                    evaluator,
+                    &rows,
+                    tile,
+                    Scheme { order, rho: 3.0, leaf: 64 },
+                );
+                let mut certificate = crate::certificate::Certificate::default();
+                fields.fast(&far, &judge).unwrap().enter(&mut certificate);
+                certificate
+            });
+            if order.is_none() {
+                fields.exactly().unwrap();
+            }
+            let maps = sink.into_maps();
+            (maps.map(FieldId { time: 0, variable: 0 }).to_vec(), account)
+        };
+        let (exact, _) = evaluate(None);
+        let (poor, account) = evaluate(Some(2));
+        let account = account.unwrap();
+        assert_eq!((account.tiles, account.tiles_redone), (6, 6));
+        assert!(poor.iter().zip(&exact).all(|(a, b)| a.to_bits() == b.to_bits()));
+        let (good, account) = evaluate(Some(16));
+        let account = account.unwrap();
+        assert_eq!((account.tiles, account.tiles_redone), (6, 0));
+        assert!(account.largest_difference > 0.0 && account.largest_difference < 1e-6);
+        assert!(good.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 40.0 * 1e-6));
+    }
+}
