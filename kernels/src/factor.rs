@@ -1,7 +1,7 @@
 //! One factorisation serves every field.
 //!
-//! The weights that satisfy `Pᵀw = 0` are `w = Z y`, with `Z` from the [`nullspace`](crate::nullspace)
-//! of the drift; `Zᵀ(Φ + λI)Z y = Zᵀd` is half the size of an LU of the whole system, and positive
+//! The weights that satisfy `Pᵀw = 0` are `w = Z y`, with `Z` spanning the null space of
+//! `Pᵀ` (`nullspace.rs`); `Zᵀ(Φ + λI)Z y = Zᵀd` is half the size of an LU of the whole system, and positive
 //! definite where the theory of the kernel says so. Where it is not (a degree below the kernel's
 //! least, SciPy's `Rbf`, arcs on the sphere, rounding) the same matrix goes to Bunch–Kaufman.
 
@@ -123,7 +123,7 @@ impl Factor {
     #[must_use]
     pub fn memory_bytes(stations: usize, fields: usize) -> u64 {
         let (n, f) = (stations as u64, fields as u64);
-        let row = n.saturating_mul(3).saturating_add(f.saturating_mul(6)).saturating_add(1024);
+        let row = n.saturating_mul(3).saturating_add(f.saturating_mul(6)).saturating_add(2048);
         row.saturating_mul(n).saturating_mul(8)
     }
 
@@ -144,15 +144,7 @@ impl Factor {
                 }
             }
         }
-        let mut rhs = values.to_owned();
-        let mut middles = vec![0.0; rhs.ncols()];
-        if self.drift.degree() >= 0 {
-            for (field, middle) in middles.iter_mut().enumerate() {
-                *middle = self::middle(rhs.col_as_slice(field));
-                rhs.col_as_slice_mut(field).iter_mut().for_each(|value| *value -= *middle);
-            }
-        }
-        let mut weights = self.unknowns(rhs, par);
+        let (mut weights, middles) = missing::solve_filled(self, values, par);
         weights.raise(&middles);
         Ok(weights)
     }
@@ -229,13 +221,4 @@ impl fmt::Debug for Factor {
             .field("condition", &self.condition())
             .finish_non_exhaustive()
     }
-}
-
-/// Half-way between the least and the greatest of the numbers that are there; 0 where none is.
-/// Of equal numbers it is that number, to the last bit, as a mean need not be.
-pub(crate) fn middle(values: &[f64]) -> f64 {
-    let present = values.iter().filter(|v| v.is_finite());
-    let (low, high) =
-        present.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-    if low <= high { f64::midpoint(low, high) } else { 0.0 }
 }

@@ -18,7 +18,6 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
 use crate::error::Error;
-use crate::factor::middle;
 use crate::inverse::Leading;
 use crate::symmetric::Symmetric;
 use crate::weights::{Fit, Weights};
@@ -78,9 +77,13 @@ fn group_by_mask(values: MatRef<'_, f64>) -> (Groups, Vec<(usize, Error)>) {
     (groups, failed)
 }
 
-/// Weights with every gap filled by the middle of the field's readings, and those middles where
-/// they are still to be added to the drift.
-fn solve_filled(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> (Weights, Vec<f64>) {
+/// Weights of fields about their middles, with every gap filled by the middle, and what is still to
+/// be added to the drift. Without a constant in the drift fields are solved as they are.
+pub(crate) fn solve_filled(
+    factor: &Factor,
+    values: MatRef<'_, f64>,
+    par: Par,
+) -> (Weights, Vec<f64>) {
     let mut rhs = values.to_owned();
     let centred = factor.drift().degree() >= 0;
     let mut middles = vec![0.0; rhs.ncols()];
@@ -96,6 +99,15 @@ fn solve_filled(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> (Weights,
         }
     }
     (factor.unknowns(rhs, par), middles)
+}
+
+/// Half-way between the least and the greatest of the numbers that are there; 0 where none is.
+/// Of equal numbers it is that number, to the last bit, as a mean need not be.
+fn middle(values: &[f64]) -> f64 {
+    let present = values.iter().filter(|v| v.is_finite());
+    let (low, high) =
+        present.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    if low <= high { f64::midpoint(low, high) } else { 0.0 }
 }
 
 /// Takes from `groups` those that a correction serves, and finishes their fields.
