@@ -29,7 +29,7 @@ def main():
         if "time" in file.variables:
             time = file["time"]
             when = f", {netCDF4.num2date(time[arguments.time], time.units)} UTC"
-    low, high = np.percentile(field, [0.5, 99.5])
+    low, high = np.percentile(field.compressed(), [0.5, 99.5])
     figure, axes = plt.subplots(figsize=(10, 6.4), dpi=110, layout="constrained")
     levels = np.linspace(low, high, 25)
     filled = axes.contourf(lon, lat, field, levels=levels, cmap="viridis", extend="both")

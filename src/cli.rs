@@ -247,7 +247,7 @@ pub(crate) struct CrossvalArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// Settings in TOML; every one can also be given as ISOPLETH_SERVE_<NAME>
+    /// Settings in TOML; every one can also be given as ISOPLETH_SERVE_…
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Address and port [default: 127.0.0.1:8080]

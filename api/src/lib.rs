@@ -10,7 +10,6 @@
 
 mod accept;
 mod body;
-mod collect;
 pub mod config;
 pub mod error;
 mod intake;

@@ -16,9 +16,10 @@ use crate::observations::Observations;
 use crate::settings::{Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
 
-/// Fields that share one pass over the cells, unless one time step has more. A tile of 48 fields is
-/// 6 MB; from 16 fields on, the products outweigh φ and sharing it further gains little.
-const FIELDS_AT_ONCE: usize = 48;
+/// Fields that share one pass over the cells, unless one time step has more. Measured on 48 fields of
+/// 1400 × 1000 cells, 2 cores of Zen 4: 16 instead of 48 costs a tenth of the time of a fast map and a
+/// quarter of that of an exact one, and saves 11 MB of 83.
+const FIELDS_AT_ONCE: usize = 16;
 
 /// Multiply-adds a second and thread in the factorisation: measured 8 to 12 on one Zen 4 core at
 /// 1500 stations. Only estimates use it.

@@ -15,7 +15,7 @@ pub struct Tiling {
     pub tile_columns: usize,
 }
 
-/// The longest side of a tile. With 128×128 cells, a tile of 48 fields in 64 bits is 6 MB, and a
+/// The longest side of a tile. With 128×128 cells, a tile of 16 fields in 64 bits is 2 MB, and a
 /// chunk in 32 bits 64 KB; halving or doubling it changes the evaluation's time by less than noise.
 const LONGEST_SIDE: usize = 128;
 

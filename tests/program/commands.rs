@@ -148,3 +148,23 @@ fn readings_come_from_standard_input_too() {
     let outcome = crate::harness::outcome(child.wait_with_output()).succeeded();
     assert!(outcome.stdout.contains("\"rows\": 5"), "{}", outcome.stdout);
 }
+
+/// The estimate is within a fifth of what the system counts.
+#[test]
+fn the_memory_foreseen_is_the_memory_taken() {
+    let bench = Bench::new();
+    let input = bench.file("in.csv", readings(1200, 2));
+    for more in [&[][..], &["--tolerance", "exact"], &["--kernel", "cubic", "--precision", "f64"]] {
+        let grid = ["--bounds", "100,30,110,38", "--shape", "700x500"];
+        let arguments = [&["estimate", &input, "--json"], &grid[..], more].concat();
+        let foreseen = bench.run(&arguments).succeeded().stdout;
+        let arguments = [&["map", &input, "-o", "o.nc", "--report", "-"], &grid[..], more].concat();
+        let taken = bench.run(&arguments).succeeded().stdout;
+        let number = |text: &str| -> f64 {
+            let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+            json["peak_memory_bytes"].as_f64().expect("bytes")
+        };
+        let ratio = number(&foreseen) / number(&taken);
+        assert!((0.8..1.25).contains(&ratio), "{more:?}: {foreseen} for {taken}");
+    }
+}

@@ -7,14 +7,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::output::{Layout, NetcdfFile, PointsCsv, Provenance};
+use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance};
 use isopleth_engine::report::iso_8601;
 use isopleth_engine::{Cancel, Plan, Targets, run};
 use tokio_util::io::ReaderStream;
 
 use super::{answered, of_engine, quietly, timed, to_json};
 use crate::accept::{Form, Wanted};
-use crate::collect::Collected;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
@@ -96,10 +95,10 @@ fn make(
         let form = wanted.best(possible)?;
         if form == Form::Json {
             keep_json_small(state, &plan)?;
-            let sink = Collected::new(&plan);
+            let sink = in_memory(&plan);
             let mut report = run(&plan, &sink, quietly(cancel)).map_err(of_engine)?;
             report.book(reading);
-            return to_json(&MapAnswer::new(&plan, &sink.into_cube(), &report)).map(Made::Json);
+            return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
         }
         let dir = tempfile::tempdir_in(&state.config().spill_dir)
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
@@ -130,6 +129,13 @@ pub(super) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, 
         ApiError::meaningless(text).at_pointer("/grid")
     })?;
     Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
+}
+
+fn in_memory(plan: &Plan) -> MapsInMemory {
+    let (variables, times) = (plan.observations.variables(), plan.observations.times());
+    let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
+    let stations = plan.network.stations().len();
+    MapsInMemory::new(variables.len(), times.len(), rows, columns, stations)
 }
 
 fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {

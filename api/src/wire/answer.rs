@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use isopleth_engine::kernels::{Kernel, Metric};
+use isopleth_engine::output::{FieldId, Maps};
 use isopleth_engine::report::iso_8601;
 use isopleth_engine::settings::Precision;
 use isopleth_engine::{CrossValidation, Duplicates, Plan, Report, Targets};
@@ -11,7 +12,6 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::request::Point;
-use crate::collect::Cube;
 
 /// A small map.
 #[derive(Serialize, ToSchema)]
@@ -46,7 +46,7 @@ pub(crate) struct Axes<'a> {
 }
 
 impl<'a> MapAnswer<'a> {
-    pub(crate) fn new(plan: &'a Plan, cube: &'a Cube, report: &'a Report) -> Self {
+    pub(crate) fn new(plan: &'a Plan, maps: &'a Maps, report: &'a Report) -> Self {
         let (grid, points) = match &plan.targets {
             Targets::Grid(grid) => (Some(Axes { lon: grid.x(), lat: grid.y() }), None),
             Targets::Points(places) => {
@@ -60,7 +60,7 @@ impl<'a> MapAnswer<'a> {
             grid,
             points,
             times: plan.observations.times().iter().map(|time| time.map(iso_8601)).collect(),
-            values: Fields { plan, cube },
+            values: Fields { plan, maps },
             units: units.collect(),
             report,
         }
@@ -69,18 +69,22 @@ impl<'a> MapAnswer<'a> {
 
 struct Fields<'a> {
     plan: &'a Plan,
-    cube: &'a Cube,
+    maps: &'a Maps,
 }
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let variables = self.plan.observations.variables();
+        let columns = self.plan.targets.columns().max(1);
         let single = self.plan.settings.precision == Precision::F32;
         let mut map = serializer.serialize_map(Some(variables.len()))?;
         for (variable, described) in variables.iter().enumerate() {
-            let times: Vec<Rows<'_>> = (0..self.cube.times())
-                .map(|time| Rows(self.cube.field(time, variable).collect(), single))
-                .collect();
+            let rows = |time| {
+                let field = self.maps.map(FieldId { time, variable });
+                Rows(field.chunks(columns).collect(), single)
+            };
+            let times: Vec<Rows<'_>> =
+                (0..self.plan.observations.times().len()).map(rows).collect();
             map.serialize_entry(&described.name, &times)?;
         }
         map.end()
