@@ -32,6 +32,9 @@ const COMPRESSED_BYTES: f64 = 200e6;
 /// of nodes, interpolation. Measured on the Chinese network at 1e-6: 30 to 50.
 const FAST_STATIONS: f64 = 50.0;
 
+/// Bytes of threads, their stacks and the allocator's share for each.
+const THREADS: u64 = 2 << 20;
+
 /// Bytes the HDF5 library keeps of a chunk, and of all at most.
 const CHUNK: u64 = 1024;
 const CHUNKS: u64 = 32 << 20;
@@ -178,14 +181,23 @@ impl Plan {
     fn peak_memory_bytes(&self) -> u64 {
         let n = self.network.stations().len();
         let fields = self.fields_at_once();
-        let solving = Factor::memory_bytes(n, fields);
+        let solving = Factor::memory_bytes(n, fields, self.has_gaps());
         let tile = self.tiling.cells_of_a_tile();
         // Values in 64 bits, the chunk in the file's precision, shuffled, and compressed.
         let a_tile = tile * fields * 8 + 3 * tile * self.settings.precision.bytes();
         // One for each thread, and that of the pilot.
         let evaluating = (self.threads + 1) * a_tile + 6 * n * fields * 8;
         let chunks = self.tiling.count() as u64 * self.estimated_fields();
-        machine::resident_bytes() + solving.max(evaluating as u64) + (chunks * CHUNK).min(CHUNKS)
+        machine::resident_bytes()
+            + THREADS
+            + solving.max(evaluating as u64)
+            + (chunks * CHUNK).min(CHUNKS)
+    }
+
+    /// Whether some reading of the network is missing at some time.
+    fn has_gaps(&self) -> bool {
+        let readings = self.observations.readings_report();
+        readings.values < self.network.stations().len() as u64 * self.estimated_fields()
     }
 
     fn estimated_fields(&self) -> u64 {

@@ -118,12 +118,16 @@ impl Factor {
         warning::of(&self.method, self.condition())
     }
 
-    /// Bytes that [`new`](Self::new) and [`fit`](Self::fit) hold at most, for planning: three
-    /// matrices of stations × stations, and a few of stations × fields.
+    /// Bytes that [`new`](Self::new) and [`fit`](Self::fit) hold at most, for planning: two
+    /// matrices of stations × stations, or three where readings are missing (`gaps`), a few of
+    /// stations × fields, and blocks of columns (fitted to `VmHWM` at 930 to 1550 stations).
     #[must_use]
-    pub fn memory_bytes(stations: usize, fields: usize) -> u64 {
+    pub fn memory_bytes(stations: usize, fields: usize, gaps: bool) -> u64 {
         let (n, f) = (stations as u64, fields as u64);
-        let row = n.saturating_mul(3).saturating_add(f.saturating_mul(6)).saturating_add(2048);
+        let row = n
+            .saturating_mul(if gaps { 3 } else { 2 })
+            .saturating_add(f.saturating_mul(6))
+            .saturating_add(768);
         row.saturating_mul(n).saturating_mul(8)
     }
 
