@@ -5,7 +5,7 @@ use std::time::Instant;
 use isopleth_kernels as kernels;
 use kernels::drift::Drift;
 use kernels::evaluate::{Axis, Targets as Row};
-use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
+use kernels::{Evaluator, Factor, Mat, Points, Resolved, Surface, Weights};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -105,7 +105,7 @@ impl Plan {
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let steps_at_once = (FIELDS_AT_ONCE / variables).clamp(1, steps);
-        let warnings = warnings(&settings, metric);
+        let warnings = method.warnings().iter().map(ToString::to_string).collect();
         let mut plan = Self {
             estimate: Estimate::default(),
             observations,
@@ -292,38 +292,6 @@ fn check_stations(stations: usize, limits: &Limits) -> Result<(), Error> {
         limit: limits.stations.to_string(),
         remedy: "the direct solver's time grows with the cube of it: thin the network out",
     })
-}
-
-fn warnings(settings: &Settings, metric: Metric) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let kernel = settings.method.kernel;
-    if metric == Metric::GreatCircle {
-        warnings.push(format!(
-            "metric great_circle: kernel {kernel} is known to be valid in space, not along the \
-             surface of the sphere (Gneiting 2013, arXiv 1111.7077); chordal has no such doubt"
-        ));
-    }
-    let smooths = match &settings.method.smoothing {
-        kernels::Smoothing::Same(one) => *one > 0.0,
-        kernels::Smoothing::PerStation(each) => each.iter().any(|l| *l > 0.0),
-    };
-    if smooths && settings.method.smoothing_works_backwards() {
-        warnings.push(format!(
-            "compat scipy-rbf with kernel {kernel}: smoothing is subtracted where it ought to be \
-             added, so the map is rougher, as with SciPy's Rbf"
-        ));
-    }
-    if settings.method.convention == kernels::Convention::Native
-        && settings.method.degree.is_some_and(|d| d < kernel.least_degree())
-    {
-        warnings.push(format!(
-            "drift of degree {} is below {}, the least with which kernel {kernel} is sure to be \
-             solvable",
-            settings.method.degree.unwrap_or(-1),
-            kernel.least_degree()
-        ));
-    }
-    warnings
 }
 
 fn megabytes(bytes: u64) -> String {

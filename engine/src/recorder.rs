@@ -108,8 +108,7 @@ impl Recorder {
         {
             return Err(Error::NothingToMap { first });
         }
-        let mut warnings = plan.warnings.clone();
-        warnings.extend(factor.warnings().iter().map(ToString::to_string));
+        let mut warnings: Vec<String> = factor.warnings().iter().map(ToString::to_string).collect();
         let failed: Vec<_> = self.fields.iter().filter(|f| f.failed.is_some()).collect();
         if let Some(first) = failed.first() {
             warnings.push(format!(

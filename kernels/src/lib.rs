@@ -14,7 +14,6 @@
 //! This crate knows slices and matrices. Files, threads it did not get as an argument, time and
 //! HTTP are the business of others.
 
-pub mod crossval;
 pub mod drift;
 pub mod error;
 pub mod evaluate;

@@ -111,8 +111,7 @@ impl Method {
 
     /// Whether smoothing, under SciPy's `Rbf`, sharpens instead: its minus sign is right for
     /// multiquadric, linear and quintic only.
-    #[must_use]
-    pub fn smoothing_works_backwards(&self) -> bool {
+    fn smoothing_works_backwards(&self) -> bool {
         self.convention == Convention::ScipyRbf
             && !matches!(self.kernel, Kernel::Multiquadric | Kernel::Linear | Kernel::Quintic)
     }

@@ -59,8 +59,24 @@ impl fmt::Display for Warning {
     }
 }
 
-/// All that hold.
+impl Resolved {
+    /// What is known before anything is factorised.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        of_method(self)
+    }
+}
+
+/// All that hold once the network is factorised.
 pub(crate) fn of(method: &Resolved, condition: f64) -> Vec<Warning> {
+    let mut all = of_method(method);
+    if condition.is_nan() || condition >= ILL_CONDITIONED {
+        all.push(Warning::IllConditioned { condition });
+    }
+    all
+}
+
+fn of_method(method: &Resolved) -> Vec<Warning> {
     let (kernel, degree, least) = (method.kernel, method.degree, method.kernel.least_degree());
     let mut all = Vec::new();
     if degree < least && method.convention == Convention::Native {
@@ -71,9 +87,6 @@ pub(crate) fn of(method: &Resolved, condition: f64) -> Vec<Warning> {
     }
     if method.diagonal.iter().any(|lambda| *lambda < 0.0) {
         all.push(Warning::BackwardsSmoothing { kernel });
-    }
-    if condition.is_nan() || condition >= ILL_CONDITIONED {
-        all.push(Warning::IllConditioned { condition });
     }
     all
 }

@@ -168,3 +168,18 @@ fn the_memory_foreseen_is_the_memory_taken() {
         assert!((0.8..1.25).contains(&ratio), "{more:?}: {foreseen} for {taken}");
     }
 }
+
+#[test]
+fn what_works_but_not_as_one_may_think_is_told_once() {
+    let bench = Bench::new();
+    let input = bench.file("in.csv", readings(20, 1));
+    let grid = ["map", &input, "-o", "o.nc", "--bounds", "100,30,110,38", "--shape", "5x5"];
+    for (more, words) in [
+        (&["--metric", "great_circle"][..], "great-circle"),
+        (&["--kernel", "cubic", "--degree", "0"], "degree 1 or more"),
+        (&["--compat", "scipy-rbf", "--kernel", "cubic", "--smoothing", "1"], "sharpens"),
+    ] {
+        let outcome = bench.run(&[&grid[..], more].concat()).succeeded();
+        assert_eq!(outcome.stderr.matches(words).count(), 1, "{more:?}: {}", outcome.stderr);
+    }
+}
