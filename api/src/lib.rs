@@ -36,18 +36,20 @@ pub use state::AppState;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
+    let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
+    let routes = openapi::described().0.merge(openapi::pages());
+    around(routes.layer(DefaultBodyLimit::max(limit))).with_state(state)
+}
+
+/// What happens around every request, from the inside out.
+fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     // A NetCDF file is compressed inside.
     let compressible =
         DefaultPredicate::new().and(NotForContentType::const_new("application/x-netcdf"));
-    let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
-    openapi::described()
-        .0
-        .merge(openapi::pages())
-        .layer(DefaultBodyLimit::max(limit))
+    routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressible))
         .layer(middleware::from_fn(observe::observe))
-        .with_state(state)
 }
 
 /// A panic ends its request only; `observe` makes a problem of it.
@@ -60,4 +62,29 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
         .unwrap_or("not a text");
     tracing::error!(panic = what, "a handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_keeps_its_words_to_itself() {
+        let handler = || async {
+            assert!(std::hint::black_box(false), "secret");
+            "never"
+        };
+        let routes: Router = around(Router::new().route("/panic", get(handler)));
+        let request = Request::get("/panic").body(Body::empty()).expect("a request");
+        let response = routes.oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = to_bytes(response.into_body(), 10_000).await.expect("a body");
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("urn:isopleth:problem:internal"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
 }

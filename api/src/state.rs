@@ -107,3 +107,52 @@ impl Drop for CancelOnDrop {
         self.0.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn state() -> AppState {
+        AppState::new(ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() })
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_computing_is_an_error_and_gives_the_place_back() {
+        let state = state();
+        let seat = state.seat().expect("a place");
+        let result = state.compute(seat, |_| -> Result<(), ApiError> { panic!("a bug") }).await;
+        assert_eq!(result.expect_err("it panicked").status(), 500);
+        let seat = state.seat().expect("the place is free again");
+        assert_eq!(state.compute(seat, |_| Ok(7)).await.ok(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_client_that_left_is_taken_until_the_thread_has_ended() {
+        let state = state();
+        let (began, has_begun) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        let (ended, has_ended) = mpsc::channel();
+        let waiting = {
+            let (state, seat) = (state.clone(), state.seat().expect("a place"));
+            tokio::spawn(async move {
+                let job = move |cancel: &Cancel| {
+                    began.send(()).expect("the test waits");
+                    may_end.recv().expect("the test says when");
+                    ended.send(cancel.is_cancelled()).expect("the test waits");
+                    Ok(())
+                };
+                state.compute(seat, job).await
+            })
+        };
+        let has_begun = tokio::task::spawn_blocking(move || has_begun.recv());
+        has_begun.await.expect("no panic").expect("it begins");
+        waiting.abort();
+        assert!(waiting.await.is_err_and(|e| e.is_cancelled()));
+        assert_eq!(state.seat().expect_err("the thread still computes").status(), 503);
+        end.send(()).expect("the thread waits");
+        assert_eq!(has_ended.recv(), Ok(true), "the thread was asked to stop");
+        state.quiet().await;
+        assert!(state.seat().is_ok());
+    }
+}

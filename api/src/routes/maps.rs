@@ -60,7 +60,8 @@ pub(crate) async fn make_map(
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
     let FormQuery { f } = query.take()?;
-    let offered = [Form::NetCdf, Form::Json, Form::Csv];
+    // Among equals the first that the targets allow: a file for a grid, a table for points.
+    let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let seat = state.seat()?;
     let received = intake::receive(&state, request, query, true).await?;
