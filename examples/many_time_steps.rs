@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
 use isopleth_engine::{
-    Cancel, Error, Event, Grid, Limits, Observations, Plan, Progress, ReadOptions, Registration,
-    Settings, Source, Targets, grid::Size, run,
+    Cancel, Error, Event, FactorCache, Grid, Limits, Observations, Plan, Progress, ReadOptions,
+    Registration, Settings, Source, Targets, grid::Size, run,
 };
 
 fn main() -> Result<(), Error> {
@@ -38,7 +38,8 @@ fn main() -> Result<(), Error> {
             println!("{total} values done");
         }
     };
-    let report = run(&plan, &file, Progress { on_event: &on_event, cancel: &Cancel::default() })?;
+    let progress = Progress { on_event: &on_event, cancel: &Cancel::default() };
+    let report = run(&plan, &file, progress, &FactorCache::off())?;
     file.finish(&report)?;
     for variable in &report.variables {
         println!("{}: {} fields, {:?}", variable.variable, variable.fields, variable.leave_one_out);

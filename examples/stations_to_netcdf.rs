@@ -4,8 +4,8 @@
 
 use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
 use isopleth_engine::{
-    Cancel, Error, Grid, Limits, Observations, Plan, Progress, ReadOptions, Registration, Settings,
-    Source, Targets, grid::Size, run,
+    Cancel, Error, FactorCache, Grid, Limits, Observations, Plan, Progress, ReadOptions,
+    Registration, Settings, Source, Targets, grid::Size, run,
 };
 
 const READINGS: &str = "\
@@ -29,7 +29,7 @@ fn main() -> Result<(), Error> {
     let provenance = Provenance::now("an example");
     let file = NetcdfFile::create("stations.nc".as_ref(), &Layout::of(&plan, &provenance))?;
     let progress = Progress { on_event: &|_| (), cancel: &Cancel::default() };
-    let report = run(&plan, &file, progress)?;
+    let report = run(&plan, &file, progress, &FactorCache::off())?;
     file.finish(&report)?;
     println!("{} fields at {} stations", report.fields.len(), report.network.used);
     Ok(())

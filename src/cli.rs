@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Estimate(EstimateArguments),
     /// Leave-one-out errors, for each variable and each station
     Crossval(CrossvalArguments),
+    /// List or clear the factorisations kept of earlier runs
+    Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
     /// Ask a running service whether it is alive (for containers)
@@ -158,6 +160,20 @@ pub(crate) struct GridArguments {
     pub(crate) points_file: Option<PathBuf>,
 }
 
+/// What is kept from run to run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct CacheOptions {
+    /// Folder in which the factorisation of a network is kept for the next hour's run; `none` keeps
+    /// nothing [default: ~/.cache/isopleth/factors]
+    #[arg(long, value_name = "DIR", env = "ISOPLETH_CACHE_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) cache: Option<PathBuf>,
+    /// Largest size of that folder; what was used longest ago goes first
+    #[arg(long, value_name = "BYTES", env = "ISOPLETH_CACHE_SIZE", default_value = "1GB",
+          value_parser = parse_bytes)]
+    pub(crate) cache_size: u64,
+}
+
 /// What is told on the way.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Told")]
@@ -185,6 +201,8 @@ pub(crate) struct MapArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) cache: CacheOptions,
+    #[command(flatten)]
     pub(crate) tell: TellArguments,
 }
 
@@ -200,6 +218,8 @@ pub(crate) struct PointsArguments {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
 }
@@ -242,7 +262,28 @@ pub(crate) struct CrossvalArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) cache: CacheOptions,
+    #[command(flatten)]
     pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArguments {
+    /// What to do
+    #[arg(value_enum)]
+    pub(crate) action: CacheAction,
+    #[command(flatten)]
+    pub(crate) options: CacheOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CacheAction {
+    /// One line for each factorisation
+    List,
+    /// How much there is, and where
+    Size,
+    /// Remove all
+    Clear,
 }
 
 #[derive(Debug, Args)]

@@ -35,6 +35,13 @@ pub struct ServiceConfig {
     /// Peak memory in bytes that the plan of one map must keep. Default: half of what the cgroup or
     /// the host allows, shared among the maps made at once.
     pub memory_bytes_per_map: Option<u64>,
+    /// Memory in bytes for factorisations of networks seen before, beside that of maps; 8 n² for n
+    /// stations. 0 keeps none. Default 256 MiB.
+    pub factor_memory_bytes: u64,
+    /// Folder in which factorisations are kept over a restart; processes may share it. Default: none.
+    pub factor_dir: Option<PathBuf>,
+    /// Largest size of that folder in bytes. Default 1 GiB.
+    pub factor_dir_bytes: u64,
     /// Longest time in seconds in which a request's head must have arrived. Default 10.
     pub head_read_seconds: u64,
     /// Longest time in seconds in which a request's body must have arrived. Default 120.
@@ -63,6 +70,9 @@ impl Default for ServiceConfig {
             queue_wait_seconds: 30,
             threads_per_map: None,
             memory_bytes_per_map: None,
+            factor_memory_bytes: 256 << 20,
+            factor_dir: None,
+            factor_dir_bytes: 1 << 30,
             head_read_seconds: 10,
             body_read_seconds: 120,
             drain_seconds: 0,
@@ -134,7 +144,7 @@ impl ServiceConfig {
     pub fn memory_of_a_map(&self) -> u64 {
         self.memory_bytes_per_map.unwrap_or_else(|| {
             let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
-            all / 2 / self.concurrency.max(1) as u64
+            (all / 2).saturating_sub(self.factor_memory_bytes) / self.concurrency.max(1) as u64
         })
     }
 

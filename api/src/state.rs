@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use isopleth_engine::Cancel;
+use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
@@ -17,6 +17,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: ServiceConfig,
+    factors: FactorCache,
     admission: Admission,
     ready: AtomicBool,
     stop: CancellationToken,
@@ -27,7 +28,12 @@ impl AppState {
     #[must_use]
     pub fn new(config: ServiceConfig) -> Self {
         let admission = Admission::new(&config);
+        let store = config.factor_dir.as_ref().and_then(|folder| {
+            let opened = FactorStore::open(folder, config.factor_dir_bytes);
+            opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
+        });
         Self(Arc::new(Shared {
+            factors: FactorCache::new(config.factor_memory_bytes, store),
             config,
             admission,
             ready: AtomicBool::new(true),
@@ -39,6 +45,11 @@ impl AppState {
     #[must_use]
     pub fn config(&self) -> &ServiceConfig {
         &self.0.config
+    }
+
+    /// Factorisations of networks seen before.
+    pub(crate) fn factors(&self) -> &FactorCache {
+        &self.0.factors
     }
 
     /// Whether new requests are welcome.

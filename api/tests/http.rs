@@ -8,8 +8,8 @@ use isopleth_api::{AppState, ServiceConfig, router};
 use isopleth_engine::kernels::Metric;
 use isopleth_engine::output::MapsInMemory;
 use isopleth_engine::{
-    Cancel, Grid, Observations, Plan, Progress, ReadOptions, Registration, Settings, Source,
-    Targets, grid::Size, run,
+    Cancel, FactorCache, Grid, Observations, Plan, Progress, ReadOptions, Registration, Settings,
+    Source, Targets, grid::Size, run,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -92,7 +92,8 @@ async fn a_document_gives_the_bits_of_the_engine() {
     let targets = Targets::Grid(grid.expect("a grid"));
     let plan = Plan::new(observations, targets, settings, &Default::default()).expect("a plan");
     let sink = MapsInMemory::new(1, 2, 17, 21, plan.network.stations().len());
-    run(&plan, &sink, Progress { on_event: &|_| (), cancel: &Cancel::default() }).expect("maps");
+    let progress = Progress { on_event: &|_| (), cancel: &Cancel::default() };
+    run(&plan, &sink, progress, &FactorCache::off()).expect("maps");
     let maps = sink.into_maps();
     for time in 0..2 {
         let field = maps.map(isopleth_engine::output::FieldId { time, variable: 0 });

@@ -11,6 +11,7 @@
 
 pub mod certificate;
 pub mod error;
+pub mod factors;
 mod field;
 pub mod grid;
 pub mod machine;
@@ -28,6 +29,7 @@ pub mod tiles;
 
 pub use certificate::Certificate;
 pub use error::{Error, Kind};
+pub use factors::{FactorCache, FactorStore};
 pub use grid::{Grid, Places, Registration, Targets};
 pub use isopleth_kernels as kernels;
 pub use network::{Duplicates, Network};

@@ -7,6 +7,7 @@ use kernels::{Convention, Factor, Fit, MatRef};
 
 use crate::certificate::Certificate;
 use crate::error::Error;
+use crate::factors::Origin;
 use crate::grid::Targets;
 use crate::machine;
 use crate::output::FieldId;
@@ -26,6 +27,8 @@ pub(crate) struct Recorder {
     sums: Vec<(usize, ErrorSum)>,
     masks: usize,
     refactored: usize,
+    origin: Origin,
+    warnings: Vec<String>,
 }
 
 impl Recorder {
@@ -37,7 +40,15 @@ impl Recorder {
             sums: Vec::new(),
             masks: 0,
             refactored: 0,
+            origin: Origin::default(),
+            warnings: Vec::new(),
         }
+    }
+
+    /// Books where the factor came from.
+    pub(crate) fn set_origin(&mut self, origin: Origin, warning: Option<String>) {
+        self.origin = origin;
+        self.warnings.extend(warning);
     }
 
     /// Does some work of a stage and books its seconds and the memory at its end.
@@ -109,6 +120,7 @@ impl Recorder {
             return Err(Error::NothingToMap { first });
         }
         let mut warnings: Vec<String> = factor.warnings().iter().map(ToString::to_string).collect();
+        warnings.extend(self.warnings);
         let failed: Vec<_> = self.fields.iter().filter(|f| f.failed.is_some()).collect();
         if let Some(first) = failed.first() {
             warnings.push(format!(
@@ -127,6 +139,7 @@ impl Recorder {
             method: MethodReport {
                 solver: factor.decomposition().to_owned(),
                 condition: factor.condition(),
+                factor: self.origin,
                 evaluation: if certificate.is_some() { "fast" } else { "exact" }.to_owned(),
                 instructions: instructions.to_owned(),
                 masks: self.masks,

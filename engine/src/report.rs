@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::certificate::Certificate;
+use crate::factors::Origin;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 
@@ -107,8 +108,10 @@ pub struct MethodReport {
     pub duplicates: String,
     /// How the system was solved.
     pub solver: String,
-    /// Estimate of the condition number (1-norm).
+    /// Condition number (1-norm).
     pub condition: f64,
+    /// Where the factorisation came from: `computed`, `memory` or `disk`.
+    pub factor: Origin,
     /// `exact` or `fast`.
     pub evaluation: String,
     /// Instruction set of the evaluation.

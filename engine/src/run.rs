@@ -1,14 +1,17 @@
-//! The one function that makes a map: solves batch by batch, evaluates tile by tile.
+//! The one function that makes a map: solves block by block, evaluates batch by batch and
+//! tile by tile.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
-use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface};
+use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
 use crate::certificate::{Certificate, Judge};
 use crate::error::Error;
+use crate::factors::FactorCache;
 use crate::field::Fields;
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
@@ -21,13 +24,20 @@ use crate::settings::Tolerance;
 
 /// Makes every field of the plan and hands it to the sink.
 ///
+/// The factorisation of the network is taken from `factors` where it is there, and left there.
+///
 /// Blocks; computes on `plan.threads` threads of its own. The same plan gives the same bits whatever
 /// the number of threads.
 ///
 /// # Errors
 /// When the network makes no surface, no field at all can be mapped, the sink fails, or the
 /// progress says stop.
-pub fn run(plan: &Plan, sink: &dyn Sink, progress: Progress<'_>) -> Result<Report, Error> {
+pub fn run(
+    plan: &Plan,
+    sink: &dyn Sink,
+    progress: Progress<'_>,
+    factors: &FactorCache,
+) -> Result<Report, Error> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
         .thread_name(|k| format!("isopleth-{k}"))
@@ -37,11 +47,14 @@ pub fn run(plan: &Plan, sink: &dyn Sink, progress: Progress<'_>) -> Result<Repor
         let mut recorder = Recorder::new();
         progress.begin(Stage::Factorise)?;
         let par = Par::rayon(plan.threads);
-        let factor = recorder
-            .time(Stage::Factorise, || Factor::new(plan.network.points(), &plan.method, par))?;
+        let obtained = recorder.time(Stage::Factorise, || {
+            factors.obtain(plan.network.points(), &plan.method, par, progress.cancel)
+        })?;
+        recorder.set_origin(obtained.origin, obtained.warning);
         let evaluator = Evaluator::new();
+        let factor = obtained.factor;
         let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
-        let certificate = run.batches(&mut recorder)?;
+        let certificate = run.blocks(&mut recorder)?;
         recorder.into_report(plan, &run.factor, evaluator.name(), certificate)
     })
 }
@@ -50,42 +63,49 @@ struct Run<'a> {
     plan: &'a Plan,
     sink: &'a dyn Sink,
     progress: Progress<'a>,
-    factor: Factor,
+    factor: Arc<Factor>,
     evaluator: Evaluator,
     par: Par,
     done: AtomicU64,
 }
 
 /// The fields of some time steps: identities, readings (stations × fields).
-struct Batch {
+struct Block {
     fields: Vec<FieldId>,
     readings: Mat<f64>,
 }
 
+/// Some fields of a block, about to be evaluated.
+struct Batch<'a> {
+    fields: &'a [FieldId],
+    /// Largest less smallest reading of each.
+    ranges: Vec<f64>,
+    surface: Surface,
+}
+
 impl Run<'_> {
-    fn batches(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
+    fn blocks(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
         let mut certificate = None;
         let steps = self.plan.observations.times().len();
-        for first in (0..steps).step_by(self.plan.steps_at_once) {
-            let batch = recorder.time(Stage::Read, || {
-                self.read(first..(first + self.plan.steps_at_once).min(steps))
-            })?;
+        let at_once = self.plan.steps_solved_at_once;
+        for first in (0..steps).step_by(at_once) {
+            let block =
+                recorder.time(Stage::Read, || self.read(first..(first + at_once).min(steps)))?;
             self.progress.begin(Stage::Solve)?;
             let fit = recorder.time(Stage::Solve, || {
-                self.factor.fit(batch.readings.as_ref(), self.par).map_err(Error::from)
+                self.factor.fit(block.readings.as_ref(), self.par).map_err(Error::from)
             })?;
-            recorder.add_fields(self.plan, &batch.fields, batch.readings.as_ref(), &fit);
+            recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             recorder.time(Stage::Evaluate, || {
-                self.tell_stations(&batch, &fit)?;
-                self.tiles(&batch, &fit, &mut certificate)?;
-                self.sink.batch_done()
+                self.tell_stations(&block, &fit)?;
+                self.batches(&block, &fit.weights, &mut certificate)
             })?;
         }
         Ok(certificate)
     }
 
-    fn read(&self, steps: std::ops::Range<usize>) -> Result<Batch, Error> {
+    fn read(&self, steps: std::ops::Range<usize>) -> Result<Block, Error> {
         let observations = &self.plan.observations;
         let (n, variables) = (self.plan.network.stations().len(), observations.variables().len());
         let mut readings = Mat::zeros(n, steps.len() * variables);
@@ -100,34 +120,51 @@ impl Run<'_> {
                 fields.push(FieldId { time, variable });
             }
         }
-        Ok(Batch { fields, readings })
+        Ok(Block { fields, readings })
     }
 
-    fn tell_stations(&self, batch: &Batch, fit: &Fit) -> Result<(), Error> {
+    fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
         let columns = |matrix: &Mat<f64>| -> Vec<f64> {
             (0..matrix.ncols()).flat_map(|f| matrix.col_as_slice(f).iter().copied()).collect()
         };
         self.sink.stations(StationValues {
-            fields: &batch.fields,
-            values: &columns(&batch.readings),
+            fields: &block.fields,
+            values: &columns(&block.readings),
             residuals: &columns(&fit.leave_one_out),
         })
     }
 
-    /// The tiles of a batch, fast where that is asked for and cheaper.
-    fn tiles(
+    /// The fields of a block, some at a time.
+    fn batches(
         &self,
-        batch: &Batch,
-        fit: &Fit,
+        block: &Block,
+        weights: &Weights,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
+        let (plan, all) = (self.plan, block.fields.len());
+        for first in (0..all).step_by(plan.fields_at_once()) {
+            let some = first..(first + plan.fields_at_once()).min(all);
+            let weights = weights.some(some.clone());
+            let drift = self.factor.drift();
+            let batch = Batch {
+                fields: &block.fields[some.clone()],
+                ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
+                surface: Surface::new(plan.network.points(), &plan.method, drift, &weights),
+            };
+            self.tiles(&batch, certificate)?;
+            self.sink.batch_done()?;
+        }
+        Ok(())
+    }
+
+    /// The tiles of a batch, fast where that is asked for and cheaper.
+    fn tiles(&self, batch: &Batch<'_>, certificate: &mut Option<Certificate>) -> Result<(), Error> {
         let plan = self.plan;
-        let surface =
-            Surface::new(plan.network.points(), &plan.method, self.factor.drift(), &fit.weights);
+        let (surface, ranges) = (&batch.surface, &batch.ranges);
         let fields = Fields {
             plan,
-            ids: &batch.fields,
-            surface: &surface,
+            ids: batch.fields,
+            surface,
             evaluator: self.evaluator,
             sink: self.sink,
             progress: self.progress,
@@ -138,24 +175,22 @@ impl Run<'_> {
         else {
             return fields.exactly();
         };
-        let ranges: Vec<f64> =
-            (0..batch.fields.len()).map(|f| range(batch.readings.col_as_slice(f))).collect();
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
         let axes = (grid.x(), grid.y());
         let metric = plan.method.metric;
         let judge = Judge::new(
-            &surface,
+            surface,
             self.evaluator,
             metric,
             axes,
             places,
             plan.tiling,
-            &ranges,
+            ranges,
             tolerance,
         );
         let rows = GridRows::new(grid.x(), grid.y(), metric);
         let pilot = Pilot {
-            surface: &surface,
+            surface,
             evaluator: self.evaluator,
             rows: &rows,
             tiling: plan.tiling,
@@ -163,13 +198,13 @@ impl Run<'_> {
         };
         let Some(scheme) = pilot.choose(tolerance) else { return fields.exactly() };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let far = Far::new(&surface, self.evaluator, &rows, tile, scheme);
+        let far = Far::new(surface, self.evaluator, &rows, tile, scheme);
         let account = fields.fast(&far, &judge)?;
         let certificate = certificate.get_or_insert_default();
         certificate.tolerance = tolerance;
         certificate.order = certificate.order.max(scheme.order);
         certificate.rho = scheme.rho;
-        let bound = far.bound().iter().zip(&ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
+        let bound = far.bound().iter().zip(ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
         certificate.bound = certificate.bound.max(bound);
         account.enter(certificate);
         Ok(())

@@ -7,8 +7,8 @@ use isopleth_engine::kernels::{Kernel, Method, Metric};
 use isopleth_engine::observations::{Observations, Parts, ReadOptions, Station, Variable};
 use isopleth_engine::output::{FieldId, MapsInMemory};
 use isopleth_engine::{
-    Cancel, Grid, Limits, Plan, Progress, Registration, Report, Settings, Targets, Tolerance,
-    grid::Size, run,
+    Cancel, FactorCache, Grid, Limits, Plan, Progress, Registration, Report, Settings, Targets,
+    Tolerance, grid::Size, run,
 };
 
 const RANGE: f64 = 60.0;
@@ -47,7 +47,7 @@ fn map(method: &Method, tolerance: Tolerance) -> (Vec<f64>, Report) {
     let plan = plan.expect("a plan");
     let sink = MapsInMemory::new(1, 2, 180, 260, plan.network.stations().len());
     let progress = Progress { on_event: &|_| (), cancel: &Cancel::default() };
-    let report = run(&plan, &sink, progress).expect("maps");
+    let report = run(&plan, &sink, progress, &FactorCache::off()).expect("maps");
     let maps = sink.into_maps();
     let fields = (0..2).flat_map(|time| maps.map(FieldId { time, variable: 0 }).to_vec());
     (fields.collect(), report)

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use faer::{Mat, MatRef, Par};
+use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::drift::Drift;
 use crate::error::Error;
@@ -24,13 +24,14 @@ pub struct Factor {
     method: Resolved,
     drift: Drift,
     space: Nullspace,
-    /// `Zᵀ(Φ + λI)Z`, factorised, and beside it `Zᵀ(Φ + λI)Q₁`, which gives the drift.
+    /// `Zᵀ(Φ + λI)Z`, factorised, and beside it `Zᵀ(Φ + λI)Q₁`, which gives the drift; above the
+    /// diagonal the leading block of the inverse (`inverse.rs`).
     core: Symmetric,
     condition: f64,
 }
 
 impl Factor {
-    /// Factorises: `n³/3` multiplications.
+    /// Factorises and inverts: about `n³/2` multiplications, then none of that order for any field.
     ///
     /// # Errors
     /// What is wrong with the network, told before any arithmetic: no stations, a coordinate that
@@ -58,16 +59,28 @@ impl Factor {
             .map_err(|rank| Error::DriftUndetermined { stations: n, degree, rank, needed })?;
         let mut norm = 0.0;
         let mut project = || {
-            let mut matrix = system::radial_part(stations, method);
+            let mut matrix = system::radial_part(stations, method, par);
             norm = one_norm(matrix.as_ref());
-            space.conjugate(Side::Transposed, matrix.as_mut(), par);
+            space.conjugate(Side::Transposed, matrix.as_mut().subcols_mut(0, n), par);
             matrix
         };
-        let core = Symmetric::new(project(), needed, project, par)?;
+        let turn = |inverse: MatMut<'_, f64>| space.conjugate(Side::Plain, inverse, par);
+        let core = Symmetric::with_inverse(project(), needed, project, turn, par)?;
         // At least 1 where nothing is left to solve: as many stations as drift terms.
-        let condition = (norm * core.inverse_norm()).max(1.0) * space.condition();
+        let condition = (norm * core.norms()[1]).max(1.0) * space.condition();
         let (stations, method) = (stations.clone(), method.clone());
         Ok(Self { stations, method, drift, space, core, condition })
+    }
+
+    pub(crate) fn from_parts(
+        stations: Points,
+        method: Resolved,
+        drift: Drift,
+        space: Nullspace,
+        core: Symmetric,
+        condition: f64,
+    ) -> Self {
+        Self { stations, method, drift, space, core, condition }
     }
 
     /// The stations.
@@ -94,8 +107,7 @@ impl Factor {
     /// `‖Φ + λI‖₁ ‖(Zᵀ(Φ + λI)Z)⁻¹‖₁`, times the condition of the drift's own terms (which is near 1
     /// but for degree 2 on a small piece of the sphere). The first norm is that of the matrix before
     /// projection, since its entries are what is rounded; without a drift this is the condition
-    /// number. Unlike that of the whole system it does not depend on the unit of distance. The
-    /// second norm is estimated, from below, usually within a factor of 3.
+    /// number. Unlike that of the whole system it does not depend on the unit of distance.
     #[must_use]
     pub fn condition(&self) -> f64 {
         self.condition
@@ -119,15 +131,12 @@ impl Factor {
     }
 
     /// Bytes that [`new`](Self::new) and [`fit`](Self::fit) hold at most, for planning: two
-    /// matrices of stations × stations, or three where readings are missing (`gaps`), a few of
-    /// stations × fields, and blocks of columns (fitted to `VmHWM` at 930 to 1550 stations).
+    /// matrices of stations × stations, one of which goes once the inverse is made, and a few of
+    /// stations × fields.
     #[must_use]
-    pub fn memory_bytes(stations: usize, fields: usize, gaps: bool) -> u64 {
+    pub fn memory_bytes(stations: usize, fields: usize) -> u64 {
         let (n, f) = (stations as u64, fields as u64);
-        let row = n
-            .saturating_mul(if gaps { 3 } else { 2 })
-            .saturating_add(f.saturating_mul(6))
-            .saturating_add(768);
+        let row = n.saturating_mul(2).saturating_add(f.saturating_mul(6)).saturating_add(768);
         row.saturating_mul(n).saturating_mul(8)
     }
 

@@ -12,10 +12,11 @@
 //! doi:10.1007/BF01032768; Rippa 1999, doi:10.1023/A:1018975909870). Fields with equal gaps share
 //! the work. Where this is dear or loses digits, the smaller network is factorised instead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
+use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::inverse::Leading;
@@ -46,7 +47,6 @@ pub(crate) fn fit(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> Fit {
     }
     correct_all(factor, &mut groups, &mut fit, par);
     fit.weights.raise(&middles);
-    // The inverse is gone by now: never more than three large matrices at once.
     fit.refactored = groups.len();
     for (mask, fields) in &groups {
         refactor(factor, mask, fields, values, &mut fit, par);
@@ -113,90 +113,145 @@ fn middle(values: &[f64]) -> f64 {
 /// Takes from `groups` those that a correction serves, and finishes their fields.
 fn correct_all(factor: &Factor, groups: &mut Groups, fit: &mut Fit, par: Par) {
     let n = factor.stations().len();
-    let correctable = |mask: &[usize]| !mask.is_empty() && mask.len() <= n / 3;
-    let wanted: BTreeSet<usize> =
-        groups.keys().filter(|mask| correctable(mask)).flatten().copied().collect();
-    if wanted.is_empty() && !groups.contains_key(&[] as &[usize]) {
-        return;
-    }
-    let wanted: Vec<usize> = wanted.into_iter().collect();
-    let leading = Leading::new(factor, &wanted, par);
-    let drift = if wanted.is_empty() { Mat::new() } else { factor.drift_of_inverse(par) };
-    let dispensable = factor.space().dispensable(par);
-    groups.retain(|mask, fields| {
-        if mask.is_empty() {
-            for &field in &*fields {
-                fit.residuals(field, &leading.diagonal, &dispensable);
-            }
-            return false;
+    let leading = Leading::of(factor);
+    if let Some(fields) = groups.remove(&[] as &[usize]) {
+        let dispensable = factor.space().dispensable(par);
+        for field in fields {
+            fit.residuals(field, &leading.diagonal, &dispensable);
         }
-        !(correctable(mask) && correct(&leading, &drift, mask, fields, fit, par))
-    });
+    }
+    let drift = if groups.is_empty() { Mat::new() } else { factor.drift_of_inverse(par) };
+    let work: Vec<(Vec<usize>, Vec<usize>)> = groups
+        .iter()
+        .filter(|(mask, _)| mask.len() <= n / 3)
+        .map(|(mask, fields)| (mask.clone(), fields.clone()))
+        .collect();
+    for together in batches(&work, n) {
+        let correct = |(mask, fields): &(Vec<usize>, Vec<usize>), par| {
+            Correction::new(&leading, &fit.weights, mask, fields, par)
+        };
+        let corrections: Vec<Option<Correction>> = match together {
+            [only] => vec![correct(only, par)],
+            _ if par == Par::Seq => together.iter().map(|one| correct(one, par)).collect(),
+            _ => together.par_iter().map(|one| correct(one, Par::Seq)).collect(),
+        };
+        for ((mask, fields), correction) in together.iter().zip(corrections) {
+            if let Some(correction) = correction {
+                correction.apply(mask, fields, &drift, fit);
+                groups.remove(mask);
+            }
+        }
+    }
 }
 
-/// One set of missing stations, for all fields that miss just these. False where the smaller
-/// network must be factorised; nothing has changed then.
-fn correct(
-    leading: &Leading,
-    drift: &Mat<f64>,
-    mask: &[usize],
-    fields: &[usize],
-    fit: &mut Fit,
-    par: Par,
-) -> bool {
-    let scale: Vec<f64> = mask.iter().map(|&i| leading.diagonal[i].abs().sqrt().recip()).collect();
-    let columns = leading.columns(mask);
-    let gap =
-        || Mat::from_fn(mask.len(), mask.len(), |a, b| columns[(mask[a], b)] * scale[a] * scale[b]);
-    let Ok(core) = Symmetric::new(gap(), 0, gap, par) else { return false };
-    if core.condition() > WORST_CONDITION {
-        return false;
+/// Sets of missing stations to be corrected side by side: their columns fill no more than one
+/// matrix of stations × stations.
+fn batches(work: &[(Vec<usize>, Vec<usize>)], n: usize) -> Vec<&[(Vec<usize>, Vec<usize>)]> {
+    let mut missing = 0;
+    let mut batches = Vec::new();
+    let mut first = 0;
+    for (k, (mask, _)) in work.iter().enumerate() {
+        // The columns, and their transpose.
+        missing += 2 * mask.len();
+        if missing > n && k > first {
+            batches.push(&work[first..k]);
+            (first, missing) = (k, 2 * mask.len());
+        }
     }
-    let solve = |mut rhs: Mat<f64>| {
-        let by_scale = |m: &mut Mat<f64>| {
-            for j in 0..m.ncols() {
-                m.col_as_slice_mut(j).iter_mut().zip(&scale).for_each(|(v, s)| *v *= s);
-            }
+    if first < work.len() {
+        batches.push(&work[first..]);
+    }
+    batches
+}
+
+/// What one set of missing stations changes, for all fields that miss just these.
+struct Correction {
+    /// `B'_ii`, NaN for the missing.
+    diagonal: Vec<f64>,
+    /// `t`: missing stations × fields.
+    of_gap: Mat<f64>,
+    /// `B[:,M] t`: stations × fields.
+    less: Mat<f64>,
+}
+
+impl Correction {
+    /// None where the smaller network must be factorised.
+    fn new(
+        leading: &Leading<'_>,
+        weights: &Weights,
+        mask: &[usize],
+        fields: &[usize],
+        par: Par,
+    ) -> Option<Self> {
+        let scale: Vec<f64> =
+            mask.iter().map(|&i| leading.diagonal[i].abs().sqrt().recip()).collect();
+        let columns = leading.columns(mask);
+        let gap = || {
+            Mat::from_fn(mask.len(), mask.len(), |a, b| columns[(mask[a], b)] * scale[a] * scale[b])
         };
-        by_scale(&mut rhs);
-        core.solve(rhs.as_mut(), par);
-        by_scale(&mut rhs);
-        rhs
-    };
-    let Some(diagonal) = corrected_diagonal(leading, mask, &columns, solve) else { return false };
-    let of_gap = solve(Mat::from_fn(mask.len(), fields.len(), |a, f| {
-        fit.weights.stations[(mask[a], fields[f])]
-    }));
-    let mut less = Mat::zeros(columns.nrows(), fields.len());
-    matmul(less.as_mut(), Accum::Replace, &columns, &of_gap, 1.0, par);
-    let all = vec![true; diagonal.len()];
-    for (f, &field) in fields.iter().enumerate() {
-        for i in 0..less.nrows() {
-            fit.weights.stations[(i, field)] -= less[(i, f)];
+        let core = Symmetric::new(gap(), 0, gap, par).ok()?;
+        if core.condition() > WORST_CONDITION {
+            return None;
         }
-        for (a, &station) in mask.iter().enumerate() {
-            fit.weights.stations[(station, field)] = 0.0;
-            for term in 0..drift.ncols() {
-                fit.weights.drift[(term, field)] -= drift[(station, term)] * of_gap[(a, f)];
-            }
-        }
-        fit.residuals(field, &diagonal, &all);
+        let diagonal = corrected_diagonal(leading, mask, &columns, &scale, &core, par)?;
+        let mut of_gap = Mat::from_fn(mask.len(), fields.len(), |a, f| {
+            weights.stations[(mask[a], fields[f])] * scale[a]
+        });
+        core.solve(of_gap.as_mut(), par);
+        scale_rows(&mut of_gap, &scale);
+        let mut less = Mat::zeros(columns.nrows(), fields.len());
+        matmul(less.as_mut(), Accum::Replace, &columns, &of_gap, 1.0, par);
+        Some(Self { diagonal, of_gap, less })
     }
-    true
+
+    fn apply(&self, mask: &[usize], fields: &[usize], drift: &Mat<f64>, fit: &mut Fit) {
+        let all = vec![true; self.diagonal.len()];
+        for (f, &field) in fields.iter().enumerate() {
+            for i in 0..self.less.nrows() {
+                fit.weights.stations[(i, field)] -= self.less[(i, f)];
+            }
+            for (a, &station) in mask.iter().enumerate() {
+                fit.weights.stations[(station, field)] = 0.0;
+                for term in 0..drift.ncols() {
+                    fit.weights.drift[(term, field)] -=
+                        drift[(station, term)] * self.of_gap[(a, f)];
+                }
+            }
+            fit.residuals(field, &self.diagonal, &all);
+        }
+    }
+}
+
+fn scale_rows(matrix: &mut Mat<f64>, scale: &[f64]) {
+    for j in 0..matrix.ncols() {
+        matrix.col_as_slice_mut(j).iter_mut().zip(scale).for_each(|(v, s)| *v *= s);
+    }
 }
 
 /// `B'_ii`, NaN for the missing; None where too little is left of one.
 fn corrected_diagonal(
-    leading: &Leading,
+    leading: &Leading<'_>,
     mask: &[usize],
     columns: &Mat<f64>,
-    solve: impl Fn(Mat<f64>) -> Mat<f64>,
+    scale: &[f64],
+    core: &Symmetric,
+    par: Par,
 ) -> Option<Vec<f64>> {
-    let solved = solve(columns.transpose().to_owned());
+    let mut rows = columns.transpose().to_owned();
+    scale_rows(&mut rows, scale);
+    // B[i,M] B[M,M]⁻¹ B[M,i] = |L⁻¹ B[M,i]|²: half of a solution, where the gap is definite.
+    let taken: Vec<f64> = if core.is_cholesky() {
+        core.solve_half(rows.as_mut(), par);
+        (0..rows.ncols()).map(|i| rows.col(i).squared_norm_l2()).collect()
+    } else {
+        let mut solved = rows.clone();
+        core.solve(solved.as_mut(), par);
+        (0..rows.ncols()).map(|i| rows.col(i).transpose() * solved.col(i)).collect()
+    };
     let mut diagonal = leading.diagonal.clone();
-    for (i, entry) in diagonal.iter_mut().enumerate() {
+    for (i, (entry, taken)) in diagonal.iter_mut().zip(taken).enumerate() {
         let whole = entry.abs();
-        *entry -= (0..mask.len()).map(|a| columns[(i, a)] * solved[(a, i)]).sum::<f64>();
+        *entry -= taken;
         let left = entry.abs();
         if (left.is_nan() || left <= LEAST_LEFT * whole) && mask.binary_search(&i).is_err() {
             return None;

@@ -85,13 +85,6 @@ impl Nullspace {
         matmul(x, Accum::Add, &self.v, &coefficients, -1.0, par);
     }
 
-    /// `X ← X Qᵀ`.
-    pub(crate) fn apply_on_the_right(&self, x: MatMut<'_, f64>, par: Par) {
-        let coefficients = product(x.rb(), self.v.as_ref(), par);
-        let coefficients = product(coefficients.as_ref(), self.t.transpose(), par);
-        matmul(x, Accum::Add, &coefficients, self.v.transpose(), -1.0, par);
-    }
-
     /// `A ← Q A Qᵀ` or `Qᵀ A Q` for a symmetric `A` of which only the lower half is read and
     /// written: one update of rank 2q, `A − W Vᵀ − V Wᵀ`.
     pub(crate) fn conjugate(&self, side: Side, lower: MatMut<'_, f64>, par: Par) {

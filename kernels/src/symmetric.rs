@@ -6,12 +6,13 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::{lblt, llt};
-use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::perm::Perm;
-use faer::prelude::ReborrowMut;
 use faer::{Mat, MatMut, MatRef, Par};
 
 use crate::error::Error;
+use crate::inverse;
+use crate::numbers::Numbers;
 
 /// Below this fraction of the largest pivot there is nothing left of a pivot but rounding, even
 /// where rounding was lucky. Larger ones may be poor; the condition estimate tells of those.
@@ -21,8 +22,8 @@ const NO_PIVOT: f64 = 1e-3 * f64::EPSILON;
 #[derive(Clone)]
 pub(crate) struct Symmetric {
     /// The factor in the lower half of the trailing block; the first `skip` columns are kept as
-    /// they came, for the owner's use.
-    matrix: Mat<f64>,
+    /// they came, for the owner's use. Above the diagonal there may be an inverse: see `inverse.rs`.
+    matrix: Numbers,
     skip: usize,
     kind: Kind,
     norm: f64,
@@ -30,7 +31,7 @@ pub(crate) struct Symmetric {
 }
 
 #[derive(Clone)]
-enum Kind {
+pub(crate) enum Kind {
     Cholesky,
     BunchKaufman { subdiagonal: Diag<f64>, order: Perm<usize> },
 }
@@ -44,41 +45,61 @@ impl Symmetric {
         again: impl FnOnce() -> Mat<f64>,
         par: Par,
     ) -> Result<Self, Error> {
-        let size = matrix.nrows() - skip;
-        let norm = one_norm(block(&matrix, skip));
-        if !norm.is_finite() {
-            return Err(Error::Overflow);
-        }
-        let may_be_definite = (skip..matrix.nrows()).all(|i| matrix[(i, i)] > 0.0);
-        let kind = if size == 0 || (may_be_definite && cholesky(&mut matrix, skip, par)) {
-            Kind::Cholesky
-        } else {
-            if may_be_definite {
-                matrix = again();
-            }
-            bunch_kaufman(&mut matrix, skip, par)?
-        };
+        let (kind, norm) = decompose(&mut matrix, skip, again, par)?;
+        let matrix = Numbers::from(matrix);
         let mut factor = Self { matrix, skip, kind, norm, inverse_norm: 0.0 };
-        if size > 0 {
+        if factor.size() > 0 {
             factor.inverse_norm = factor.inverse_one_norm(par);
         }
         Ok(factor)
     }
 
+    /// The same of a matrix with one column more than rows; above its diagonal the inverse is kept
+    /// besides, as `turn` changes its lower half (of the whole matrix, the first `skip` rows and
+    /// columns 0).
+    pub(crate) fn with_inverse(
+        mut matrix: Mat<f64>,
+        skip: usize,
+        again: impl FnOnce() -> Mat<f64>,
+        turn: impl FnOnce(MatMut<'_, f64>),
+        par: Par,
+    ) -> Result<Self, Error> {
+        let (kind, norm) = decompose(&mut matrix, skip, again, par)?;
+        inverse::invert(&mut matrix, skip, &kind, par);
+        let inverse_norm = one_norm(block(inverse::half(matrix.as_ref()), skip));
+        turn(inverse::half_mut(&mut matrix));
+        Ok(Self { matrix: Numbers::from(matrix), skip, kind, norm, inverse_norm })
+    }
+
+    /// The parts of one that was kept.
+    pub(crate) fn from_parts(matrix: Numbers, skip: usize, kind: Kind, norms: [f64; 2]) -> Self {
+        Self { matrix, skip, kind, norm: norms[0], inverse_norm: norms[1] }
+    }
+
     /// Number of rows.
     pub(crate) fn size(&self) -> usize {
-        self.matrix.nrows() - self.skip
+        self.matrix.as_ref().nrows() - self.skip
     }
 
-    /// The 1-norm of the inverse, estimated from below, usually within a factor of 3 (Hager 1984,
+    /// The 1-norms of the matrix and of its inverse. That of the inverse is estimated where the
+    /// inverse is not kept, from below, usually within a factor of 3 (Hager 1984,
     /// doi:10.1137/0905023; Higham 1988, doi:10.1145/50063.214386).
-    pub(crate) fn inverse_norm(&self) -> f64 {
-        self.inverse_norm
+    pub(crate) fn norms(&self) -> [f64; 2] {
+        [self.norm, self.inverse_norm]
     }
 
-    /// The condition number in the 1-norm, so estimated.
+    /// The condition number in the 1-norm.
     pub(crate) fn condition(&self) -> f64 {
         self.norm * self.inverse_norm
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Everything that is kept: the factor, and what stands above the diagonal.
+    pub(crate) fn matrix(&self) -> MatRef<'_, f64> {
+        self.matrix.as_ref()
     }
 
     pub(crate) fn is_cholesky(&self) -> bool {
@@ -91,7 +112,7 @@ impl Symmetric {
     }
 
     fn block(&self) -> MatRef<'_, f64> {
-        block(&self.matrix, self.skip)
+        block(self.matrix.as_ref(), self.skip)
     }
 
     /// Overwrites right-hand sides with solutions.
@@ -122,18 +143,9 @@ impl Symmetric {
         }
     }
 
-    /// Writes L⁻¹ to the lower half of `out`, which comes as zeros. Cholesky only.
-    pub(crate) fn inverse_root(&self, out: MatMut<'_, f64>, par: Par) {
-        if self.size() > 0 {
-            invert_lower_triangular(out, self.block(), par);
-        }
-    }
-
-    /// Writes the inverse.
-    pub(crate) fn inverse(&self, mut out: MatMut<'_, f64>, par: Par) {
-        out.fill(0.0);
-        out.rb_mut().diagonal_mut().fill(1.0);
-        self.solve(out, par);
+    /// Overwrites right-hand sides with `L⁻¹` of them. Cholesky only.
+    pub(crate) fn solve_half(&self, rhs: MatMut<'_, f64>, par: Par) {
+        solve_lower_triangular_in_place(self.block(), rhs, par);
     }
 
     fn inverse_one_norm(&self, par: Par) -> f64 {
@@ -168,9 +180,31 @@ impl Symmetric {
     }
 }
 
-fn block(matrix: &Mat<f64>, skip: usize) -> MatRef<'_, f64> {
+/// The factor, and the 1-norm of what was factorised.
+fn decompose(
+    matrix: &mut Mat<f64>,
+    skip: usize,
+    again: impl FnOnce() -> Mat<f64>,
+    par: Par,
+) -> Result<(Kind, f64), Error> {
     let size = matrix.nrows() - skip;
-    matrix.as_ref().submatrix(skip, skip, size, size)
+    let norm = one_norm(block(matrix.as_ref(), skip));
+    if !norm.is_finite() {
+        return Err(Error::Overflow);
+    }
+    let may_be_definite = (skip..matrix.nrows()).all(|i| matrix[(i, i)] > 0.0);
+    if size == 0 || (may_be_definite && cholesky(matrix, skip, par)) {
+        return Ok((Kind::Cholesky, norm));
+    }
+    if may_be_definite {
+        *matrix = again();
+    }
+    Ok((bunch_kaufman(matrix, skip, par)?, norm))
+}
+
+pub(crate) fn block(matrix: MatRef<'_, f64>, skip: usize) -> MatRef<'_, f64> {
+    let size = matrix.nrows() - skip;
+    matrix.submatrix(skip, skip, size, size)
 }
 
 fn block_mut(matrix: &mut Mat<f64>, skip: usize) -> MatMut<'_, f64> {
@@ -190,7 +224,8 @@ fn cholesky(matrix: &mut Mat<f64>, skip: usize, par: Par) -> bool {
         MemStack::new(&mut memory),
         Default::default(),
     );
-    outcome.is_ok() && block(matrix, skip).diagonal().column_vector().iter().all(|d| d.is_finite())
+    outcome.is_ok()
+        && block(matrix.as_ref(), skip).diagonal().column_vector().iter().all(|d| d.is_finite())
 }
 
 fn bunch_kaufman(matrix: &mut Mat<f64>, skip: usize, par: Par) -> Result<Kind, Error> {
@@ -210,7 +245,7 @@ fn bunch_kaufman(matrix: &mut Mat<f64>, skip: usize, par: Par) -> Result<Kind, E
         MemStack::new(&mut memory),
         Default::default(),
     );
-    let (smallest, largest) = pivots(block(matrix, skip), &subdiagonal);
+    let (smallest, largest) = pivots(block(matrix.as_ref(), skip), &subdiagonal);
     if smallest.is_nan() || smallest <= NO_PIVOT * largest {
         return Err(Error::Singular { pivot: smallest, largest });
     }

@@ -1,6 +1,7 @@
 //! The two blocks of the linear system, and the checks without which it has no solution.
 
-use faer::Mat;
+use faer::{ColMut, Mat, Par};
+use rayon::prelude::*;
 
 use crate::drift::Drift;
 use crate::error::Error;
@@ -44,31 +45,48 @@ fn same_place(stations: &Points, metric: Metric) -> Option<(usize, usize)> {
     order.windows(2).filter(|two| two[0].0 == two[1].0).map(|two| (two[0].1, two[1].1)).min()
 }
 
-/// `Φ + λI`, its lower half; the upper half is 0.
-pub(crate) fn radial_part(stations: &Points, method: &Resolved) -> Mat<f64> {
+/// `Φ + λI`, its lower half; the upper half is 0, and so is a column to spare for the inverse.
+pub(crate) fn radial_part(stations: &Points, method: &Resolved, par: Par) -> Mat<f64> {
     let n = stations.len();
-    let epsilon_squared = method.epsilon * method.epsilon;
-    let mut matrix = Mat::zeros(n, n);
-    for j in 0..n {
-        let column = &mut matrix.col_as_slice_mut(j)[j..];
-        // Differences, squared and summed: 2 − 2x·y would lose the digits of close neighbours.
-        for k in 0..stations.dims() {
-            let axis = &stations.axis(k)[j..];
-            for (sum, x) in column.iter_mut().zip(axis) {
-                *sum += (x - axis[0]) * (x - axis[0]);
-            }
+    let mut matrix = Mat::zeros(n, n + 1);
+    let fill = |j: usize, column: ColMut<'_, f64>| {
+        let column = column.try_as_col_major_mut().expect("columns of a matrix are contiguous");
+        radial_column(stations, method, j, &mut column.as_slice_mut()[j..]);
+    };
+    if par == Par::Seq {
+        for j in 0..n {
+            fill(j, matrix.col_mut(j));
         }
-        if method.metric == Metric::GreatCircle {
-            for squared in column.iter_mut() {
-                *squared = method.metric.distance(*squared).powi(2);
-            }
-        }
-        for value in column.iter_mut() {
-            *value = method.kernel.phi_of_squared(*value * epsilon_squared);
-        }
-        column[0] += method.diagonal[j];
+    } else {
+        matrix
+            .as_mut()
+            .subcols_mut(0, n)
+            .par_col_iter_mut()
+            .enumerate()
+            .for_each(|(j, c)| fill(j, c));
     }
     matrix
+}
+
+/// Column `j` of it, from the diagonal down.
+fn radial_column(stations: &Points, method: &Resolved, j: usize, column: &mut [f64]) {
+    // Differences, squared and summed: 2 − 2x·y would lose the digits of close neighbours.
+    for k in 0..stations.dims() {
+        let axis = &stations.axis(k)[j..];
+        for (sum, x) in column.iter_mut().zip(axis) {
+            *sum += (x - axis[0]) * (x - axis[0]);
+        }
+    }
+    if method.metric == Metric::GreatCircle {
+        for squared in column.iter_mut() {
+            *squared = method.metric.distance(*squared).powi(2);
+        }
+    }
+    let epsilon_squared = method.epsilon * method.epsilon;
+    for value in column.iter_mut() {
+        *value = method.kernel.phi_of_squared(*value * epsilon_squared);
+    }
+    column[0] += method.diagonal[j];
 }
 
 /// `P`: stations × drift terms.

@@ -14,6 +14,13 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Those of some fields.
+    #[must_use]
+    pub fn some(&self, fields: std::ops::Range<usize>) -> Self {
+        let some = |matrix: &Mat<f64>| matrix.subcols(fields.start, fields.len()).to_owned();
+        Self { stations: some(&self.stations), drift: some(&self.drift) }
+    }
+
     /// Adds one number per field to the constant of the drift, if it has one.
     pub(crate) fn raise(&mut self, by: &[f64]) {
         if self.drift.nrows() > 0 {

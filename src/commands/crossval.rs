@@ -4,7 +4,7 @@ use isopleth_engine::progress::Stage;
 use isopleth_engine::settings::Precision;
 use isopleth_engine::{Progress, crossvalidate};
 
-use super::{inputs, print, summary, write_json, write_text};
+use super::{cache, inputs, print, summary, write_json, write_text};
 use crate::cli::CrossvalArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
@@ -17,10 +17,11 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())
     })?;
+    let factors = cache::open(&arguments.cache)?;
     let bar = Bar::new(arguments.tell.quiet);
     let on_event = |event| bar.tell(event);
     let progress = Progress { on_event: &on_event, cancel: &cancel };
-    let made = crossvalidate(observations, settings, &summary::LIMITS, progress);
+    let made = crossvalidate(observations, settings, &summary::LIMITS, progress, &factors);
     bar.clear();
     let mut result = made?;
     result.report.book(reading);

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
 use isopleth_engine::progress::Stage;
-use isopleth_engine::{Cancel, Plan, Progress, Report, Targets, run as engine_run};
+use isopleth_engine::{Cancel, FactorCache, Plan, Progress, Report, Targets, run as engine_run};
 
-use super::{inputs, points, summary};
+use super::{cache, inputs, points, summary};
 use crate::cli::MapArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
@@ -21,22 +21,31 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
         inputs::observations(&arguments.readings, !metric.is_spherical())
     })?;
     let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;
+    let factors = cache::open(&arguments.cache)?;
     let (output, tell) = (&arguments.output, &arguments.tell);
     let mut report = match &plan.targets {
-        Targets::Grid(_) => grid(&plan, output, &cancel, tell.quiet)?,
-        Targets::Points(places) => points::write(&plan, places, output, &cancel, tell.quiet)?,
+        Targets::Grid(_) => grid(&plan, output, &cancel, tell.quiet, &factors)?,
+        Targets::Points(places) => {
+            points::write(&plan, places, output, &cancel, tell.quiet, &factors)?
+        }
     };
     report.book(reading);
     summary::tell(&report, output, tell)
 }
 
-fn grid(plan: &Plan, output: &Path, cancel: &Cancel, quiet: bool) -> Result<Report, Failure> {
+fn grid(
+    plan: &Plan,
+    output: &Path,
+    cancel: &Cancel,
+    quiet: bool,
+    factors: &FactorCache,
+) -> Result<Report, Failure> {
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let provenance = Provenance::now(command);
     let file = NetcdfFile::create(output, &Layout::of(plan, &provenance))?;
     let bar = Bar::new(quiet);
     let on_event = |event| bar.tell(event);
-    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel });
+    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel }, factors);
     bar.clear();
     let mut report = made?;
     let ((), finishing) = summary::timed(Stage::Finish, || Ok(file.finish(&report)?))?;

@@ -1,5 +1,6 @@
 //! One file a subcommand; what they share is here.
 
+pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod crossval;

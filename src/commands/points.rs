@@ -5,9 +5,11 @@ use std::path::Path;
 use isopleth_engine::output::PointsCsv;
 use isopleth_engine::progress::Stage;
 use isopleth_engine::settings::Precision;
-use isopleth_engine::{Cancel, Places, Plan, Progress, Report, Targets, run as engine_run};
+use isopleth_engine::{
+    Cancel, FactorCache, Places, Plan, Progress, Report, Targets, run as engine_run,
+};
 
-use super::{inputs, summary};
+use super::{cache, inputs, summary};
 use crate::cli::PointsArguments;
 use crate::failure::Failure;
 use crate::progress::{Bar, cancel_on_interrupt};
@@ -25,9 +27,11 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let Targets::Points(places) = &plan.targets else {
         return Err(Failure::Usage("--at names no table of places".to_owned()));
     };
-    let mut report = write(&plan, places, &arguments.output, &cancel, arguments.tell.quiet)?;
+    let factors = cache::open(&arguments.cache)?;
+    let (output, quiet) = (&arguments.output, arguments.tell.quiet);
+    let mut report = write(&plan, places, output, &cancel, quiet, &factors)?;
     report.book(reading);
-    summary::tell(&report, &arguments.output, &arguments.tell)
+    summary::tell(&report, output, &arguments.tell)
 }
 
 /// Evaluates the plan's places and writes them as CSV, to standard output for `-`.
@@ -37,6 +41,7 @@ pub(crate) fn write(
     output: &Path,
     cancel: &Cancel,
     quiet: bool,
+    factors: &FactorCache,
 ) -> Result<Report, Failure> {
     let (variables, times) = (plan.observations.variables(), plan.observations.times());
     let file = if output.as_os_str() == "-" {
@@ -47,7 +52,7 @@ pub(crate) fn write(
     };
     let bar = Bar::new(quiet);
     let on_event = |event| bar.tell(event);
-    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel });
+    let made = engine_run(plan, &file, Progress { on_event: &on_event, cancel }, factors);
     bar.clear();
     let report = made?;
     file.finish()?;

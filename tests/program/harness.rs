@@ -44,6 +44,8 @@ impl Bench {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        // What the user who runs the tests has kept is no business of theirs.
+        command.env("ISOPLETH_CACHE_DIR", "none");
         command
     }
 

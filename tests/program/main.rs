@@ -3,6 +3,7 @@
 mod harness;
 
 mod bad_input;
+mod cache;
 mod commands;
 mod examples;
 mod judges;

@@ -60,7 +60,8 @@ pub(crate) async fn crossvalidate_stations(
             timed(|| received.understand::<CrossvalidationRequest>(&shared, cancel))?;
         let Understood { order, observations } = understood;
         let limits = shared.config().limits();
-        let mut result = crossvalidate(observations, order.settings, &limits, quietly(cancel))
+        let (settings, factors) = (order.settings, shared.factors());
+        let mut result = crossvalidate(observations, settings, &limits, quietly(cancel), factors)
             .map_err(of_engine)
             .map_err(|error| if by_query { error.in_query() } else { error })?;
         result.report.book(reading);

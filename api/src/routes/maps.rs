@@ -97,7 +97,8 @@ fn make(
         if form == Form::Json {
             keep_json_small(state, &plan)?;
             let sink = in_memory(&plan);
-            let mut report = run(&plan, &sink, quietly(cancel)).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &sink, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
             return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
         }
@@ -108,13 +109,14 @@ fn make(
             let provenance = Provenance::now("POST /v1/maps");
             let layout = Layout::of(&plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
-            let mut report = run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file = PointsCsv::create(&path, places, variables, times).map_err(of_engine)?;
-            run(&plan, &file, quietly(cancel)).map_err(of_engine)?;
+            run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             file.finish().map_err(of_engine)?;
         }
         opened(&path, form, file_name(&plan, form))

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Sink, StationValues, Tile};
 use crate::error::Error;
+use crate::factors::FactorCache;
 use crate::grid::{Places, Targets};
 use crate::observations::Observations;
 use crate::plan::Plan;
@@ -46,12 +47,13 @@ pub fn crossvalidate(
     settings: Settings,
     limits: &Limits,
     progress: Progress<'_>,
+    factors: &FactorCache,
 ) -> Result<CrossValidation, Error> {
     let plan = Plan::new(observations, Targets::Points(Places::default()), settings, limits)?;
     let (stations, variables) = (plan.network.stations(), plan.observations.variables());
     let sums = vec![ErrorSum::default(); stations.len() * variables.len()];
     let sink = Sums { stations: stations.len(), sums: Mutex::new(sums) };
-    let report = crate::run::run(&plan, &sink, progress)?;
+    let report = crate::run::run(&plan, &sink, progress, factors)?;
     let sums = sink.sums.into_inner().unwrap_or_else(PoisonError::into_inner);
     let rows = sums.iter().enumerate().filter_map(|(k, sum)| {
         let (variable, station) = (k / stations.len(), &stations[k % stations.len()]);

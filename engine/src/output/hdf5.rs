@@ -17,7 +17,10 @@ use hdf5_sys::h5e::{
 };
 use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fopen};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::h5p::{H5P_CLS_FILE_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_file_locking};
+use hdf5_sys::h5p::{
+    H5P_CLS_DATASET_ACCESS, H5P_CLS_FILE_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate,
+    H5Pset_chunk_cache, H5Pset_file_locking,
+};
 use hdf5_sys::h5s::{H5S_class_t, H5Sclose, H5Screate, H5Screate_simple};
 use hdf5_sys::h5t::{H5T_C_S1, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT, H5Tclose, H5Tcopy, H5Tset_size};
 use netcdf::types::{NcTypeDescriptor, NcVariableType};
@@ -65,13 +68,26 @@ impl ChunkFile {
             file?
         };
         let mut opened = Self { file, datasets: Vec::with_capacity(variables.len()) };
+        // SAFETY: the class exists, as above; the list is closed once; the lock is held.
+        let access = checked_id(unsafe { H5Pcreate(*H5P_CLS_DATASET_ACCESS) })?;
+        let result = opened.open_datasets(variables, access);
+        // SAFETY: as above.
+        unsafe { H5Pclose(access) };
+        result.map(|()| opened)
+    }
+
+    /// The lock is held by the caller.
+    fn open_datasets(&mut self, variables: &[&str], access: hid_t) -> Result<(), String> {
+        // Ready-made chunks go past the library's cache of chunks, which takes 100 kB a variable.
+        // SAFETY: `access` is a list of the class that has this setting.
+        checked(unsafe { H5Pset_chunk_cache(access, 1, 0, 1.0) })?;
         for &name in variables {
             let name = CString::new(name).map_err(|e| e.to_string())?;
-            // SAFETY: `file` is open, `name` ends with NUL; the lock is held.
-            let dataset = unsafe { H5Dopen2(file, name.as_ptr(), H5P_DEFAULT) };
-            opened.datasets.push(checked_id(dataset)?);
+            // SAFETY: `file` is open, `name` ends with NUL, `access` is open; the lock is held.
+            let dataset = unsafe { H5Dopen2(self.file, name.as_ptr(), access) };
+            self.datasets.push(checked_id(dataset)?);
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// Writes the filtered bytes of the chunk that begins at `offset` (in elements). They must be

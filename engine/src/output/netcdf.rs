@@ -5,6 +5,7 @@
 //! ready-made chunk; at the end attributes are added that only the report knows.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use netcdf::{FileMut, Options};
 
@@ -25,8 +26,8 @@ pub struct NetcdfFile {
     path: PathBuf,
     /// None once it is in its place.
     place: Option<AtomicFile>,
-    /// None once everything is written.
-    chunks: Option<ChunkFile>,
+    /// Open from the first chunk to the last: by then the solver has given back what it needed.
+    chunks: OnceLock<ChunkFile>,
     names: Vec<Naming>,
     has_times: bool,
     on_grid: bool,
@@ -50,7 +51,7 @@ impl NetcdfFile {
         let mut file = Self {
             path: path.to_owned(),
             place: Some(AtomicFile::create(path)?),
-            chunks: None,
+            chunks: OnceLock::new(),
             names: Vec::new(),
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
@@ -82,17 +83,22 @@ impl NetcdfFile {
         hdf5::silence();
         let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
         self.names = with_netcdf(place, file, |file| header::write(file, layout))?;
-        let variables: Vec<&str> = self
-            .names
-            .iter()
-            .flat_map(|name| [name.map.as_str(), &name.reading, &name.residual])
-            .collect();
-        self.chunks = Some(ChunkFile::open(place.path(), &variables)?);
         Ok(())
     }
 
+    fn chunks(&self) -> Result<&ChunkFile, String> {
+        if let (None, Some(place)) = (self.chunks.get(), &self.place) {
+            let names = self.names.iter();
+            let variables: Vec<&str> =
+                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual]).collect();
+            // Should two threads come here at once, the library opens the file once.
+            let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
+        }
+        self.chunks.get().ok_or_else(|| "the file is finished".to_owned())
+    }
+
     fn end(&mut self, report: &Report) -> Result<(), String> {
-        let Some(chunks) = &self.chunks else { return Ok(()) };
+        let chunks = self.chunks()?;
         for (name, value) in attributes::of_report(report) {
             chunks.put_attribute(None, &name, &value)?;
         }
@@ -130,7 +136,7 @@ impl NetcdfFile {
         variable: usize,
         offset: &[u64],
     ) -> Result<(), Error> {
-        let Some(chunks) = &self.chunks else { return Ok(()) };
+        let chunks = self.chunks().map_err(|message| self.error(message))?;
         shape
             .pack(values, columns, |bytes| chunks.write(variable, offset, bytes))
             .map_err(|message| self.error(message))
