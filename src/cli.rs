@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use isopleth_engine::Tolerance;
+use isopleth_engine::{Digits, Tolerance};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 would exceed a limit;
@@ -160,6 +160,21 @@ pub(crate) struct GridArguments {
     pub(crate) points_file: Option<PathBuf>,
 }
 
+/// How numbers are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "File")]
+pub(crate) struct StorageArguments {
+    /// Numbers in the file: f32 or f64
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
+    pub(crate) precision: String,
+    /// Significant digits kept in the file, 1 to 15, or `exact` [default: 4; exact with f64]
+    #[arg(long, value_name = "N")]
+    pub(crate) digits: Option<Digits>,
+    /// Compression: none, fast, or small (some 10 % smaller in three times the time)
+    #[arg(long, default_value = "fast", value_parser = ["none", "fast", "small"])]
+    pub(crate) compress: String,
+}
+
 /// What is kept from run to run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
@@ -195,9 +210,8 @@ pub(crate) struct MapArguments {
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-    /// Numbers in the file: f32 or f64
-    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
-    pub(crate) precision: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
@@ -242,9 +256,8 @@ pub(crate) struct EstimateArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
-    /// Numbers in the file: f32 or f64
-    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
-    pub(crate) precision: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArguments,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     /// Print JSON instead of a table

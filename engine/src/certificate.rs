@@ -42,9 +42,8 @@ pub struct Certificate {
 
 /// Tells a good tile from a bad one.
 pub(crate) struct Judge<'a> {
-    surface: &'a Surface,
-    /// The same stations with the weights' magnitudes.
-    magnitudes: Surface,
+    /// The surface's fields, and behind them those with the weights' magnitudes.
+    surface: Surface,
     evaluator: Evaluator,
     metric: Metric,
     axes: (&'a [f64], &'a [f64]),
@@ -116,7 +115,7 @@ impl Account {
 impl<'a> Judge<'a> {
     #[expect(clippy::too_many_arguments, reason = "each is one fact of the map to be judged")]
     pub(crate) fn new(
-        surface: &'a Surface,
+        surface: &Surface,
         evaluator: Evaluator,
         metric: Metric,
         axes: (&'a [f64], &'a [f64]),
@@ -131,10 +130,8 @@ impl<'a> Judge<'a> {
             .collect();
         at_stations.sort_unstable();
         at_stations.dedup();
-        let magnitudes = surface.magnitudes();
         Self {
-            surface,
-            magnitudes,
+            surface: surface.with_magnitudes(),
             evaluator,
             metric,
             axes,
@@ -156,8 +153,8 @@ impl<'a> Judge<'a> {
         let (x, y): (Vec<f64>, Vec<f64>) =
             chosen.iter().map(|&(row, column)| (self.axes.0[column], self.axes.1[row])).unzip();
         let points = self.metric.embed(&x, &y);
-        let exact = self.sums(self.surface, &points);
-        let magnitude = self.sums(&self.magnitudes, &points);
+        let sums = self.sums(&points);
+        let (exact, magnitude) = sums.split_at(sums.len() / 2);
         let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
         for (f, range) in self.ranges.iter().enumerate() {
             for (k, (row, column)) in chosen.iter().enumerate() {
@@ -190,10 +187,10 @@ impl<'a> Judge<'a> {
         (0..counts.len()).max_by_key(|&k| (counts[k], std::cmp::Reverse(k)))
     }
 
-    fn sums(&self, surface: &Surface, points: &Points) -> Vec<f64> {
+    fn sums(&self, points: &Points) -> Vec<f64> {
         let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-        let mut out = vec![0.0; surface.fields() * points.len()];
-        self.evaluator.evaluate(surface, Row { axes: &axes, len: points.len() }, &mut out);
+        let mut out = vec![0.0; self.surface.fields() * points.len()];
+        self.evaluator.evaluate(&self.surface, Row { axes: &axes, len: points.len() }, &mut out);
         out
     }
 

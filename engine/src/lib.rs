@@ -25,6 +25,7 @@ mod recorder;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod storage;
 pub mod tiles;
 
 pub use certificate::Certificate;
@@ -40,3 +41,4 @@ pub use progress::{Cancel, Event, Progress};
 pub use report::Report;
 pub use run::run;
 pub use settings::{Limits, Settings, Tolerance};
+pub use storage::{Compression, Digits, Precision, Storage};

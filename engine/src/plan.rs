@@ -167,7 +167,7 @@ impl Plan {
         let batches = self.observations.times().len().div_ceil(self.steps_at_once) as f64;
         let rows = cells as f64 / ROW as f64 * batches;
         let share = if self.is_fast() { (FAST_STATIONS / n).min(1.0) } else { 1.0 };
-        let output_bytes = fields * cells * self.settings.precision.bytes() as u64;
+        let output_bytes = fields * cells * self.settings.storage.precision.bytes() as u64;
         let compress = output_bytes as f64 / COMPRESSED_BYTES;
         let work = self.seconds_of_a_row() * rows * share + solve + compress;
         Estimate {
@@ -194,7 +194,7 @@ impl Plan {
         let solving = Factor::memory_bytes(n, solved);
         let tile = self.tiling.cells_of_a_tile();
         // Values in 64 bits, the chunk in the file's precision, shuffled, and compressed.
-        let a_tile = tile * fields * 8 + 3 * tile * self.settings.precision.bytes();
+        let a_tile = tile * fields * 8 + 3 * tile * self.settings.storage.precision.bytes();
         // One for each thread, and that of the pilot.
         let evaluating = (self.threads + 1) * a_tile + 6 * n * (fields + solved) * 8 + n * n * 8;
         let chunks = self.tiling.count() as u64 * self.estimated_fields();

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::kernels::Method;
 use crate::network::Duplicates;
+use crate::storage::Storage;
 
 /// How a map is made, apart from readings and targets.
 #[derive(Clone, Debug, Default)]
@@ -14,8 +15,8 @@ pub struct Settings {
     pub method: Method,
     /// What to do with several stations at one place, and several readings of one.
     pub duplicates: Duplicates,
-    /// The numbers in the file.
-    pub precision: Precision,
+    /// How numbers are kept in the file.
+    pub storage: Storage,
     /// How near to the exact sum the map must be.
     pub tolerance: Tolerance,
     /// Worker threads; default: the processors this process may use.
@@ -58,37 +59,6 @@ impl FromStr for Tolerance {
 
 fn exact<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("exact")
-}
-
-/// The numbers in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-    /// 64-bit floating point.
-    F64,
-}
-
-impl Precision {
-    /// Bytes of one number.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-
-    /// `f32` or `f64`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        }
-    }
 }
 
 /// What a single request may ask for at most.

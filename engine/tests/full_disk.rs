@@ -6,8 +6,8 @@
 mod sample;
 
 use isopleth_engine::Kind;
+use isopleth_engine::Precision;
 use isopleth_engine::output::FieldId;
-use isopleth_engine::settings::Precision;
 use sample::{Sample, field, files_in, report};
 
 /// A small file system; gone when dropped.

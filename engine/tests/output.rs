@@ -5,8 +5,7 @@ mod sample;
 
 use isopleth_engine::output::{FieldId, NetcdfFile};
 use isopleth_engine::report::Report;
-use isopleth_engine::settings::Precision;
-use isopleth_engine::{Kind, Places, Targets};
+use isopleth_engine::{Compression, Digits, Kind, Places, Precision, Targets};
 use sample::{Sample, field, files_in, report};
 
 fn doubles(file: &netcdf::File, name: &str) -> Vec<f64> {
@@ -38,10 +37,15 @@ fn the_netcdf_library_reads_every_value_that_was_put_in_as_a_chunk() {
         points(20_000),
         points(1),
     ] {
-        for (times, precision) in
-            [(0, Precision::F32), (0, Precision::F64), (3, Precision::F32), (1, Precision::F64)]
-        {
-            let sample = Sample::new(targets.clone(), times, precision);
+        for (times, precision, compression) in [
+            (0, Precision::F32, Compression::Fast),
+            (0, Precision::F64, Compression::Fast),
+            (3, Precision::F32, Compression::None),
+            (1, Precision::F64, Compression::Small),
+            (1, Precision::F64, Compression::None),
+        ] {
+            let mut sample = Sample::new(targets.clone(), times, precision);
+            sample.storage.compression = compression;
             sample.write(&path).unwrap().finish(&report()).unwrap();
             let file = netcdf::open(&path).unwrap();
             for (variable, name) in ["pm2_5", "aqi"].iter().enumerate() {
@@ -62,6 +66,40 @@ fn the_netcdf_library_reads_every_value_that_was_put_in_as_a_chunk() {
         }
     }
     assert_eq!(files_in(directory.path()), 1);
+}
+
+/// As many digits as asked for in the maps, and the attributes of CF 1.12 that say so; readings and
+/// residuals are not rounded.
+#[test]
+fn digits_are_kept_and_what_was_rounded_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("map.nc");
+    let grid = Sample::grid([73.0, 18.0, 135.0, 54.0], 300, 201, true);
+    let mut sizes = Vec::new();
+    for digits in [Digits::Exact, Digits::Keep(4), Digits::Keep(2)] {
+        let mut sample = Sample::new(grid.clone(), 2, Precision::F32);
+        sample.storage.digits = digits;
+        sample.write(&path).unwrap().finish(&report()).unwrap();
+        sizes.push(std::fs::metadata(&path).unwrap().len());
+        let file = netcdf::open(&path).unwrap();
+        let map = file.variable("pm2_5").unwrap();
+        let nsb =
+            map.attribute("quantization_nsb").map(|a| i32::try_from(a.value().unwrap()).unwrap());
+        let Digits::Keep(digits) = digits else {
+            assert!(nsb.is_none() && file.variable("quantization").is_none());
+            continue;
+        };
+        assert_eq!(nsb, sample.storage.kept_bits().map(u32::cast_signed));
+        let container = text(&file, "pm2_5", "quantization");
+        assert_eq!(text(&file, &container, "algorithm"), "bitround");
+        let id = FieldId { time: 1, variable: 0 };
+        for (got, want) in field(&file, "pm2_5", 1).into_iter().zip(sample.expected(id)) {
+            let most = 0.5 * 10_f64.powi(1 - i32::from(digits)) * want.abs();
+            assert!((got - want).abs() <= most, "{got} {want}");
+        }
+        assert_eq!(field(&file, "pm2_5_residual", 1), sample.expected_at_stations(id, -1.0));
+    }
+    assert!(sizes[2] < sizes[1] && sizes[1] < sizes[0], "{sizes:?}");
 }
 
 #[test]

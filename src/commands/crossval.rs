@@ -1,8 +1,7 @@
 //! `isopleth crossval`: errors at stations left out.
 
 use isopleth_engine::progress::Stage;
-use isopleth_engine::settings::Precision;
-use isopleth_engine::{Progress, crossvalidate};
+use isopleth_engine::{Progress, Storage, crossvalidate};
 
 use super::{cache, inputs, print, summary, write_json, write_text};
 use crate::cli::CrossvalArguments;
@@ -12,8 +11,8 @@ use crate::progress::{Bar, cancel_on_interrupt};
 pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
-    let settings =
-        inputs::settings(&arguments.method, &arguments.readings.duplicates, Precision::F64)?;
+    let duplicates = &arguments.readings.duplicates;
+    let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())
     })?;

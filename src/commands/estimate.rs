@@ -9,8 +9,8 @@ use crate::table::{Table, bytes, number};
 
 pub(crate) fn run(arguments: &EstimateArguments) -> Result<(), Failure> {
     let metric = inputs::metric(&arguments.method)?;
-    let precision = inputs::precision(&arguments.precision);
-    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;
+    let storage = inputs::storage(&arguments.storage);
+    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let observations = inputs::observations(&arguments.readings, !metric.is_spherical())?;
     let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;

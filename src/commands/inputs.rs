@@ -5,13 +5,12 @@ use std::str::FromStr;
 
 use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
-use isopleth_engine::settings::Precision;
 use isopleth_engine::{
-    Duplicates, Grid, Observations, Places, ReadOptions, Registration, Settings, Source, Targets,
-    grid,
+    Compression, Duplicates, Grid, Observations, Places, Precision, ReadOptions, Registration,
+    Settings, Source, Storage, Targets, grid,
 };
 
-use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments};
+use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments, StorageArguments};
 use crate::failure::Failure;
 
 /// Reads the readings.
@@ -46,7 +45,7 @@ pub(crate) fn observations(
 pub(crate) fn settings(
     arguments: &MethodArguments,
     duplicates: &str,
-    precision: Precision,
+    storage: Storage,
 ) -> Result<Settings, Failure> {
     if arguments.threads == Some(0) {
         return Err(Failure::Usage("--threads 0: at least one thread is needed".to_owned()));
@@ -65,7 +64,7 @@ pub(crate) fn settings(
             },
         },
         duplicates: named::<Duplicates>(duplicates)?,
-        precision,
+        storage,
         tolerance: arguments.tolerance,
         threads: arguments.threads,
         memory_bytes: arguments.memory,
@@ -77,9 +76,12 @@ pub(crate) fn metric(arguments: &MethodArguments) -> Result<Metric, Failure> {
     named(&arguments.metric)
 }
 
-/// `f32` or `f64`; the parser lets nothing else through.
-pub(crate) fn precision(name: &str) -> Precision {
-    if name == "f64" { Precision::F64 } else { Precision::F32 }
+/// How numbers are kept; the parser lets through nothing but names we know.
+pub(crate) fn storage(arguments: &StorageArguments) -> Storage {
+    let precision = if arguments.precision == "f64" { Precision::F64 } else { Precision::F32 };
+    let named = |compression: &Compression| compression.name() == arguments.compress;
+    let compression = Compression::ALL.into_iter().find(named).unwrap_or_default();
+    Storage::new(precision, arguments.digits, compression)
 }
 
 /// The grid, or the places of `--points-file`.

@@ -14,8 +14,8 @@ use crate::progress::{Bar, cancel_on_interrupt};
 pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
-    let precision = inputs::precision(&arguments.precision);
-    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, precision)?;
+    let storage = inputs::storage(&arguments.storage);
+    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

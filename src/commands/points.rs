@@ -4,9 +4,8 @@ use std::path::Path;
 
 use isopleth_engine::output::PointsCsv;
 use isopleth_engine::progress::Stage;
-use isopleth_engine::settings::Precision;
 use isopleth_engine::{
-    Cancel, FactorCache, Places, Plan, Progress, Report, Targets, run as engine_run,
+    Cancel, FactorCache, Places, Plan, Progress, Report, Storage, Targets, run as engine_run,
 };
 
 use super::{cache, inputs, summary};
@@ -17,8 +16,8 @@ use crate::progress::{Bar, cancel_on_interrupt};
 pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
-    let settings =
-        inputs::settings(&arguments.method, &arguments.readings.duplicates, Precision::F64)?;
+    let duplicates = &arguments.readings.duplicates;
+    let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

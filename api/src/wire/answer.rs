@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use isopleth_engine::Precision;
 use isopleth_engine::kernels::{Kernel, Metric};
 use isopleth_engine::output::{FieldId, Maps};
 use isopleth_engine::report::iso_8601;
-use isopleth_engine::settings::Precision;
 use isopleth_engine::{CrossValidation, Duplicates, Plan, Report, Targets};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -76,7 +76,7 @@ impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let variables = self.plan.observations.variables();
         let columns = self.plan.targets.columns().max(1);
-        let single = self.plan.settings.precision == Precision::F32;
+        let single = self.plan.settings.storage.precision == Precision::F32;
         let mut map = serializer.serialize_map(Some(variables.len()))?;
         for (variable, described) in variables.iter().enumerate() {
             let rows = |time| {

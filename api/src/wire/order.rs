@@ -3,15 +3,15 @@
 use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
-use isopleth_engine::settings::Precision;
+use isopleth_engine::{Compression, Precision, Storage};
 use isopleth_engine::{
     Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance,
 };
 
 use super::request::{
-    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo,
-    Point, PrecisionName, ReadRequest, RegistrationName, Smoothing as SmoothingRequest,
-    ToleranceRequest,
+    CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName, MapRequest,
+    MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest, RegistrationName,
+    Smoothing as SmoothingRequest, ToleranceRequest,
 };
 use crate::error::ApiError;
 
@@ -61,10 +61,7 @@ impl Order {
         let settings = Settings {
             method: method_of(&request.method, metric)?,
             duplicates,
-            precision: match request.precision {
-                PrecisionName::F32 => Precision::F32,
-                PrecisionName::F64 => Precision::F64,
-            },
+            storage: storage_of(&request)?,
             tolerance: tolerance_of(&request.method)?,
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
@@ -76,6 +73,26 @@ impl Order {
 fn metric_of(method: &MethodRequest) -> Result<Metric, ApiError> {
     let name = method.metric.as_deref();
     name.map_or(Ok(Metric::default()), |name| named(name.parse(), "/method/metric"))
+}
+
+fn storage_of(request: &MapRequest) -> Result<Storage, ApiError> {
+    let precision = match request.precision {
+        PrecisionName::F32 => Precision::F32,
+        PrecisionName::F64 => Precision::F64,
+    };
+    let compression = match request.compress {
+        CompressName::None => Compression::None,
+        CompressName::Fast => Compression::Fast,
+        CompressName::Small => Compression::Small,
+    };
+    let digits = request.digits.as_ref().map(|digits| match digits {
+        DigitsRequest::Keep(number) => number.to_string(),
+        DigitsRequest::Named(name) => name.clone(),
+    });
+    let digits = digits.map(|text| {
+        text.parse().map_err(|e: String| ApiError::meaningless(e).at_pointer("/digits"))
+    });
+    Ok(Storage::new(precision, digits.transpose()?, compression))
 }
 
 fn tolerance_of(method: &MethodRequest) -> Result<Tolerance, ApiError> {

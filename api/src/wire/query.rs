@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::request::{
-    CompatName, DuplicatesName, GridRequest, LayoutName, MapRequest, MethodRequest, OneOrTwo,
-    PrecisionName, ReadRequest, RegistrationName, Smoothing, ToleranceRequest,
+    CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName, MapRequest,
+    MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName, Smoothing,
+    ToleranceRequest,
 };
 use crate::error::{ApiError, Place};
 
@@ -40,6 +41,12 @@ pub struct GridQuery {
     pub registration: Option<RegistrationName>,
     /// The numbers in the answer. Default `f32`.
     pub precision: Option<PrecisionName>,
+    /// Significant digits kept in a NetCDF file, 1 to 15, or `exact`. Default 4, and `exact` with
+    /// `f64`.
+    #[param(example = "4")]
+    pub digits: Option<String>,
+    /// How hard a NetCDF file is compressed. Default `fast`.
+    pub compress: Option<CompressName>,
 }
 
 /// How to read a table, and how the surface is made.
@@ -178,6 +185,8 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             tolerance: method.tolerance.map(ToleranceRequest::Named),
         },
         precision: grid.precision.unwrap_or_default(),
+        digits: grid.digits.clone().map(DigitsRequest::Named),
+        compress: grid.compress.unwrap_or_default(),
         read: ReadRequest {
             times: method.time,
             zone: method.zone,
@@ -262,10 +271,10 @@ mod tests {
     fn a_query_says_the_same_as_a_document() {
         let query = "bounds=73,18,135,54&shape=1400x1000&registration=pixel&kernel=gaussian\
                      &epsilon=0.5&smoothing=1,2,3&degree=-1&metric=planar&compat=scipy-rbf\
-                     &duplicates=first&precision=f64&variable=pm25&variable=so2&time=2017-07-07\
+                     &duplicates=first&precision=f64&digits=exact&compress=small&variable=pm25&variable=so2&time=2017-07-07\
                      &column=station%3DCode&zone=%2B08:00&missing=xx&delimiter=;&layout=wide";
         let document = r#"{"grid": {"bounds": [73,18,135,54], "shape": [1400,1000],
-            "registration": "pixel"}, "precision": "f64", "variables": ["pm25", "so2"],
+            "registration": "pixel"}, "precision": "f64", "digits": "exact", "compress": "small", "variables": ["pm25", "so2"],
             "method": {"kernel": "gaussian", "epsilon": 0.5, "smoothing": [1,2,3], "degree": -1,
             "metric": "planar", "compat": "scipy-rbf", "duplicates": "first"},
             "read": {"times": ["2017-07-07"], "zone": "+08:00", "missing": ["xx"],
@@ -290,6 +299,7 @@ mod tests {
             ("degree=1.5", "degree"),
             ("column=Code", "column"),
             ("compat=matlab", "compat"),
+            ("bounds=1,2,3,4&compress=zip", "compress"),
         ] {
             assert_eq!(read(query), Err((422, Some(name.to_owned()))), "{query}");
         }

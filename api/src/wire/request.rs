@@ -35,6 +35,12 @@ pub struct MapRequest {
     /// The numbers in the answer. Default `f32`.
     #[serde(default)]
     pub precision: PrecisionName,
+    /// Significant digits kept in a NetCDF file, 1 to 15, or `exact`. Default 4, and `exact` with
+    /// `f64`.
+    pub digits: Option<DigitsRequest>,
+    /// How hard a NetCDF file is compressed. Default `fast`.
+    #[serde(default)]
+    pub compress: CompressName,
     /// How readings are to be understood.
     #[serde(default)]
     pub read: ReadRequest,
@@ -104,6 +110,29 @@ pub struct GridRequest {
     /// What the bounds are. Default `gridline`.
     #[serde(default)]
     pub registration: RegistrationName,
+}
+
+/// A number of digits, or `exact`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum DigitsRequest {
+    /// So many.
+    Keep(u32),
+    /// `exact`.
+    Named(String),
+}
+
+/// How hard a file is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CompressName {
+    /// Not at all.
+    None,
+    /// Fast.
+    #[default]
+    Fast,
+    /// Small.
+    Small,
 }
 
 /// One number for both directions, or one for each.

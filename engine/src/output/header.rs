@@ -14,16 +14,16 @@ use netcdf::{AttributeValue, Endianness, FileMut, VariableMut};
 
 use super::attributes::{self, Attributes};
 use super::cf::{self, Naming};
-use super::chunk::{FILL_VALUE, LEVEL};
+use super::chunk::{FILL_VALUE, level};
 use super::hdf5::NcChar;
 use super::layout::Layout;
 use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::observations::UnixSeconds;
-use crate::settings::Precision;
+use crate::storage::{Compression, Precision};
 
 /// Names that are not the variables'.
-const RESERVED: [&str; 19] = [
+const RESERVED: [&str; 20] = [
     "time",
     "lat",
     "lon",
@@ -32,6 +32,7 @@ const RESERVED: [&str; 19] = [
     "point",
     "station",
     "crs",
+    "quantization",
     "bnds",
     "lat_bnds",
     "lon_bnds",
@@ -107,6 +108,9 @@ pub(super) fn write(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<V
     if layout.has_grid_mapping() {
         define_sphere(file)?;
     }
+    if layout.storage.kept_bits().is_some() {
+        define_quantization(file, layout)?;
+    }
     define_stations(file, layout)?;
     for name in &names {
         define_fields(file, layout, name)?;
@@ -170,6 +174,15 @@ fn define_sphere(file: &mut FileMut) -> netcdf::Result<()> {
     Ok(())
 }
 
+/// As CF 1.12, section 8.4, has it; older readers pass over it.
+fn define_quantization(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
+    let mut quantization = file.add_variable::<i32>("quantization", &[])?;
+    quantization.put_attribute("long_name", "rounding of the maps")?;
+    quantization.put_attribute("algorithm", "bitround")?;
+    quantization.put_attribute("implementation", layout.provenance.software.as_str())?;
+    Ok(())
+}
+
 fn define_stations(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
     file.add_dimension("station", layout.stations.len())?;
     file.add_dimension("id_length", id_length(layout))?;
@@ -197,6 +210,9 @@ fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netc
     }
     let (time, step): (&[&str], &[usize]) =
         if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
+    if let Some(bits) = layout.storage.kept_bits() {
+        map.put("quantization", "quantization").put("quantization_nsb", bits.cast_signed());
+    }
     match layout.targets {
         Targets::Grid(_) => {
             map.put("cell_methods", "area: point");
@@ -246,14 +262,16 @@ fn define_field(
     chunk: &[usize],
     attributes: Attributes,
 ) -> netcdf::Result<()> {
-    let mut variable = match layout.precision {
+    let mut variable = match layout.storage.precision {
         Precision::F32 => file.add_variable::<f32>(name, dimensions)?,
         Precision::F64 => file.add_variable::<f64>(name, dimensions)?,
     };
     variable.set_chunking(chunk)?;
-    variable.set_compression(LEVEL, true)?;
+    if layout.storage.compression != Compression::None {
+        variable.set_compression(level(layout.storage.compression), true)?;
+    }
     variable.set_endianness(Endianness::Little)?;
-    match layout.precision {
+    match layout.storage.precision {
         Precision::F32 => variable.set_fill_value(FILL_VALUE)?,
         Precision::F64 => variable.set_fill_value(f64::from(FILL_VALUE))?,
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::grid::Targets;
 use crate::observations::{Station, UnixSeconds, Variable};
 use crate::plan::Plan;
-use crate::settings::Precision;
+use crate::storage::Storage;
 use crate::tiles::Tiling;
 
 /// Everything that the head of a file of maps says.
@@ -24,8 +24,8 @@ pub struct Layout<'a> {
     pub stations: &'a [Station],
     /// Tiles; one chunk of the file each.
     pub tiling: Tiling,
-    /// The numbers in the file.
-    pub precision: Precision,
+    /// How numbers are kept in the file.
+    pub storage: Storage,
     /// Where it comes from.
     pub provenance: &'a Provenance,
 }
@@ -41,7 +41,7 @@ impl<'a> Layout<'a> {
             times: plan.observations.times(),
             stations: plan.network.stations(),
             tiling: plan.tiling,
-            precision: plan.settings.precision,
+            storage: plan.settings.storage,
             provenance,
         }
     }

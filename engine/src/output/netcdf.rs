@@ -19,6 +19,7 @@ use super::{Sink, StationValues, Tile, header};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::report::Report;
+use crate::storage::{Digits, Storage};
 
 /// A file of maps being written. Dropped without [`finish`](Self::finish), nothing is left of it.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl NetcdfFile {
     /// # Errors
     /// If it cannot be written there.
     pub fn create(path: &Path, layout: &Layout<'_>) -> Result<Self, Error> {
-        let (precision, tiling) = (layout.precision, &layout.tiling);
+        let (storage, tiling) = (layout.storage, &layout.tiling);
         let mut file = Self {
             path: path.to_owned(),
             place: Some(AtomicFile::create(path)?),
@@ -55,12 +56,12 @@ impl NetcdfFile {
             names: Vec::new(),
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
-            map_chunk: ChunkShape {
-                rows: tiling.tile_rows,
-                columns: tiling.tile_columns,
-                precision,
+            map_chunk: ChunkShape { rows: tiling.tile_rows, columns: tiling.tile_columns, storage },
+            station_chunk: ChunkShape {
+                rows: 1,
+                columns: layout.stations.len(),
+                storage: Storage { digits: Digits::Exact, ..storage },
             },
-            station_chunk: ChunkShape { rows: 1, columns: layout.stations.len(), precision },
         };
         file.begin(layout).map_err(|message| file.error(message))?;
         Ok(file)

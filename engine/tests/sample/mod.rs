@@ -12,8 +12,8 @@ use isopleth_engine::output::{
 use isopleth_engine::report::{
     Errors, MethodReport, NetworkReport, ReadingsReport, Report, TargetsReport, VariableReport,
 };
-use isopleth_engine::settings::Precision;
 use isopleth_engine::tiles::Tiling;
+use isopleth_engine::{Compression, Digits, Precision, Storage};
 use isopleth_engine::{Error, Grid, Registration, Targets};
 use rayon::prelude::*;
 
@@ -24,7 +24,7 @@ pub struct Sample {
     pub times: Vec<Option<UnixSeconds>>,
     pub stations: Vec<Station>,
     pub tiling: Tiling,
-    pub precision: Precision,
+    pub storage: Storage,
     pub provenance: Provenance,
 }
 
@@ -46,7 +46,7 @@ impl Sample {
             variables: vec![variable("PM2.5", Some("µg/m³")), variable("AQI", None)],
             times: if times.is_empty() { vec![None] } else { times },
             stations: (0..7).map(station).collect(),
-            precision,
+            storage: Storage::new(precision, Some(Digits::Exact), Compression::Fast),
             provenance: Provenance { created: UnixSeconds(0), ..Provenance::now("a test") },
         }
     }
@@ -67,7 +67,7 @@ impl Sample {
             times: &self.times,
             stations: &self.stations,
             tiling: self.tiling,
-            precision: self.precision,
+            storage: self.storage,
             provenance: &self.provenance,
         }
     }
@@ -132,7 +132,7 @@ impl Sample {
 
     /// What the file holds for a value.
     pub fn stored(&self, value: f64) -> f64 {
-        match self.precision {
+        match self.storage.precision {
             _ if value.is_nan() => f64::from(FILL_VALUE),
             #[expect(clippy::cast_possible_truncation, reason = "as stored")]
             Precision::F32 => f64::from(value as f32),

@@ -204,19 +204,21 @@ impl Evaluator {
     /// # Panics
     /// If lengths disagree: a bug of the caller.
     pub fn evaluate(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
-        self.sum(surface, targets, out);
+        surface.check(targets, out);
+        out.fill(0.0);
+        self.add_sum(surface, targets, targets.len, out);
         simd::add_drift(surface, targets, out);
     }
 
-    /// As [`evaluate`](Self::evaluate), without the drift.
-    fn sum(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
-        surface.check(targets, out);
-        dispatch!(self, lanes => simd::sum(lanes, surface, targets, out));
+    /// Adds to `out` what [`evaluate`](Self::evaluate) gives without the drift; fields begin
+    /// `stride` apart.
+    fn add_sum(self, surface: &Surface, targets: Targets<'_>, stride: usize, out: &mut [f64]) {
+        dispatch!(self, lanes => simd::add_sum(lanes, surface, targets, stride, out));
     }
 
-    /// `out += a · b`.
-    fn add_product(self, product: far::Product<'_>) {
-        dispatch!(self, lanes => product.add(lanes));
+    /// `out = a · b`.
+    fn multiply(self, product: far::Product<'_>) {
+        dispatch!(self, lanes => product.run(lanes));
     }
 }
 

@@ -27,14 +27,20 @@ pub(super) const VECTORS: usize = 3;
 #[repr(align(64))]
 struct Aligned<T>(T);
 
-/// The sum over stations for all fields at all targets.
-pub(super) fn sum<L: Lanes>(l: L, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
+/// Adds the sum over stations for all fields at all targets: `out[f * stride + c]`.
+pub(super) fn add_sum<L: Lanes>(
+    l: L,
+    surface: &Surface,
+    targets: Targets<'_>,
+    stride: usize,
+    out: &mut [f64],
+) {
     let row = Row::new(surface, targets);
     let mut sums = vec![l.of(0.0); surface.fields * VECTORS];
     let mut start = 0;
     while start < targets.len {
         let left = (targets.len - start).div_ceil(L::F64_LANES);
-        let cells = Cells { row: &row, start, out: &mut *out };
+        let cells = Cells { row: &row, start, stride, out: &mut *out };
         match left {
             1 => cells.evaluate::<L, 1>(l, &mut sums),
             2 => cells.evaluate::<L, 2>(l, &mut sums),
@@ -77,6 +83,7 @@ impl<'a> Row<'a> {
 struct Cells<'a> {
     row: &'a Row<'a>,
     start: usize,
+    stride: usize,
     out: &'a mut [f64],
 }
 
@@ -119,14 +126,14 @@ impl Cells<'_> {
         vectors
     }
 
-    /// Writes the sums, times the factor that [`phi`] left out, without the padding.
+    /// Adds the sums, times the factor that [`phi`] left out, without the padding.
     fn store<L: Lanes, const C: usize>(self, _: L, sums: &[[L::f64s; C]]) {
         let factor = phi::factor(self.row.surface.kernel);
         for (f, sums) in sums.iter().enumerate() {
             let lanes: &[f64] = pulp::bytemuck::cast_slice(sums);
-            let rest = &mut self.out[f * self.row.len..(f + 1) * self.row.len][self.start..];
-            for (value, sum) in rest.iter_mut().zip(lanes) {
-                *value = factor * sum;
+            let row = &mut self.out[f * self.stride..][..self.row.len];
+            for (value, sum) in row[self.start..].iter_mut().zip(lanes) {
+                *value += factor * sum;
             }
         }
     }
@@ -251,8 +258,16 @@ impl<L: Lanes, const C: usize, const F: usize> NullaryFnOnce for Pass<'_, L, C, 
 pub(super) fn add_drift(surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
     let fields = surface.fields;
     let mut terms = vec![0.0; surface.drift.terms()];
-    if terms.is_empty() {
-        return;
+    match terms.len() {
+        0 => return,
+        // A constant needs no place.
+        1 => {
+            for (out, constant) in out.chunks_exact_mut(targets.len).zip(&surface.drift_weights) {
+                out.iter_mut().for_each(|value| *value += constant);
+            }
+            return;
+        }
+        _ => {}
     }
     for c in 0..targets.len {
         surface.drift.at(targets.at(c), &mut terms);

@@ -21,7 +21,8 @@ use self::admit::{Admission, Area, Place, View};
 use self::axis::AxisTree;
 pub(super) use self::product::Product;
 use super::rows::GridRows;
-use super::{Axis, Evaluator, Surface, Targets};
+use super::{Axis, Evaluator, Surface, Targets, simd};
+use crate::Points;
 
 /// How the tree is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +67,6 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub struct Scratch {
     axes: [Vec<f64>; 3],
-    values: Vec<f64>,
     half: Vec<f64>,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Far<'a> {
                 let (rows, columns) = self.cells(&node);
                 pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
                 let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
-                self.leaf(&node, scratch, &mut Plane { out, start, stride, plane });
+                self.leaf(node, scratch, &mut Plane { out, start, stride, plane });
             }
             pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
             boxes.extend(parts);
@@ -217,7 +217,6 @@ impl<'a> Far<'a> {
             let field = if y == whole.y {
                 field
             } else {
-                half.clear();
                 half.resize(to_y * from_x, 0.0);
                 self.product(to_y, from_y, from_x, &self.y.at(y).down.by_target, field, &mut half);
                 &half
@@ -243,7 +242,7 @@ impl<'a> Far<'a> {
         b: &[f64],
         out: &mut [f64],
     ) {
-        self.evaluator.add_product(Product { rows, inner, columns, a, b, out, stride: columns });
+        self.evaluator.multiply(Product { rows, inner, columns, a, b, out, stride: columns });
     }
 
     /// Lets the stations enter that are smooth from here, and forgets those that are nothing.
@@ -270,54 +269,71 @@ impl<'a> Far<'a> {
         }
         node.pairs = (smooth.len() * x.nodes.len() * y.nodes.len()) as u64;
         let surface = self.surface.only(&smooth);
-        let (lon, lat): (Vec<f64>, Vec<f64>) =
-            y.nodes.iter().flat_map(|&y| x.nodes.iter().map(move |&x| (x, y))).unzip();
-        let points = self.surface.metric.embed(&lon, &lat);
+        let points = self.nodes(&node);
         let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-        let mut sums = vec![0.0; self.surface.fields * points.len()];
         let targets = Targets { axes: &axes, len: points.len() };
-        self.evaluator.sum(&surface, targets, &mut sums);
-        if node.sums.is_empty() {
-            node.sums = sums;
-        } else {
-            node.sums.iter_mut().zip(sums).for_each(|(all, new)| *all += new);
-        }
+        node.sums.resize(self.surface.fields * points.len(), 0.0);
+        self.evaluator.add_sum(&surface, targets, points.len(), &mut node.sums);
         node
     }
 
-    /// The cells of a leaf: the stations still waiting exactly, the others from the nodes.
-    fn leaf(&self, node: &Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+    /// The cells of a leaf: from the nodes, and to that the stations still waiting, exactly.
+    fn leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
-        let (fields, width) = (self.surface.fields, x.cells.len());
-        let near = self.surface.only(&node.waiting);
-        let Scratch { axes, values, half } = scratch;
-        values.resize(fields * width, 0.0);
-        for (r, row) in y.cells.clone().enumerate() {
-            self.rows.with(row, x.cells.clone(), axes, |targets| {
-                self.evaluator.evaluate(&near, targets, values);
-            });
-            for f in 0..fields {
-                plane.row(f, r, width).copy_from_slice(&values[f * width..][..width]);
-            }
-        }
-        if node.sums.is_empty() {
-            return;
-        }
-        let (p, q, height) = (x.nodes.len(), y.nodes.len(), y.cells.len());
-        for (f, sums) in node.sums.chunks(p * q).enumerate() {
-            half.clear();
-            half.resize(height * p, 0.0);
-            self.product(height, q, p, &y.to_cells.by_target, sums, half);
-            self.evaluator.add_product(Product {
+        let (fields, width, height) = (self.surface.fields, x.cells.len(), y.cells.len());
+        let (p, q) = (x.nodes.len(), y.nodes.len());
+        let Scratch { axes, half } = scratch;
+        self.add_drift(&mut node);
+        for f in 0..fields {
+            let out = &mut plane.out[f * plane.plane + plane.start..];
+            let Some(sums) = node.sums.get(f * p * q..).filter(|sums| !sums.is_empty()) else {
+                out.chunks_mut(plane.stride).take(height).for_each(|row| row[..width].fill(0.0));
+                continue;
+            };
+            // Along the rows first: then both products have as many columns as the leaf.
+            half.resize(q * width, 0.0);
+            self.product(q, p, width, &sums[..p * q], &x.to_cells.by_node, half);
+            self.evaluator.multiply(Product {
                 rows: height,
-                inner: p,
+                inner: q,
                 columns: width,
-                a: half,
-                b: &x.to_cells.by_node,
-                out: &mut plane.out[f * plane.plane + plane.start..],
+                a: &y.to_cells.by_target,
+                b: half,
+                out,
                 stride: plane.stride,
             });
         }
+        if node.waiting.is_empty() {
+            return;
+        }
+        let near = self.surface.only(&node.waiting);
+        for (r, row) in y.cells.clone().enumerate() {
+            let out = &mut plane.out[plane.start + r * plane.stride..];
+            self.rows.with(row, x.cells.clone(), axes, |targets| {
+                self.evaluator.add_sum(&near, targets, plane.plane, out);
+            });
+        }
+    }
+
+    /// The drift on the nodes of a leaf: a polynomial in space, smooth on any box.
+    fn add_drift(&self, node: &mut Node) {
+        let terms = self.surface.drift.terms();
+        if terms == 0 {
+            return;
+        }
+        let points = self.nodes(node);
+        node.sums.resize(self.surface.fields * points.len(), 0.0);
+        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+        let targets = Targets { axes: &axes, len: points.len() };
+        simd::add_drift(self.surface, targets, &mut node.sums);
+    }
+
+    /// The nodes of a box, row by row.
+    fn nodes(&self, node: &Node) -> Points {
+        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
+        let (lon, lat): (Vec<f64>, Vec<f64>) =
+            y.nodes.iter().flat_map(|&y| x.nodes.iter().map(move |&x| (x, y))).unzip();
+        self.surface.metric.embed(&lon, &lat)
     }
 }
 
@@ -327,12 +343,6 @@ struct Plane<'a> {
     start: usize,
     stride: usize,
     plane: usize,
-}
-
-impl Plane<'_> {
-    fn row(&mut self, field: usize, row: usize, width: usize) -> &mut [f64] {
-        &mut self.out[field * self.plane + self.start + row * self.stride..][..width]
-    }
 }
 
 impl Surface {
@@ -345,6 +355,25 @@ impl Surface {
             drift_weights: vec![0.0; self.drift_weights.len()],
             stations: self.stations.clone(),
             drift: self.drift.clone(),
+            ..*self
+        }
+    }
+
+    /// This surface's fields and behind them those of [`magnitudes`](Self::magnitudes): φ is
+    /// computed once for both.
+    #[must_use]
+    pub fn with_magnitudes(&self) -> Self {
+        let twice = |all: &[f64], other: fn(f64) -> f64| -> Vec<f64> {
+            let rows = all.chunks_exact(self.fields.max(1));
+            rows.flat_map(|row| row.iter().copied().chain(row.iter().map(move |&w| other(w))))
+                .collect()
+        };
+        Self {
+            weights: twice(&self.weights, f64::abs),
+            drift_weights: twice(&self.drift_weights, |_| 0.0),
+            stations: self.stations.clone(),
+            drift: self.drift.clone(),
+            fields: 2 * self.fields,
             ..*self
         }
     }

@@ -1,10 +1,12 @@
-//! Small dense products on lanes: `out += a · b`, the only arithmetic of handing sums down.
+//! Small dense products on lanes, the only arithmetic of handing sums down.
+
+use std::ops::Range;
 
 use pulp::NullaryFnOnce;
 
 use crate::evaluate::lanes::Lanes;
 
-/// `out[r][c] += Σₖ a[r][k] b[k][c]`, row by row; rows of `out` begin `stride` apart.
+/// `out[r][c] = Σₖ a[r][k] b[k][c]`, row by row; rows of `out` begin `stride` apart.
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
     pub(crate) inner: usize,
@@ -22,17 +24,17 @@ const ROWS: usize = 4;
 const VECTORS: usize = 4;
 
 impl Product<'_> {
-    pub(crate) fn add<L: Lanes>(self, l: L) {
-        l.vectorize(Add { l, product: self });
+    pub(crate) fn run<L: Lanes>(self, l: L) {
+        l.vectorize(Run { l, product: self });
     }
 }
 
-struct Add<'a, L: Lanes> {
+struct Run<'a, L: Lanes> {
     l: L,
     product: Product<'a>,
 }
 
-impl<L: Lanes> NullaryFnOnce for Add<'_, L> {
+impl<L: Lanes> NullaryFnOnce for Run<'_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -53,24 +55,33 @@ impl<L: Lanes> NullaryFnOnce for Add<'_, L> {
 
 #[inline(always)]
 fn rows<L: Lanes, const R: usize>(l: L, product: &mut Product<'_>, row: usize) {
-    let whole = product.columns / L::F64_LANES * L::F64_LANES;
     let mut column = 0;
-    while column + VECTORS * L::F64_LANES <= whole {
-        block::<L, R, VECTORS>(l, product, row, column);
-        column += VECTORS * L::F64_LANES;
-    }
-    while column < whole {
-        block::<L, R, 1>(l, product, row, column);
-        column += L::F64_LANES;
-    }
-    for column in column..product.columns {
-        for r in row..row + R {
-            let a = &product.a[r * product.inner..][..product.inner];
-            let mut sum = product.out[r * product.stride + column];
-            for (k, a) in a.iter().enumerate() {
-                sum += a * product.b[k * product.columns + column];
+    while column < product.columns {
+        let left = product.columns - column;
+        let vectors = (left / L::F64_LANES).min(VECTORS);
+        match vectors {
+            4 => block::<L, R, 4>(l, product, row, column),
+            3 => block::<L, R, 3>(l, product, row, column),
+            2 => block::<L, R, 2>(l, product, row, column),
+            1 => block::<L, R, 1>(l, product, row, column),
+            // The last columns once more with those before them: the same numbers.
+            _ if product.columns >= L::F64_LANES => {
+                block::<L, R, 1>(l, product, row, product.columns - L::F64_LANES);
+                return;
             }
-            product.out[r * product.stride + column] = sum;
+            _ => return few_columns(product, row..row + R),
+        }
+        column += vectors * L::F64_LANES;
+    }
+}
+
+/// Less than a vector of columns.
+fn few_columns(product: &mut Product<'_>, rows: Range<usize>) {
+    for r in rows {
+        for column in 0..product.columns {
+            let a = &product.a[r * product.inner..][..product.inner];
+            let b = product.b[column..].iter().step_by(product.columns);
+            product.out[r * product.stride + column] = a.iter().zip(b).map(|(a, b)| a * b).sum();
         }
     }
 }
@@ -85,11 +96,6 @@ fn block<L: Lanes, const R: usize, const V: usize>(
 ) {
     let width = V * L::F64_LANES;
     let mut sums = [[l.of(0.0); V]; R];
-    for r in 0..R {
-        let out = &product.out[(row + r) * product.stride + column..][..width];
-        let (vectors, _) = L::as_simd_f64s(out);
-        sums[r][..V].copy_from_slice(&vectors[..V]);
-    }
     for k in 0..product.inner {
         let b = &product.b[k * product.columns + column..][..width];
         let (b, _) = L::as_simd_f64s(b);
