@@ -51,7 +51,7 @@ case $what in
     python_environment "$cache/tools" "$here/scripts/cmake.txt"
     ;;
   tests)
-    debian netcdf-bin gdal-bin || say "without them the judges of NetCDF files fail"
+    debian netcdf-bin gdal-bin cdo || say "without them the judges of NetCDF files fail"
     python_environment "$cache/python" "$here/tests/judges/requirements.txt"
     ;;
   deny)

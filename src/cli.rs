@@ -126,6 +126,10 @@ pub(crate) struct MethodArguments {
     /// Give the numbers of SciPy's older `Rbf`
     #[arg(long, value_name = "scipy-rbf", value_parser = ["scipy-rbf"])]
     pub(crate) compat: Option<String>,
+    /// Make one station of all in a block of this size, in degrees or the planar unit, at the mean
+    /// of their places with the mean of their readings: for networks beyond 20 000 stations
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) thin: Option<f64>,
     /// Largest error of a grid beside the exact sum, relative to the range of the readings;
     /// `exact` sums over all stations for every cell
     #[arg(long, default_value = "1e-6", value_parser = parse_tolerance)]

@@ -18,6 +18,12 @@ pub enum Error {
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
+    /// A network cannot be thinned out so.
+    #[error("stations cannot be merged in blocks of {size}; their size must be a positive number")]
+    Blocks {
+        /// What was asked for.
+        size: f64,
+    },
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -86,9 +92,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
-            Self::Readings(_) | Self::Grid(_) | Self::Method(_) | Self::NothingToMap { .. } => {
-                Kind::BadInput
-            }
+            Self::Readings(_)
+            | Self::Grid(_)
+            | Self::Method(_)
+            | Self::Blocks { .. }
+            | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,
             Self::Cancelled => Kind::Cancelled,

@@ -77,16 +77,25 @@ impl Network {
     /// The distinct places of the stations, in the order of their first station.
     ///
     /// Two stations share a place when their coordinates are equal, on the sphere after taking
-    /// longitudes modulo 360; at a pole any longitude is the same.
+    /// longitudes modulo 360; at a pole any longitude is the same. With `thin`, all stations of a
+    /// block of that size (degrees, or the planar unit) become one at the mean of their places, with
+    /// the mean of their readings (or the first, or the last).
     ///
     /// # Errors
-    /// If stations share a place and `duplicates` says that this is an error.
+    /// If stations share a place and `duplicates` says that this is an error, or `thin` is no size.
     pub fn new(
         observations: &Observations,
         metric: Metric,
         duplicates: Duplicates,
+        thin: Option<f64>,
     ) -> Result<Self, Error> {
-        Self::of_stations(observations.stations(), metric, duplicates)
+        match thin {
+            None => Self::of_stations(observations.stations(), metric, duplicates),
+            Some(size) if size > 0.0 && size.is_finite() => {
+                Ok(Self::of_blocks(observations.stations(), metric, duplicates, size))
+            }
+            Some(size) => Err(Error::Blocks { size }),
+        }
     }
 
     /// The same from a list of stations, in the order in which values will come.
@@ -98,28 +107,53 @@ impl Network {
         metric: Metric,
         duplicates: Duplicates,
     ) -> Result<Self, Error> {
-        let mut index: HashMap<[u64; 2], usize> = HashMap::with_capacity(received.len());
-        let mut stations: Vec<Station> = Vec::new();
-        let mut codes: Vec<Vec<String>> = Vec::new();
-        let mut place_of = Vec::with_capacity(received.len());
-        for station in received {
-            let place = *index.entry(place_key(station, metric)).or_insert(stations.len());
-            if place == stations.len() {
-                stations.push(station.clone());
-                codes.push(Vec::new());
-            }
+        let (stations, place_of) = group(received, |station| place_key(station, metric));
+        let mut codes: Vec<Vec<String>> = vec![Vec::new(); stations.len()];
+        for (station, &place) in received.iter().zip(&place_of) {
             codes[place].push(station.id.clone());
-            place_of.push(place);
         }
         let merged: Vec<_> = codes.into_iter().filter(|codes| codes.len() > 1).collect();
         if duplicates == Duplicates::Error && !merged.is_empty() {
             return Err(ReadError::SamePlace { places: merged }.into());
         }
+        Ok(Self::of_groups(stations, place_of, merged, metric, duplicates))
+    }
+
+    fn of_blocks(received: &[Station], metric: Metric, duplicates: Duplicates, size: f64) -> Self {
+        let block = |station: &Station| {
+            let [x, y] = place_key(station, metric).map(f64::from_bits);
+            [(x / size).floor(), (y / size).floor()].map(|index| (index + 0.0).to_bits())
+        };
+        let (mut stations, place_of) = group(received, block);
+        // About the first station of each, so that a block may lie on the date line.
+        let mut sums = vec![(0.0, 0.0, 0.0); stations.len()];
+        for (station, &place) in received.iter().zip(&place_of) {
+            let mut x = station.x - stations[place].x;
+            if metric.is_spherical() {
+                x = (x + 180.0).rem_euclid(360.0) - 180.0;
+            }
+            let sum = &mut sums[place];
+            *sum = (sum.0 + x, sum.1 + station.y - stations[place].y, sum.2 + 1.0);
+        }
+        for (station, (x, y, count)) in stations.iter_mut().zip(sums) {
+            station.x += x / count;
+            station.y += y / count;
+        }
+        Self::of_groups(stations, place_of, Vec::new(), metric, duplicates)
+    }
+
+    fn of_groups(
+        stations: Vec<Station>,
+        place_of: Vec<usize>,
+        merged: Vec<Vec<String>>,
+        metric: Metric,
+        duplicates: Duplicates,
+    ) -> Self {
         let x: Vec<f64> = stations.iter().map(|s| s.x).collect();
         let y: Vec<f64> = stations.iter().map(|s| s.y).collect();
         let fingerprint = fingerprint(&stations, metric);
         let points = metric.embed(&x, &y);
-        Ok(Self { stations, points, merged, fingerprint, duplicates, place_of })
+        Self { stations, points, merged, fingerprint, duplicates, place_of }
     }
 
     /// Number of places.
@@ -202,6 +236,21 @@ impl Network {
     }
 }
 
+/// The first station of each group, in order, and the group of every station.
+fn group(received: &[Station], key: impl Fn(&Station) -> [u64; 2]) -> (Vec<Station>, Vec<usize>) {
+    let mut index: HashMap<[u64; 2], usize> = HashMap::with_capacity(received.len());
+    let mut stations: Vec<Station> = Vec::new();
+    let mut group_of = Vec::with_capacity(received.len());
+    for station in received {
+        let group = *index.entry(key(station)).or_insert(stations.len());
+        if group == stations.len() {
+            stations.push(station.clone());
+        }
+        group_of.push(group);
+    }
+    (stations, group_of)
+}
+
 /// Equal for stations at the same place.
 fn place_key(station: &Station, metric: Metric) -> [u64; 2] {
     let (mut x, y) = (station.x, station.y);
@@ -271,6 +320,28 @@ mod tests {
             assert_eq!(&out[..3], [first, 5.0, 7.0], "{rule}");
             assert!(out[3].is_nan());
         }
+    }
+
+    #[test]
+    fn blocks_have_the_mean_place_and_the_mean_reading_also_on_the_date_line() {
+        let stations = [
+            station("a", 10.1, 20.1),
+            station("b", 10.3, 20.3),
+            station("c", 11.2, 20.2),
+            station("d", -180.0, 0.5),
+            station("e", 180.4, 0.7),
+        ];
+        let network = Network::of_blocks(&stations, Metric::Chordal, Duplicates::Mean, 0.5);
+        let places: Vec<_> = network.stations().iter().map(|s| (s.x, s.y)).collect();
+        let wanted = [(10.2, 20.2), (11.2, 20.2), (-179.8, 0.6)];
+        assert_eq!(places.len(), 3);
+        for (got, want) in places.iter().zip(wanted) {
+            assert!((got.0 - want.0).abs() < 1e-12 && (got.1 - want.1).abs() < 1e-12, "{got:?}");
+        }
+        let mut out = Vec::new();
+        network.values(&[2.0, 4.0, 7.0, f64::NAN, 5.0], 1, &mut out);
+        assert_eq!(out, [3.0, 7.0, 5.0]);
+        assert!(network.merged().is_empty());
     }
 
     #[test]

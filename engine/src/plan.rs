@@ -101,8 +101,12 @@ impl Plan {
         limits: &Limits,
     ) -> Result<Self, Error> {
         check_limits(&observations, &targets, limits)?;
+        if settings.thin.is_none() {
+            // Before anything is done per station: merging a million places is work, too.
+            check_stations(observations.stations().len() / 4, limits)?;
+        }
         let metric = settings.method.metric;
-        let network = Network::new(&observations, metric, settings.duplicates)?;
+        let network = Network::new(&observations, metric, settings.duplicates, settings.thin)?;
         check_stations(network.stations().len(), limits)?;
         let method = settings.method.resolve(network.points())?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
@@ -282,8 +286,7 @@ fn check_limits(
             remedy: "choose a coarser grid, fewer variables or fewer times",
         });
     }
-    // Before anything is done per station: merging a million places is work, too.
-    check_stations(observations.stations().len() / 4, limits)
+    Ok(())
 }
 
 fn check_stations(stations: usize, limits: &Limits) -> Result<(), Error> {
@@ -294,7 +297,7 @@ fn check_stations(stations: usize, limits: &Limits) -> Result<(), Error> {
         what: "number of stations",
         wanted: stations.to_string(),
         limit: limits.stations.to_string(),
-        remedy: "the direct solver's time grows with the cube of it: thin the network out",
+        remedy: "the direct solver's time grows with the cube of it: merge stations in blocks (thin)",
     })
 }
 

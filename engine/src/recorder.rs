@@ -170,6 +170,7 @@ fn network_report(plan: &Plan) -> NetworkReport {
         read: plan.observations.stations().len(),
         used: plan.network.stations().len(),
         merged: plan.network.merged().to_vec(),
+        blocks: plan.settings.thin,
         fingerprint: plan.network.fingerprint().to_owned(),
     }
 }

@@ -85,6 +85,9 @@ pub struct NetworkReport {
     pub used: usize,
     /// Places at which several codes were merged, with those codes.
     pub merged: Vec<Vec<String>>,
+    /// Size of the blocks in which stations were merged, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<f64>,
     /// Identifies places, metric and nothing else.
     pub fingerprint: String,
 }

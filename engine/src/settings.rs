@@ -15,6 +15,8 @@ pub struct Settings {
     pub method: Method,
     /// What to do with several stations at one place, and several readings of one.
     pub duplicates: Duplicates,
+    /// Stations of a block of this size (degrees, or the planar unit) become one.
+    pub thin: Option<f64>,
     /// How numbers are kept in the file.
     pub storage: Storage,
     /// How near to the exact sum the map must be.

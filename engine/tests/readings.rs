@@ -30,7 +30,7 @@ fn joined(stations: &str) -> ReadOptions {
 }
 
 fn places(observations: &Observations, metric: Metric) -> usize {
-    Network::new(observations, metric, Duplicates::Mean).expect("a network").len()
+    Network::new(observations, metric, Duplicates::Mean, None).expect("a network").len()
 }
 
 /// Values of all steps, to be compared with the report.

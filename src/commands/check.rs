@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
     let observations = inputs::observations(&arguments.readings, arguments.planar)?;
     let metric = if arguments.planar { Metric::Planar } else { Metric::Chordal };
     // A merge is told here, never refused.
-    let network = Network::new(&observations, metric, isopleth_engine::Duplicates::Mean)?;
+    let network = Network::new(&observations, metric, isopleth_engine::Duplicates::Mean, None)?;
     let times = observations.times();
     let told =
         |time: Option<&Option<_>>| time.copied().flatten().map(isopleth_engine::report::iso_8601);

@@ -64,6 +64,7 @@ pub(crate) fn settings(
             },
         },
         duplicates: named::<Duplicates>(duplicates)?,
+        thin: arguments.thin,
         storage,
         tolerance: arguments.tolerance,
         threads: arguments.threads,

@@ -93,13 +93,12 @@ fn text(report: &Report, output: &Path) -> String {
         let few = codes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "           {} stations without a place: {few} …", codes.len());
     }
-    let _ = writeln!(
-        text,
-        "network    {} stations at {} places ({} merged)",
-        network.read,
-        network.used,
-        network.merged.len()
-    );
+    let how = match network.blocks {
+        Some(size) => format!("blocks of {size}"),
+        None => format!("{} merged", network.merged.len()),
+    };
+    let _ =
+        writeln!(text, "network    {} stations at {} places ({how})", network.read, network.used);
     let _ = writeln!(
         text,
         "method     {}, {}, drift degree {}, condition {:.1e}",

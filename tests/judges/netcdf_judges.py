@@ -6,11 +6,14 @@
 
 - compliance-checker (cf:1.11, strict): no error, no warning, no recommendation;
 - ncdump: reads the header and the kind, and every value;
+- nccopy: makes a plain copy of it in the classic format, every variable equal to the bit;
+- CDO: reads the grid and every map, and counts as many missing values as xarray (variables of stations,
+  whose time comes last as CF has it, it passes over);
 - xarray, with warnings as errors: coordinates, times and masked values are as they should be;
 - cf-xarray: finds latitude, longitude (or X, Y) and time by what the file says, and the bounds;
 - GDAL (`gdalinfo`): the outer edges of the cells are the file's bounds, the sphere is the file's.
 
-ncdump and gdalinfo come with Debian's netcdf-bin and gdal-bin. A judge that is not installed is an
+ncdump, nccopy, cdo and gdalinfo come with Debian's netcdf-bin, cdo and gdal-bin. A judge that is not installed is an
 error, unless it is named with --without. Exit code 1 if any judge objects, each objection a line.
 """
 
@@ -97,6 +100,48 @@ def judge_xarray(path):
                 yield "station codes repeat"
 
 
+def judge_nccopy(path):
+    import netCDF4
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "copy.nc"
+        run("nccopy", "-k", "classic", str(path), str(copy))
+        with netCDF4.Dataset(path) as ours, netCDF4.Dataset(copy) as theirs:
+            for name, variable in ours.variables.items():
+                pair = (variable, theirs[name])
+                for each in pair:
+                    each.set_auto_maskandscale(False)
+                one, other = (np.asarray(each[...]) for each in pair)
+                if one.tobytes() != np.ascontiguousarray(other, one.dtype).tobytes():
+                    yield f"{name}: the copy differs"
+
+
+def judge_cdo(path):
+    import numpy as np
+    import xarray as xr
+
+    with xr.open_dataset(path) as dataset:
+        if not {"lon", "lat"} <= set(dataset.dims):
+            return  # CDO knows the sphere
+        shape = (dataset.sizes["lon"], dataset.sizes["lat"])
+        wanted = {
+            name: [int(np.isnan(field).sum()) for field in variable.values.reshape(-1, *shape[::-1])]
+            for name, variable in maps(dataset)
+        }
+    grid, _ = run("cdo", "-s", "griddes", str(path))
+    for line in (f"xsize     = {shape[0]}", f"ysize     = {shape[1]}", "gridtype  = lonlat"):
+        if min(shape) > 1 and line not in grid:
+            yield f"no {line!r} in its grid"
+    for name, missing in wanted.items():
+        answer, _ = run("cdo", "-s", "infon", f"-selname,{name}", str(path))
+        rows = [line.split() for line in answer.splitlines() if not line.lstrip().startswith("-1")]
+        # -1 : date time level gridsize missing : minimum mean maximum : name
+        got = [int(row[6]) for row in rows if len(row) > 6 and row[5].isdigit() and row[6].isdigit()]
+        if got != missing:
+            yield f"{name}: missing {got}, not {missing}"
+
+
 def judge_cf_xarray(path):
     import cf_xarray  # noqa: F401  (adds .cf)
     import xarray as xr
@@ -155,11 +200,13 @@ def even(bounds):
 JUDGES = {
     "compliance-checker": judge_compliance,
     "ncdump": judge_ncdump,
+    "nccopy": judge_nccopy,
+    "cdo": judge_cdo,
     "xarray": judge_xarray,
     "cf-xarray": judge_cf_xarray,
     "gdal": judge_gdal,
 }
-PROGRAMS = {"ncdump": "ncdump", "gdal": "gdalinfo"}
+PROGRAMS = {"ncdump": "ncdump", "nccopy": "nccopy", "cdo": "cdo", "gdal": "gdalinfo"}
 
 
 def main():

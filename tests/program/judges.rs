@@ -1,4 +1,4 @@
-//! Other people's programs read our files: compliance-checker, xarray, ncdump and GDAL.
+//! Other people's programs read our files: compliance-checker, xarray, ncdump, nccopy, CDO and GDAL.
 //!
 //! `make test` installs them and says where their Python is; without, this is skipped aloud.
 
@@ -36,6 +36,13 @@ fn a_map_in_64_bits_across_the_date_line_is_accepted() {
 fn pixels_from_north_to_south_are_accepted() {
     let more = ["--bounds", "100,38,110,30", "--shape", "300x200", "--registration", "pixel"];
     judge("pixels", &readings(30, 2), &more);
+}
+
+#[test]
+fn a_plain_map_and_a_small_one_are_accepted() {
+    let more = ["--bounds", "100,30,110,38", "--shape", "200x150", "--compress"];
+    judge("plain", &readings(30, 2), &[&more[..], &["none", "--digits", "exact"]].concat());
+    judge("small", &readings(30, 2), &[&more[..], &["small", "--digits", "2"]].concat());
 }
 
 #[test]

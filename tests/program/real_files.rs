@@ -93,11 +93,17 @@ fn a_model_domain_in_projected_kilometres() {
 }
 
 #[test]
-fn ship_soundings_are_more_than_the_direct_solver_takes() {
+fn ship_soundings_are_merged_in_blocks_for_the_direct_solver() {
     let Some(file) = shared("baja_bathymetry.csv.gz") else { return };
     let bench = Bench::new();
     let grid = ["--bounds", "245,20,255,30", "--resolution", "0.1", "-o", "out.nc"];
-    bench.run(&[&["map", &*file], &grid[..]].concat()).failed(4, &["number of stations", "20000"]);
+    bench.run(&[&["map", &*file], &grid[..]].concat()).failed(4, &["number of stations", "thin"]);
+    let blocks = ["--thin", "0.2", "--report", "report.json", "-q"];
+    bench.run(&[&["map", &*file], &grid[..], &blocks[..]].concat()).succeeded();
+    let text = std::fs::read_to_string(bench.path("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(report["network"]["read"], 80_983);
+    assert!(report["network"]["used"].as_u64().is_some_and(|n| n > 1000 && n < 5000));
     let out = bench.run(&["check", &file]).succeeded().stdout;
     assert!(out.contains("bathymetry_m"), "{out}");
 }

@@ -61,6 +61,7 @@ impl Order {
         let settings = Settings {
             method: method_of(&request.method, metric)?,
             duplicates,
+            thin: request.method.thin,
             storage: storage_of(&request)?,
             tolerance: tolerance_of(&request.method)?,
             threads: house.threads,

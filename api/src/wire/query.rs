@@ -73,6 +73,8 @@ pub struct MethodQuery {
     /// Largest error of a grid beside the exact sum, or `exact`. Default 1e-6.
     #[param(example = "1e-6")]
     pub tolerance: Option<String>,
+    /// Make one station of all in a block of this size, in degrees or the planar unit.
+    pub thin: Option<String>,
     /// Only this variable; may be given several times.
     #[serde(default)]
     pub variable: Vec<String>,
@@ -183,6 +185,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             compat: method.compat,
             duplicates: method.duplicates,
             tolerance: method.tolerance.map(ToleranceRequest::Named),
+            thin: method.thin.map(|text| number("thin", &text)).transpose()?,
         },
         precision: grid.precision.unwrap_or_default(),
         digits: grid.digits.clone().map(DigitsRequest::Named),
@@ -271,12 +274,12 @@ mod tests {
     fn a_query_says_the_same_as_a_document() {
         let query = "bounds=73,18,135,54&shape=1400x1000&registration=pixel&kernel=gaussian\
                      &epsilon=0.5&smoothing=1,2,3&degree=-1&metric=planar&compat=scipy-rbf\
-                     &duplicates=first&precision=f64&digits=exact&compress=small&variable=pm25&variable=so2&time=2017-07-07\
+                     &duplicates=first&precision=f64&digits=exact&compress=small&thin=0.5&variable=pm25&variable=so2&time=2017-07-07\
                      &column=station%3DCode&zone=%2B08:00&missing=xx&delimiter=;&layout=wide";
         let document = r#"{"grid": {"bounds": [73,18,135,54], "shape": [1400,1000],
             "registration": "pixel"}, "precision": "f64", "digits": "exact", "compress": "small", "variables": ["pm25", "so2"],
             "method": {"kernel": "gaussian", "epsilon": 0.5, "smoothing": [1,2,3], "degree": -1,
-            "metric": "planar", "compat": "scipy-rbf", "duplicates": "first"},
+            "metric": "planar", "compat": "scipy-rbf", "duplicates": "first", "thin": 0.5},
             "read": {"times": ["2017-07-07"], "zone": "+08:00", "missing": ["xx"],
             "columns": {"station": "Code"}, "delimiter": ";", "layout": "wide"}}"#;
         assert_eq!(read(query), Ok(serde_json::from_str(document).expect("a document")));

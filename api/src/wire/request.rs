@@ -214,6 +214,9 @@ pub struct MethodRequest {
     /// Largest error of a grid beside the exact sum, relative to the range of the readings (1e-14 to
     /// below 1), or `exact`. Default 1e-6.
     pub tolerance: Option<ToleranceRequest>,
+    /// Make one station of all in a block of this size, in degrees or the planar unit.
+    #[schema(exclusive_minimum = 0)]
+    pub thin: Option<f64>,
 }
 
 /// How near to the exact sum: a number, or `exact`.

@@ -142,6 +142,10 @@ pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
         .put("isopleth_evaluation", method.evaluation.as_str())
         .put("isopleth_stations_read", count(network.read))
         .put("isopleth_stations_used", count(network.used))
+        .put(
+            "isopleth_stations_blocks",
+            network.blocks.map(|size| size.to_string()).unwrap_or_default(),
+        )
         .put("isopleth_stations_merged_places", count(network.merged.len()))
         .put("isopleth_network", network.fingerprint.as_str())
         .put("isopleth_readings_rejected", count(readings.rejected))
