@@ -204,6 +204,33 @@ fn the_error_falls_threefold_with_every_node() {
     }
 }
 
+/// Thousands of stations enter in clusters; points stand for them. The goals are those of the test
+/// above, with both sides interpolated.
+#[test]
+fn clusters_of_many_stations_are_as_good_as_the_stations() {
+    let places = network("uniform", 4500, [100.0, 35.0]);
+    let (x, y) = (line(89.0, 111.0, 90), line(26.0, 44.0, 60));
+    for kernel in Kernel::ALL {
+        for metric in Metric::ALL {
+            if metric == Metric::GreatCircle && kernel != Kernel::Linear {
+                continue; // the same clusters, and ten times the time for the exact sum
+            }
+            let case = case(&places, kernel, metric, 1);
+            let exact = exact(&case.surface, metric, &x, &y);
+            let sizes = self::exact(&case.magnitudes, metric, &x, &y);
+            let size = sizes.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+            for (order, goal) in [(6, 6e-3), (10, 6e-5), (14, 6e-7)] {
+                let scheme = Scheme { order, rho: 3.0, leaf: 8 };
+                let (fast, bound) = fast(&case, &x, &y, scheme);
+                let worst = fast.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                let name = format!("{kernel}, {metric}, order {order}");
+                assert!(worst <= goal * size, "{name}: {worst:e} of {size:e}");
+                assert!(worst <= bound[0] + 1e-12 * size, "{name}: {worst:e} against the promise");
+            }
+        }
+    }
+}
+
 #[test]
 fn fields_together_are_fields_alone_and_a_lost_field_spoils_no_other() {
     let places = network("clustered", 100, [100.0, 35.0]);

@@ -35,6 +35,9 @@ pub(super) struct Admission {
     horizon: f64,
 }
 
+/// More than the Earth's curvature takes of a small box: the test below holds without it, too.
+const AT_A_GLANCE: f64 = 1.05;
+
 /// φ(r)/φ(0) is below 1e-17 from here on, for each kernel that decays exponentially.
 fn horizon(kernel: Kernel) -> f64 {
     match kernel {
@@ -95,6 +98,15 @@ impl Place {
         Self { x: y.atan2(x), y: z.atan2(across), sine, cosine, embedded }
     }
 
+    /// In the unit of the grid's axes.
+    pub(super) fn degrees(&self, metric: Metric) -> (f64, f64) {
+        if metric.is_spherical() {
+            (self.x.to_degrees(), self.y.to_degrees())
+        } else {
+            (self.x, self.y)
+        }
+    }
+
     fn antipode(&self) -> Self {
         let turned = self.x + std::f64::consts::PI;
         Self { x: turned, y: -self.y, sine: -self.sine, ..*self }
@@ -121,14 +133,18 @@ pub(super) struct Area {
 
 impl Area {
     pub(super) fn new(x: &Interval, y: &Interval, metric: Metric) -> Self {
-        let (half_x, half_y) = (x.half, y.half);
+        Self::of((x.middle, x.half), (y.middle, y.half), metric)
+    }
+
+    /// From middle and half along both axes, in degrees or the planar unit.
+    pub(super) fn of((x, half_x): (f64, f64), (y, half_y): (f64, f64), metric: Metric) -> Self {
         if !metric.is_spherical() {
             return Self {
-                x: x.middle,
-                y: y.middle,
+                x,
+                y,
                 half_x,
                 half_y,
-                middle: [x.middle, y.middle, 0.0],
+                middle: [x, y, 0.0],
                 radius: half_x.hypot(half_y),
                 longest: half_x.max(half_y),
                 cosine: 1.0,
@@ -136,18 +152,18 @@ impl Area {
             };
         }
         let (half_x, half_y) = (half_x.to_radians(), half_y.to_radians());
-        let lat = y.middle.to_radians();
+        let lat = y.to_radians();
         let nearest_equator = (lat.abs() - half_y).max(0.0);
         let small = half_x < 0.1 && half_y < 0.1 && lat.abs() + half_y < 1.2;
         let cosine = nearest_equator.cos();
         // An arc is never shorter than its chord.
         let radius = EARTH_RADIUS_KM * (half_y + half_x * cosine);
         Self {
-            x: x.middle.to_radians(),
+            x: x.to_radians(),
             y: lat,
             half_x,
             half_y,
-            middle: on_sphere(x.middle, y.middle),
+            middle: on_sphere(x, y),
             radius,
             longest: EARTH_RADIUS_KM * half_y.max(half_x * cosine),
             cosine,
@@ -157,6 +173,17 @@ impl Area {
 }
 
 impl Area {
+    /// Distance of the middles.
+    fn distance(&self, other: &Self) -> f64 {
+        let squared: f64 = (0..3).map(|k| (self.middle[k] - other.middle[k]).powi(2)).sum();
+        squared.sqrt()
+    }
+
+    /// Whether it is much smaller than another.
+    pub(super) fn is_dwarfed_by(&self, other: &Self) -> bool {
+        4.0 * self.longest <= other.longest
+    }
+
     /// No cell of the area is farther from the station than this.
     pub(super) fn reach(&self, station: &Place) -> f64 {
         let squared: f64 = (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum();
@@ -195,6 +222,33 @@ impl Admission {
         if smooth { View::Smooth } else { View::Rough }
     }
 
+    /// How all stations of a cluster appear. Smooth only where that shows at a glance.
+    pub(super) fn view_cluster(&self, cluster: &Area, area: &Area) -> View {
+        let apart = cluster.distance(area);
+        let gap = apart - cluster.radius - area.radius;
+        if gap > 0.0 && self.metric.distance(gap * gap) >= self.horizon {
+            return View::Nothing;
+        }
+        if self.sees(area, cluster, apart) { View::Smooth } else { View::Rough }
+    }
+
+    /// Whether a cluster may be replaced by points for all cells of the area: the same test with
+    /// the parts exchanged, as φ knows no difference.
+    pub(super) fn replaces(&self, cluster: &Area, area: &Area) -> bool {
+        self.sees(cluster, area, cluster.distance(area))
+    }
+
+    /// Whether φ of any place in `other` is smooth on `area`, at a glance.
+    fn sees(&self, area: &Area, other: &Area, apart: f64) -> bool {
+        let enough = AT_A_GLANCE * (1.0 + self.ellipse) * area.longest;
+        let below =
+            if self.metric == Metric::GreatCircle { EARTH_RADIUS_KM } else { f64::INFINITY };
+        area.small
+            && area.longest <= self.widest
+            && apart - other.radius >= enough
+            && apart + other.radius < below
+    }
+
     /// Whether the station is so far from a small box that it need not be looked at closely: on a
     /// plane, 1 + (ρ* + 1/ρ*)/2 halves of the box from its middle are enough, since the sum of the
     /// distances from two foci is at least twice that from their middle; the Earth's curvature takes
@@ -204,7 +258,7 @@ impl Admission {
             return false;
         }
         let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
-        let enough = 1.25 * (1.0 + self.ellipse) * area.longest;
+        let enough = AT_A_GLANCE * (1.0 + self.ellipse) * area.longest;
         // Less than a quarter of the way to the antipode, where great circles are singular, too.
         let below =
             if self.metric == Metric::GreatCircle { EARTH_RADIUS_KM } else { f64::INFINITY };

@@ -102,7 +102,7 @@ fn cut(cells: &Range<usize>, tile: usize, leaf: usize) -> Option<usize> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
-fn chebyshev(middle: f64, half: f64, order: usize) -> Vec<f64> {
+pub(super) fn chebyshev(middle: f64, half: f64, order: usize) -> Vec<f64> {
     if half == 0.0 {
         return vec![middle];
     }
@@ -110,34 +110,36 @@ fn chebyshev(middle: f64, half: f64, order: usize) -> Vec<f64> {
     (0..order).map(|k| middle - half * angle(k).cos()).collect()
 }
 
+/// The Lagrange polynomials of Chebyshev nodes at one place, by the second barycentric formula with
+/// the weights of nodes of the first kind, (−1)ᵏ sin((2k+1)π/2p) (Berrut & Trefethen 2004,
+/// doi:10.1137/S0036144502417715).
+#[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
+pub(super) fn lagrange(nodes: &[f64], at: f64) -> Vec<f64> {
+    let p = nodes.len();
+    if let Some(k) = nodes.iter().position(|&node| node == at) {
+        return (0..p).map(|j| if j == k { 1.0 } else { 0.0 }).collect();
+    }
+    let weight = |k: usize| {
+        let sine = (std::f64::consts::PI * (2 * k + 1) as f64 / (2 * p) as f64).sin();
+        if k.is_multiple_of(2) { sine } else { -sine }
+    };
+    let mut values: Vec<f64> = (0..p).map(|k| weight(k) / (at - nodes[k])).collect();
+    let sum: f64 = values.iter().sum();
+    values.iter_mut().for_each(|value| *value /= sum);
+    values
+}
+
 impl Lagrange {
-    /// Second barycentric formula with the weights of Chebyshev nodes of the first kind, (−1)ᵏ
-    /// sin((2k+1)π/2p) (Berrut & Trefethen 2004, doi:10.1137/S0036144502417715).
-    #[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
     fn new(from: &Interval, targets: &[f64]) -> Self {
         let p = from.nodes.len();
-        let weight = |k: usize| {
-            let sine = (std::f64::consts::PI * (2 * k + 1) as f64 / (2 * p) as f64).sin();
-            if k.is_multiple_of(2) { sine } else { -sine }
-        };
-        let weights: Vec<f64> = (0..p).map(weight).collect();
         let (mut by_node, mut by_target) =
-            (vec![0.0; p * targets.len()], vec![0.0; p * targets.len()]);
+            (vec![0.0; p * targets.len()], Vec::with_capacity(p * targets.len()));
         for (t, &target) in targets.iter().enumerate() {
-            let row = &mut by_target[t * p..][..p];
-            match from.nodes.iter().position(|&node| node == target) {
-                Some(k) => row[k] = 1.0,
-                None => {
-                    for k in 0..p {
-                        row[k] = weights[k] / (target - from.nodes[k]);
-                    }
-                    let sum: f64 = row.iter().sum();
-                    row.iter_mut().for_each(|value| *value /= sum);
-                }
-            }
+            let row = lagrange(&from.nodes, target);
             for k in 0..p {
                 by_node[k * targets.len() + t] = row[k];
             }
+            by_target.extend(row);
         }
         Self { by_node, by_target }
     }

@@ -5,7 +5,8 @@
 //! (`admit`): its weights times φ are summed on p × p Chebyshev nodes of the box. Sums are handed
 //! down to the nodes of smaller boxes and at last to the cells by separable interpolation (`axis`,
 //! `product`), which is exact for the polynomials they are. Stations that no box admits are
-//! summed exactly for every cell. All fields go along together.
+//! summed exactly for every cell. All fields go along together. Where stations are many, clusters of
+//! them enter as one (`sources`).
 //!
 //! One code for every kernel and metric: only the admission knows where φ is singular. Fong &
 //! Darve 2009, doi:10.1016/j.jcp.2009.08.031, interpolate kernels on both sides; here the targets'
@@ -14,15 +15,21 @@
 mod admit;
 mod axis;
 mod product;
+mod sources;
 
 use std::ops::Range;
 
-use self::admit::{Admission, Area, Place, View};
+use self::admit::{Admission, Area, View};
 use self::axis::AxisTree;
 pub(super) use self::product::Product;
+use self::sources::{Proxies, Source, Sources};
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets, simd};
 use crate::Points;
+
+/// Up to so many stations each is looked at closely, which lets many in a level earlier and takes 50 ns
+/// for each and box. Beyond, clusters are looked at, and their stations at the leaves.
+const CLOSELY: usize = 4096;
 
 /// How the tree is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +52,7 @@ pub struct Far<'a> {
     y: AxisTree,
     tile: [usize; 2],
     scheme: Scheme,
-    stations: Vec<Place>,
+    sources: Sources,
     admission: Admission,
 }
 
@@ -57,9 +64,9 @@ pub struct Node {
     /// Sums of the stations that entered, here or above, on the nodes: `[field][y][x]`. Empty as
     /// long as none has.
     sums: Vec<f64>,
-    /// Stations that have not entered.
-    waiting: Vec<u32>,
-    /// Pairs of a station and a node that were summed here.
+    /// Stations and clusters that have not entered.
+    waiting: Vec<Source>,
+    /// Pairs of a station (or what stands for some) and a node that were summed here.
     pairs: u64,
 }
 
@@ -81,7 +88,6 @@ impl<'a> Far<'a> {
         scheme: Scheme,
     ) -> Self {
         let (x, y) = rows.axes();
-        let places = |i| Place::new(surface.place(i), surface.metric);
         Self {
             surface,
             evaluator,
@@ -90,7 +96,7 @@ impl<'a> Far<'a> {
             y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
             tile,
             scheme,
-            stations: (0..surface.stations.len()).map(places).collect(),
+            sources: Sources::new(surface, scheme.order),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
         }
     }
@@ -98,8 +104,7 @@ impl<'a> Far<'a> {
     /// The whole grid.
     #[must_use]
     pub fn root(&self) -> Node {
-        let everyone = (0..self.stations.len()).map(|i| u32::try_from(i).unwrap_or(u32::MAX));
-        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting: everyone.collect(), pairs: 0 })
+        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting: self.sources.all(), pairs: 0 })
     }
 
     /// Rows and columns of the cells of a box.
@@ -127,7 +132,8 @@ impl<'a> Far<'a> {
     /// What theory promises of the error of each field: with p nodes and ρ*, interpolation is off by
     /// at most 4ρ*^(1−p)/(ρ* − 1) times what it interpolates (Trefethen 2013, theorem 8.2), along
     /// one axis; along the other likewise, times the Lebesgue constant. What it interpolates is
-    /// below Σ|w| max|φ|.
+    /// below Σ|w| max|φ|. Where points stand for stations, the same once more on their side, with
+    /// weights whose sum is at most Σ|w| times the square of the Lebesgue constant.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -140,17 +146,22 @@ impl<'a> Far<'a> {
         let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (p as f64).ln();
         let one_axis = 4.0 * rho.powi(1 - p as i32) / (rho - 1.0);
         let area = Area::new(self.x.at(0), self.y.at(0), self.surface.metric);
-        let reach = self.stations.iter().map(|s| area.reach(s)).fold(0.0, f64::max);
+        let reach = self.sources.places().iter().map(|s| area.reach(s)).fold(0.0, f64::max);
         let farthest = self.surface.metric.distance(reach * reach) * self.surface.epsilon;
         let kernel = self.surface.kernel;
         // Largest at the ends, but for r² ln r, which dips to −1/2e before it rises.
         let largest =
             kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
         let fields = self.surface.fields;
+        let sides = if self.sources.has_proxies() { 1.0 + lebesgue * lebesgue } else { 1.0 };
         (0..fields)
             .map(|f| {
                 let weights = self.surface.weights.iter().skip(f).step_by(fields);
-                one_axis * (1.0 + lebesgue) * largest * weights.map(|w| w.abs()).sum::<f64>()
+                sides
+                    * one_axis
+                    * (1.0 + lebesgue)
+                    * largest
+                    * weights.map(|w| w.abs()).sum::<f64>()
             })
             .collect()
     }
@@ -249,32 +260,51 @@ impl<'a> Far<'a> {
     fn enter(&self, mut node: Node) -> Node {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let area = Area::new(x, y, self.surface.metric);
-        let mut smooth = Vec::new();
-        node.waiting.retain(|&i| match self.admission.view(&self.stations[i as usize], &area) {
-            View::Nothing => false,
-            View::Rough => true,
-            View::Smooth => {
-                smooth.push(i);
-                false
-            }
-        });
         let leaf = x.halves.is_none() && y.halves.is_none();
-        if leaf && x.cells.len() * y.cells.len() <= x.nodes.len() * y.nodes.len() {
-            // The cells are fewer than the nodes.
-            node.waiting.append(&mut smooth);
-            node.waiting.sort_unstable();
+        let closely = self.sources.places().len() <= CLOSELY;
+        let mut open = std::mem::take(&mut node.waiting);
+        let (mut stations, mut proxies) = (Vec::new(), Vec::new());
+        while let Some(source) = open.pop() {
+            if let Some(i) = source.as_station() {
+                match self.admission.view(self.sources.place(i), &area) {
+                    View::Nothing => {}
+                    View::Rough => node.waiting.push(source),
+                    View::Smooth => stations.push(i),
+                }
+                continue;
+            }
+            let cluster = self.sources.cluster(source);
+            match (self.admission.view_cluster(&cluster.area, &area), &cluster.proxies) {
+                (View::Nothing, _) => {}
+                (View::Smooth, None) => stations.extend(self.sources.stations_of(cluster)),
+                (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
+                    proxies.push(points);
+                }
+                (View::Rough, _) if !leaf && !closely && cluster.area.is_dwarfed_by(&area) => {
+                    node.waiting.push(source);
+                }
+                _ => match cluster.halves {
+                    Some(halves) => open.extend(halves),
+                    None => open.extend(self.sources.each_of(cluster)),
+                },
+            }
         }
-        if smooth.is_empty() {
-            return node;
+        self.sum_on_nodes(&mut node, &stations, &proxies);
+        node
+    }
+
+    /// Adds to the sums on the nodes of a box.
+    fn sum_on_nodes(&self, node: &mut Node, stations: &[u32], proxies: &[&Proxies]) {
+        if stations.is_empty() && proxies.is_empty() {
+            return;
         }
-        node.pairs = (smooth.len() * x.nodes.len() * y.nodes.len()) as u64;
-        let surface = self.surface.only(&smooth);
-        let points = self.nodes(&node);
+        let surface = self.surface.only(stations, proxies);
+        let points = self.nodes(node);
+        node.pairs = (surface.stations.len() * points.len()) as u64;
         let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
         let targets = Targets { axes: &axes, len: points.len() };
         node.sums.resize(self.surface.fields * points.len(), 0.0);
         self.evaluator.add_sum(&surface, targets, points.len(), &mut node.sums);
-        node
     }
 
     /// The cells of a leaf: from the nodes, and to that the stations still waiting, exactly.
@@ -306,7 +336,8 @@ impl<'a> Far<'a> {
         if node.waiting.is_empty() {
             return;
         }
-        let near = self.surface.only(&node.waiting);
+        let near: Vec<u32> = node.waiting.iter().filter_map(|source| source.as_station()).collect();
+        let near = self.surface.only(&near, &[]);
         for (r, row) in y.cells.clone().enumerate() {
             let out = &mut plane.out[plane.start + r * plane.stride..];
             self.rows.with(row, x.cells.clone(), axes, |targets| {
@@ -374,19 +405,6 @@ impl Surface {
             stations: self.stations.clone(),
             drift: self.drift.clone(),
             fields: 2 * self.fields,
-            ..*self
-        }
-    }
-
-    /// The surface of a few stations, with the drift.
-    fn only(&self, stations: &[u32]) -> Self {
-        let which: Vec<usize> = stations.iter().map(|&i| i as usize).collect();
-        let weights = which.iter().flat_map(|i| &self.weights[i * self.fields..][..self.fields]);
-        Self {
-            stations: self.stations.select(&which),
-            weights: weights.copied().collect(),
-            drift: self.drift.clone(),
-            drift_weights: self.drift_weights.clone(),
             ..*self
         }
     }
