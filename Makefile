@@ -38,6 +38,7 @@ check: setup ## format, lints, documentation, licences
 
 bench: build ## the kernels, and the whole program beside its peers
 	cargo bench --workspace --locked
+	cargo build --release --examples --locked
 	scripts/setup.sh peers "$(CACHE)"
 	"$(CACHE)/peers/bin/python" benches/peers/run.py --program "$(PROGRAM)"
 

@@ -46,13 +46,31 @@ pub(crate) struct Judge<'a> {
     surface: Surface,
     evaluator: Evaluator,
     metric: Metric,
-    axes: (&'a [f64], &'a [f64]),
+    cells: Cells<'a>,
     tiling: Tiling,
     /// What errors are relative to, by field.
     ranges: &'a [f64],
     tolerance: f64,
     /// Cells nearest to the stations: (row, column), sorted.
     at_stations: Vec<(usize, usize)>,
+}
+
+/// Where cells are.
+#[derive(Clone, Copy)]
+pub(crate) enum Cells<'a> {
+    /// Where x and y cross.
+    Grid(&'a [f64], &'a [f64]),
+    /// In one row, each at its own x and y.
+    Places(&'a [f64], &'a [f64]),
+}
+
+impl Cells<'_> {
+    fn at(&self, row: usize, column: usize) -> (f64, f64) {
+        match self {
+            Self::Grid(x, y) => (x[column], y[row]),
+            Self::Places(x, y) => (x[column], y[column]),
+        }
+    }
 }
 
 /// What was found on one tile.
@@ -77,6 +95,16 @@ pub(crate) struct Account {
 impl Verdict {
     pub(crate) fn failed(&self) -> bool {
         self.failed
+    }
+
+    /// The worse of both, of each.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            largest: self.largest.max(other.largest),
+            floor: self.floor.max(other.floor),
+            compared: self.compared + other.compared,
+            failed: self.failed || other.failed,
+        }
     }
 
     /// The rounding floor, relative.
@@ -118,23 +146,27 @@ impl<'a> Judge<'a> {
         surface: &Surface,
         evaluator: Evaluator,
         metric: Metric,
-        axes: (&'a [f64], &'a [f64]),
+        cells: Cells<'a>,
         stations: impl Iterator<Item = (f64, f64)>,
         tiling: Tiling,
         ranges: &'a [f64],
         tolerance: f64,
     ) -> Self {
         let turn = if metric.is_spherical() { Some(360.0) } else { None };
-        let mut at_stations: Vec<_> = stations
-            .filter_map(|(x, y)| Some((nearest(axes.1, y, None)?, nearest(axes.0, x, turn)?)))
-            .collect();
+        let cell_at = |(x, y)| match cells {
+            Cells::Grid(columns, rows) => {
+                Some((nearest(rows, y, None)?, nearest(columns, x, turn)?))
+            }
+            Cells::Places(..) => None,
+        };
+        let mut at_stations: Vec<_> = stations.filter_map(cell_at).collect();
         at_stations.sort_unstable();
         at_stations.dedup();
         Self {
             surface: surface.with_magnitudes(),
             evaluator,
             metric,
-            axes,
+            cells,
             tiling,
             ranges,
             tolerance,
@@ -151,7 +183,7 @@ impl<'a> Judge<'a> {
     ) -> Verdict {
         let chosen = self.choose(rows, columns);
         let (x, y): (Vec<f64>, Vec<f64>) =
-            chosen.iter().map(|&(row, column)| (self.axes.0[column], self.axes.1[row])).unzip();
+            chosen.iter().map(|&(row, column)| self.cells.at(row, column)).unzip();
         let points = self.metric.embed(&x, &y);
         let sums = self.sums(&points);
         let (exact, magnitude) = sums.split_at(sums.len() / 2);

@@ -11,7 +11,7 @@ use kernels::evaluate::{Axis, GridRows, Targets as Row};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
-use crate::certificate::{Account, Judge};
+use crate::certificate::{Account, Judge, Verdict};
 use crate::error::Error;
 use crate::grid::{Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
@@ -92,6 +92,25 @@ impl Fields<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Some tiles of places, those that failed first done again exactly.
+    pub(crate) fn hand_over_places(
+        &self,
+        tiles: &[usize],
+        values: &[Vec<f64>],
+        verdicts: &[Verdict],
+    ) -> Result<(), Error> {
+        let cells = Cells::new(self.plan);
+        let all = tiles.par_iter().zip(values).zip(verdicts);
+        all.try_for_each_init(Buffers::default, |buffers, ((&k, values), verdict)| {
+            let (rows, columns) = self.plan.tiling.tile(k);
+            if verdict.failed() {
+                self.sum(&cells, &rows, &columns, buffers)?;
+                return self.hand_over(&rows, &columns, &buffers.tile);
+            }
+            self.hand_over(&rows, &columns, values)
+        })
     }
 
     fn hand_over(
@@ -242,7 +261,7 @@ mod tests {
         let fit = factor.fit(values.as_ref(), Par::Seq).unwrap();
         let surface = Surface::new(stations, &plan.method, factor.drift(), &fit.weights);
         let evaluator = Evaluator::new();
-        let axes = (grid.x(), grid.y());
+        let axes = crate::certificate::Cells::Grid(grid.x(), grid.y());
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
         let metric = plan.method.metric;
         let judge =

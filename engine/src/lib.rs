@@ -24,6 +24,7 @@ pub mod progress;
 mod recorder;
 pub mod report;
 pub mod run;
+mod scattered;
 pub mod settings;
 pub mod storage;
 pub mod tiles;

@@ -6,7 +6,7 @@ use kernels::evaluate::far::{Far, Scheme, Scratch};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
-use crate::certificate::Judge;
+use crate::certificate::{Judge, Verdict};
 use crate::tiles::Tiling;
 
 /// Cost is least near here (docs/math.md, 6): larger ellipses leave more stations near, smaller
@@ -36,6 +36,59 @@ const HIGHEST_ORDER: usize = 36;
 /// Below so many cells the tree is not worth planting.
 const FEWEST_CELLS: usize = 16_384;
 
+/// The search for the least order that does.
+pub(crate) struct Orders {
+    goal: f64,
+    order: usize,
+    /// What was too low once is not tried again.
+    lowest: usize,
+    leaf: usize,
+}
+
+/// How many orders change the error by a factor.
+fn orders_to(factor: f64) -> f64 {
+    (factor.ln() / RHO.ln()).max(0.0)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small orders")]
+impl Orders {
+    /// Begins with the order that does on most networks.
+    pub(crate) fn new(tolerance: f64) -> Self {
+        let first = orders_to(1.0 / tolerance).ceil() as usize;
+        let order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
+        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER, leaf: 0 }
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        Scheme { order: self.order, rho: RHO, leaf: self.leaf }
+    }
+
+    pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
+        seen.largest() <= self.goal || !seen.failed() && seen.largest() <= seen.floor()
+    }
+
+    /// Goes up; false where there is no higher order.
+    pub(crate) fn raise(&mut self, seen: &Verdict) -> bool {
+        if self.order == HIGHEST_ORDER {
+            return false;
+        }
+        let more = orders_to(seen.largest() / self.goal).ceil() as usize;
+        self.order = (self.order + more.max(1)).min(HIGHEST_ORDER);
+        self.lowest = self.order;
+        true
+    }
+
+    /// Goes down where that is worth another try; else false.
+    fn lower(&mut self, seen: &Verdict) -> bool {
+        let spare = orders_to(self.goal / seen.largest().max(seen.floor())) as usize;
+        if spare < 3 || self.order.saturating_sub(spare) < self.lowest {
+            return false;
+        }
+        self.order -= spare;
+        true
+    }
+}
+
 /// A batch about to be evaluated.
 pub(crate) struct Pilot<'a> {
     pub(crate) surface: &'a Surface,
@@ -49,37 +102,23 @@ impl Pilot<'_> {
     /// The least order with which the tiles tried keep a quarter of the tolerance; none where the exact
     /// sum is cheaper or no order will do. Decided by counts, never by a clock, so that the same
     /// map is made the same way everywhere.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small order")]
     pub(crate) fn choose(&self, tolerance: f64) -> Option<Scheme> {
-        if self.tiling.rows * self.tiling.columns < FEWEST_CELLS {
+        let cells = self.tiling.rows * self.tiling.columns;
+        if cells < FEWEST_CELLS {
             return None;
         }
-        let orders_to = |factor: f64| (factor.ln() / RHO.ln()).max(0.0);
-        let goal = tolerance / MARGIN;
-        // Where all is as usual, the first try is right: sums of many stations cancel.
-        let first = orders_to(1.0 / tolerance).ceil() as usize;
-        let mut order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
-        let mut lowest = LOWEST_ORDER;
-        let leaf = leaf(self.surface.stations(), self.tiling.rows * self.tiling.columns);
+        let mut orders = Orders::new(tolerance);
+        orders.leaf = leaf(self.surface.stations(), cells);
         loop {
-            let scheme = Scheme { order, rho: RHO, leaf };
+            let scheme = orders.scheme();
             let trial = self.attempt(scheme)?;
-            if trial.largest <= goal || !trial.failed && trial.largest <= trial.floor {
-                // An order more than needed is cheaper than another try.
-                let spare = orders_to(goal / trial.largest.max(trial.floor)) as usize;
-                if spare < 3 || order - spare.min(order) < lowest {
+            if orders.is_enough(&trial.verdict) {
+                if !orders.lower(&trial.verdict) {
                     return Some(scheme);
                 }
-                order -= spare;
-                continue;
-            }
-            if order == HIGHEST_ORDER {
+            } else if !orders.raise(&trial.verdict) {
                 return None;
             }
-            let more = orders_to(trial.largest / goal).ceil() as usize;
-            order = (order + more.max(1)).min(HIGHEST_ORDER);
-            // What was too low once is not tried again.
-            lowest = order;
         }
     }
 
@@ -107,13 +146,7 @@ impl Pilot<'_> {
         let node = far.tile_at(rows.start, columns.start);
         let pairs = far.evaluate(node, &mut Scratch::default(), &mut values);
         let verdict = self.judge.judge(&rows, &columns, &values);
-        Trial {
-            largest: verdict.largest(),
-            floor: verdict.floor(),
-            failed: verdict.failed(),
-            pairs,
-            cells,
-        }
+        Trial { verdict, pairs, cells }
     }
 
     /// The tile with most stations, one in the middle and one in a corner.
@@ -128,9 +161,7 @@ impl Pilot<'_> {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Trial {
-    largest: f64,
-    floor: f64,
-    failed: bool,
+    verdict: Verdict,
     /// Pairs of a station and a cell or node.
     pairs: u64,
     cells: usize,
@@ -139,9 +170,7 @@ struct Trial {
 impl Trial {
     fn and(self, other: Self) -> Self {
         Self {
-            largest: self.largest.max(other.largest),
-            floor: self.floor.max(other.floor),
-            failed: self.failed || other.failed,
+            verdict: self.verdict.and(other.verdict),
             pairs: self.pairs + other.pairs,
             cells: self.cells + other.cells,
         }

@@ -13,6 +13,7 @@ use crate::grid::Targets;
 use crate::machine;
 use crate::network::Network;
 use crate::observations::Observations;
+use crate::scattered;
 use crate::settings::{Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
 
@@ -186,7 +187,11 @@ impl Plan {
 
     /// Whether a fast evaluation will be tried.
     fn is_fast(&self) -> bool {
-        matches!(self.targets, Targets::Grid(_)) && self.settings.tolerance != Tolerance::Exact
+        let enough = match &self.targets {
+            Targets::Grid(_) => true,
+            Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
+        };
+        enough && self.settings.tolerance != Tolerance::Exact
     }
 
     /// What is resident now, the larger of what solving and evaluating add, and what the HDF5
@@ -200,7 +205,12 @@ impl Plan {
         // Values in 64 bits, the chunk in the file's precision, shuffled, and compressed.
         let a_tile = tile * fields * 8 + 3 * tile * self.settings.storage.precision.bytes();
         // One for each thread, and that of the pilot.
-        let evaluating = (self.threads + 1) * a_tile + 6 * n * (fields + solved) * 8 + n * n * 8;
+        let tiles = match &self.targets {
+            Targets::Grid(_) => self.threads + 1,
+            // Values of some tiles twice: as they come, and in order.
+            Targets::Points(_) => self.threads.max(2 * scattered::TILES_AT_ONCE),
+        };
+        let evaluating = tiles * a_tile + 6 * n * (fields + solved) * 8 + n * n * 8;
         let chunks = self.tiling.count() as u64 * self.estimated_fields();
         machine::resident_bytes()
             + THREADS

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicU64;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::Far;
+use kernels::evaluate::far::{Far, Scheme};
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
-use crate::certificate::{Certificate, Judge};
+use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::field::Fields;
@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
 use crate::recorder::Recorder;
 use crate::report::Report;
+use crate::scattered;
 use crate::settings::Tolerance;
 
 /// Makes every field of the plan and hands it to the sink.
@@ -170,24 +171,35 @@ impl Run<'_> {
             progress: self.progress,
             done: &self.done,
         };
-        let (Targets::Grid(grid), Tolerance::Relative(tolerance)) =
-            (&plan.targets, plan.settings.tolerance)
-        else {
+        let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
         };
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
-        let axes = (grid.x(), grid.y());
+        let cells = match &plan.targets {
+            Targets::Grid(grid) => Cells::Grid(grid.x(), grid.y()),
+            Targets::Points(places) => Cells::Places(&places.x, &places.y),
+        };
         let metric = plan.method.metric;
         let judge = Judge::new(
             surface,
             self.evaluator,
             metric,
-            axes,
+            cells,
             places,
             plan.tiling,
             ranges,
             tolerance,
         );
+        let grid = match &plan.targets {
+            Targets::Grid(grid) => grid,
+            Targets::Points(places) => {
+                let Some(done) = scattered::evaluate(&fields, places, &judge, tolerance)? else {
+                    return fields.exactly();
+                };
+                enter(certificate, &done.account, done.scheme, tolerance, &done.bound, ranges);
+                return Ok(());
+            }
+        };
         let rows = GridRows::new(grid.x(), grid.y(), metric);
         let pilot = Pilot {
             surface,
@@ -200,15 +212,27 @@ impl Run<'_> {
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, scheme);
         let account = fields.fast(&far, &judge)?;
-        let certificate = certificate.get_or_insert_default();
-        certificate.tolerance = tolerance;
-        certificate.order = certificate.order.max(scheme.order);
-        certificate.rho = scheme.rho;
-        let bound = far.bound().iter().zip(ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
-        certificate.bound = certificate.bound.max(bound);
-        account.enter(certificate);
+        enter(certificate, &account, scheme, tolerance, &far.bound(), ranges);
         Ok(())
     }
+}
+
+/// Adds what is certified of a batch to the certificate of the map.
+fn enter(
+    certificate: &mut Option<Certificate>,
+    account: &Account,
+    scheme: Scheme,
+    tolerance: f64,
+    bound: &[f64],
+    ranges: &[f64],
+) {
+    let certificate = certificate.get_or_insert_default();
+    certificate.tolerance = tolerance;
+    certificate.order = certificate.order.max(scheme.order);
+    certificate.rho = scheme.rho;
+    let bound = bound.iter().zip(ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
+    certificate.bound = certificate.bound.max(bound);
+    account.enter(certificate);
 }
 
 /// Largest less smallest reading, or the size of a reading where all are equal.

@@ -5,8 +5,8 @@
 //! the interpolation each round once more.
 
 use isopleth_kernels::drift::Drift;
-use isopleth_kernels::evaluate::far::{Far, Scheme, Scratch};
-use isopleth_kernels::evaluate::{GridRows, Surface};
+use isopleth_kernels::evaluate::far::{Far, Scattered, Scheme, Scratch};
+use isopleth_kernels::evaluate::{Axis, GridRows, Surface, Targets};
 use isopleth_kernels::{Evaluator, Kernel, Mat, Method, Metric, Points, Resolved, Weights};
 
 /// Numbers from −1 to 1, the same every time.
@@ -226,6 +226,42 @@ fn clusters_of_many_stations_are_as_good_as_the_stations() {
                 let name = format!("{kernel}, {metric}, order {order}");
                 assert!(worst <= goal * size, "{name}: {worst:e} of {size:e}");
                 assert!(worst <= bound[0] + 1e-12 * size, "{name}: {worst:e} against the promise");
+            }
+        }
+    }
+}
+
+/// Scattered places: every kernel and metric, all over, on a line, at one place, on the date line.
+#[test]
+fn scattered_places_are_as_good_as_a_grid() {
+    let networks = [("clustered", [100.0, 35.0]), ("uniform", [180.0, 10.0])];
+    for (kind, middle) in networks {
+        let places = network(kind, 300, middle);
+        for (shape, n) in [("uniform", 3000), ("clustered", 700), ("line", 900), ("close", 1)] {
+            let targets = network(shape, n, middle);
+            let (x, y): (Vec<f64>, Vec<f64>) = targets.iter().map(|p| (p[0], p[1])).unzip();
+            for kernel in Kernel::ALL {
+                for metric in Metric::ALL {
+                    let case = case(&places, kernel, metric, 2);
+                    let points = metric.embed(&x, &y);
+                    let axes: Vec<_> =
+                        (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+                    let all = Targets { axes: &axes, len: n };
+                    let mut exact = vec![0.0; 2 * n];
+                    Evaluator::new().evaluate(&case.surface, all, &mut exact);
+                    let mut sizes = exact.clone();
+                    Evaluator::new().evaluate(&case.magnitudes, all, &mut sizes);
+                    let size = sizes.iter().fold(1.0_f64, |m, v| m.max(v.abs()));
+                    let scheme = Scheme { order: 14, rho: 3.0, leaf: 0 };
+                    let scattered = Scattered::new(&case.surface, Evaluator::new(), &x, &y, scheme);
+                    let mut fast = vec![f64::NAN; 2 * n];
+                    scattered.evaluate(&mut fast);
+                    let differences = fast.iter().zip(&exact).map(|(a, b)| (a - b).abs());
+                    // 3^-14 = 2e-7.
+                    let worst = differences.fold(0.0, |m: f64, d| if d <= m { m } else { d });
+                    let name = format!("{kind}, {shape}, {kernel}, {metric}");
+                    assert!(worst <= 4e-7 * size, "{name}: {worst:e} of {size:e}");
+                }
             }
         }
     }

@@ -46,6 +46,47 @@ impl AxisTree {
         tree
     }
 
+    /// Halves a row of bins, of which the edges are given, down to single ones.
+    pub(super) fn of_bins(edges: &[f64], order: usize) -> Self {
+        let mut tree = Self { intervals: Vec::new() };
+        tree.add_bins(edges, 0..edges.len() - 1, None, order);
+        tree
+    }
+
+    fn add_bins(
+        &mut self,
+        edges: &[f64],
+        bins: Range<usize>,
+        whole: Option<usize>,
+        order: usize,
+    ) -> usize {
+        let here = self.begin(bins.clone(), (edges[bins.start], edges[bins.end]), whole, order);
+        if bins.len() > 1 {
+            let middle = bins.start + bins.len().div_ceil(2);
+            let halves = [bins.start..middle, middle..bins.end];
+            let halves = halves.map(|half| self.add_bins(edges, half, Some(here), order));
+            self.intervals[here].halves = Some(halves);
+        }
+        here
+    }
+
+    /// An interval with its nodes, not yet halved.
+    fn begin(
+        &mut self,
+        cells: Range<usize>,
+        (first, last): (f64, f64),
+        whole: Option<usize>,
+        order: usize,
+    ) -> usize {
+        let (middle, half) = (f64::midpoint(first, last), ((last - first) / 2.0).abs());
+        let nodes = chebyshev(middle, half, order);
+        let down =
+            whole.map_or_else(Lagrange::default, |w| Lagrange::new(&self.intervals[w], &nodes));
+        let (halves, to_cells) = (None, Lagrange::default());
+        self.intervals.push(Interval { cells, middle, half, nodes, halves, down, to_cells });
+        self.intervals.len() - 1
+    }
+
     pub(super) fn at(&self, k: usize) -> &Interval {
         &self.intervals[k]
     }
@@ -59,22 +100,8 @@ impl AxisTree {
         leaf: usize,
         order: usize,
     ) -> usize {
-        let here = self.intervals.len();
-        let (first, last) = (axis[cells.start], axis[cells.end - 1]);
-        let (middle, half) = (f64::midpoint(first, last), ((last - first) / 2.0).abs());
-        let nodes = chebyshev(middle, half, order);
-        let down =
-            whole.map_or_else(Lagrange::default, |w| Lagrange::new(&self.intervals[w], &nodes));
-        let interval = Interval {
-            cells: cells.clone(),
-            middle,
-            half,
-            nodes,
-            halves: None,
-            down,
-            to_cells: Lagrange::default(),
-        };
-        self.intervals.push(interval);
+        let ends = (axis[cells.start], axis[cells.end - 1]);
+        let here = self.begin(cells.clone(), ends, whole, order);
         match cut(&cells, tile, leaf) {
             Some(at) => {
                 let left = self.add(axis, cells.start..at, Some(here), tile, leaf, order);
@@ -110,36 +137,41 @@ pub(super) fn chebyshev(middle: f64, half: f64, order: usize) -> Vec<f64> {
     (0..order).map(|k| middle - half * angle(k).cos()).collect()
 }
 
-/// The Lagrange polynomials of Chebyshev nodes at one place, by the second barycentric formula with
-/// the weights of nodes of the first kind, (−1)ᵏ sin((2k+1)π/2p) (Berrut & Trefethen 2004,
+/// The weights of Chebyshev nodes of the first kind, (−1)ᵏ sin((2k+1)π/2p) (Berrut & Trefethen 2004,
 /// doi:10.1137/S0036144502417715).
 #[expect(clippy::cast_precision_loss, reason = "orders are below a hundred")]
-pub(super) fn lagrange(nodes: &[f64], at: f64) -> Vec<f64> {
-    let p = nodes.len();
+pub(super) fn barycentric(p: usize) -> Vec<f64> {
+    let sine = |k: usize| (std::f64::consts::PI * (2 * k + 1) as f64 / (2 * p) as f64).sin();
+    (0..p).map(|k| if k.is_multiple_of(2) { sine(k) } else { -sine(k) }).collect()
+}
+
+/// The Lagrange polynomials of some nodes at one place, by the second barycentric formula.
+pub(super) fn lagrange(nodes: &[f64], weights: &[f64], at: f64, out: &mut [f64]) {
     if let Some(k) = nodes.iter().position(|&node| node == at) {
-        return (0..p).map(|j| if j == k { 1.0 } else { 0.0 }).collect();
+        out.fill(0.0);
+        out[k] = 1.0;
+        return;
     }
-    let weight = |k: usize| {
-        let sine = (std::f64::consts::PI * (2 * k + 1) as f64 / (2 * p) as f64).sin();
-        if k.is_multiple_of(2) { sine } else { -sine }
-    };
-    let mut values: Vec<f64> = (0..p).map(|k| weight(k) / (at - nodes[k])).collect();
-    let sum: f64 = values.iter().sum();
-    values.iter_mut().for_each(|value| *value /= sum);
-    values
+    let mut sum = 0.0;
+    for ((value, weight), node) in out.iter_mut().zip(weights).zip(nodes) {
+        *value = weight / (at - node);
+        sum += *value;
+    }
+    let scale = 1.0 / sum;
+    out.iter_mut().for_each(|value| *value *= scale);
 }
 
 impl Lagrange {
     fn new(from: &Interval, targets: &[f64]) -> Self {
         let p = from.nodes.len();
+        let weights = barycentric(p);
         let (mut by_node, mut by_target) =
-            (vec![0.0; p * targets.len()], Vec::with_capacity(p * targets.len()));
-        for (t, &target) in targets.iter().enumerate() {
-            let row = lagrange(&from.nodes, target);
+            (vec![0.0; p * targets.len()], vec![0.0; p * targets.len()]);
+        for (t, (&target, row)) in targets.iter().zip(by_target.chunks_exact_mut(p)).enumerate() {
+            lagrange(&from.nodes, &weights, target, row);
             for k in 0..p {
                 by_node[k * targets.len() + t] = row[k];
             }
-            by_target.extend(row);
         }
         Self { by_node, by_target }
     }

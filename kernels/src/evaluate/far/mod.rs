@@ -15,6 +15,7 @@
 mod admit;
 mod axis;
 mod product;
+mod scattered;
 mod sources;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use std::ops::Range;
 use self::admit::{Admission, Area, View};
 use self::axis::AxisTree;
 pub(super) use self::product::Product;
+pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets, simd};
@@ -47,7 +49,8 @@ pub struct Scheme {
 pub struct Far<'a> {
     surface: &'a Surface,
     evaluator: Evaluator,
-    rows: &'a GridRows<'a>,
+    /// None where the cells are bins of places.
+    rows: Option<&'a GridRows<'a>>,
     x: AxisTree,
     y: AxisTree,
     tile: [usize; 2],
@@ -91,7 +94,7 @@ impl<'a> Far<'a> {
         Self {
             surface,
             evaluator,
-            rows,
+            rows: Some(rows),
             x: AxisTree::new(x, tile[0], scheme.leaf, scheme.order),
             y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
             tile,
@@ -333,17 +336,20 @@ impl<'a> Far<'a> {
                 stride: plane.stride,
             });
         }
-        if node.waiting.is_empty() {
-            return;
-        }
-        let near: Vec<u32> = node.waiting.iter().filter_map(|source| source.as_station()).collect();
-        let near = self.surface.only(&near, &[]);
+        let Some(rows) = self.rows.filter(|_| !node.waiting.is_empty()) else { return };
+        let near = self.near(&node);
         for (r, row) in y.cells.clone().enumerate() {
             let out = &mut plane.out[plane.start + r * plane.stride..];
-            self.rows.with(row, x.cells.clone(), axes, |targets| {
+            rows.with(row, x.cells.clone(), axes, |targets| {
                 self.evaluator.add_sum(&near, targets, plane.plane, out);
             });
         }
+    }
+
+    /// The stations still waiting at a leaf.
+    fn near(&self, leaf: &Node) -> Surface {
+        let stations: Vec<u32> = leaf.waiting.iter().filter_map(|s| s.as_station()).collect();
+        self.surface.only(&stations, &[])
     }
 
     /// The drift on the nodes of a leaf: a polynomial in space, smooth on any box.

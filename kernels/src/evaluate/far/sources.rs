@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::admit::{Area, Place};
-use super::axis::{chebyshev, lagrange};
+use super::axis::{barycentric, chebyshev, lagrange};
 use crate::evaluate::Surface;
 use crate::{Metric, Points};
 
@@ -155,8 +155,11 @@ impl Sources {
         let fields = surface.fields;
         let nodes = [chebyshev(x, half_x, order), chebyshev(y, half_y, order)];
         let mut weights = vec![0.0; nodes[0].len() * nodes[1].len() * fields];
+        let factors = [0, 1].map(|k: usize| barycentric(nodes[k].len()));
+        let [mut along, mut down] = [0, 1].map(|k: usize| vec![0.0; nodes[k].len()]);
         let mut add = |x: f64, y: f64, of: &[f64]| {
-            let [along, down] = [lagrange(&nodes[0], x), lagrange(&nodes[1], y)];
+            lagrange(&nodes[0], &factors[0], x, &mut along);
+            lagrange(&nodes[1], &factors[1], y, &mut down);
             let mut rows = weights.chunks_exact_mut(fields);
             for down in &down {
                 for along in &along {
