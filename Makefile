@@ -8,7 +8,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 PYTHON := $(CACHE)/python/bin/python
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench bless picture
+.PHONY: help setup setup-tests build demo test check bench sweeps memory bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,14 @@ bench: build ## the kernels, and the whole program beside its peers
 	cargo build --release --examples --locked
 	scripts/setup.sh peers "$(CACHE)"
 	"$(CACHE)/peers/bin/python" benches/peers/run.py --program "$(PROGRAM)"
+
+sweeps: build setup-tests ## error and time against order, stations, cells and fields, with a picture
+	cargo build --release --examples --locked
+	"$(PYTHON)" benches/sweeps.py --program "$(PROGRAM)"
+	"$(PYTHON)" benches/sweeps.py --draw "$$(ls -t benches/record/sweeps-*.csv | head -1)" docs/images/sweeps.png
+
+memory: build ## peak memory of large maps beside what is foreseen
+	benches/memory.py "$(PROGRAM)"
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked

@@ -26,6 +26,10 @@ pub struct Certificate {
     pub order: usize,
     /// Bernstein ellipse within which no station is singular.
     pub rho: f64,
+    /// Cells each way of the smallest boxes; 0 where cells form no grid.
+    pub leaf: usize,
+    /// What the model of costs expected, beside the exact sum.
+    pub cost: f64,
     /// What the theory promises.
     pub bound: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.

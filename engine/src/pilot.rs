@@ -36,6 +36,13 @@ const HIGHEST_ORDER: usize = 36;
 /// Below so many cells the tree is not worth planting.
 const FEWEST_CELLS: usize = 16_384;
 
+/// How a batch is to be evaluated.
+pub(crate) struct Chosen {
+    pub(crate) scheme: Scheme,
+    /// What the model expects it to cost beside the exact sum.
+    pub(crate) cost: f64,
+}
+
 /// The search for the least order that does.
 pub(crate) struct Orders {
     goal: f64,
@@ -101,20 +108,21 @@ pub(crate) struct Pilot<'a> {
 impl Pilot<'_> {
     /// The least order with which the tiles tried keep a quarter of the tolerance; none where the exact
     /// sum is cheaper or no order will do. Decided by counts, never by a clock, so that the same
-    /// map is made the same way everywhere.
-    pub(crate) fn choose(&self, tolerance: f64) -> Option<Scheme> {
+    /// map is made the same way everywhere. Begins with the order of the batch before, if there is one.
+    pub(crate) fn choose(&self, tolerance: f64, before: Option<usize>) -> Option<Chosen> {
         let cells = self.tiling.rows * self.tiling.columns;
         if cells < FEWEST_CELLS {
             return None;
         }
         let mut orders = Orders::new(tolerance);
+        orders.order = before.unwrap_or(orders.order);
         orders.leaf = leaf(self.surface.stations(), cells);
         loop {
             let scheme = orders.scheme();
             let trial = self.attempt(scheme)?;
             if orders.is_enough(&trial.verdict) {
                 if !orders.lower(&trial.verdict) {
-                    return Some(scheme);
+                    return Some(Chosen { scheme, cost: trial.cost });
                 }
             } else if !orders.raise(&trial.verdict) {
                 return None;
@@ -136,7 +144,8 @@ impl Pilot<'_> {
         let fast = trial.pairs as f64 / trial.cells as f64 * pair
             + 1.5 * scheme.order as f64 * fields
             + 60.0;
-        (fast < self.surface.stations() as f64 * pair).then_some(trial)
+        let cost = fast / (self.surface.stations() as f64 * pair);
+        (cost < 1.0).then_some(Trial { cost, ..trial })
     }
 
     fn attempt_tile(&self, far: &Far<'_>, k: usize) -> Trial {
@@ -146,13 +155,13 @@ impl Pilot<'_> {
         let node = far.tile_at(rows.start, columns.start);
         let pairs = far.evaluate(node, &mut Scratch::default(), &mut values);
         let verdict = self.judge.judge(&rows, &columns, &values);
-        Trial { verdict, pairs, cells }
+        Trial { verdict, pairs, cells, cost: 0.0 }
     }
 
-    /// The tile with most stations, one in the middle and one in a corner.
+    /// The tile with most stations, and one in the middle.
     fn tiles(&self) -> Vec<usize> {
         let middle = self.tiling.count() / 2;
-        let mut tiles = vec![self.judge.densest_tile().unwrap_or(middle), middle, 0];
+        let mut tiles = vec![self.judge.densest_tile().unwrap_or(middle), middle];
         tiles.sort_unstable();
         tiles.dedup();
         tiles
@@ -165,6 +174,8 @@ struct Trial {
     /// Pairs of a station and a cell or node.
     pairs: u64,
     cells: usize,
+    /// Of all, beside that of the exact sum.
+    cost: f64,
 }
 
 impl Trial {
@@ -173,6 +184,7 @@ impl Trial {
             verdict: self.verdict.and(other.verdict),
             pairs: self.pairs + other.pairs,
             cells: self.cells + other.cells,
+            cost: 0.0,
         }
     }
 }

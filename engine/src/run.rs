@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::{Far, Scheme};
+use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
 use crate::certificate::{Account, Cells, Certificate, Judge};
@@ -15,7 +15,7 @@ use crate::factors::FactorCache;
 use crate::field::Fields;
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
-use crate::pilot::Pilot;
+use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
 use crate::recorder::Recorder;
@@ -196,7 +196,7 @@ impl Run<'_> {
                 let Some(done) = scattered::evaluate(&fields, places, &judge, tolerance)? else {
                     return fields.exactly();
                 };
-                enter(certificate, &done.account, done.scheme, tolerance, &done.bound, ranges);
+                enter(certificate, &done.account, &done.chosen, tolerance, &done.bound, ranges);
                 return Ok(());
             }
         };
@@ -208,11 +208,14 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(scheme) = pilot.choose(tolerance) else { return fields.exactly() };
+        let Some(chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        else {
+            return fields.exactly();
+        };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let far = Far::new(surface, self.evaluator, &rows, tile, scheme);
+        let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
         let account = fields.fast(&far, &judge)?;
-        enter(certificate, &account, scheme, tolerance, &far.bound(), ranges);
+        enter(certificate, &account, &chosen, tolerance, &far.bound(), ranges);
         Ok(())
     }
 }
@@ -221,15 +224,17 @@ impl Run<'_> {
 fn enter(
     certificate: &mut Option<Certificate>,
     account: &Account,
-    scheme: Scheme,
+    chosen: &Chosen,
     tolerance: f64,
     bound: &[f64],
     ranges: &[f64],
 ) {
     let certificate = certificate.get_or_insert_default();
     certificate.tolerance = tolerance;
-    certificate.order = certificate.order.max(scheme.order);
-    certificate.rho = scheme.rho;
+    certificate.order = certificate.order.max(chosen.scheme.order);
+    certificate.rho = chosen.scheme.rho;
+    certificate.leaf = chosen.scheme.leaf;
+    certificate.cost = certificate.cost.max(chosen.cost);
     let bound = bound.iter().zip(ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
     certificate.bound = certificate.bound.max(bound);
     account.enter(certificate);

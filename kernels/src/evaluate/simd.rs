@@ -37,14 +37,16 @@ pub(super) fn add_sum<L: Lanes>(
 ) {
     let row = Row::new(surface, targets);
     let mut sums = vec![l.of(0.0); surface.fields * VECTORS];
+    // Made once: clearing it takes as long as ten stations.
+    let mut panel = Aligned([l.of(0.0); BLOCK * VECTORS]);
     let mut start = 0;
     while start < targets.len {
         let left = (targets.len - start).div_ceil(L::F64_LANES);
         let cells = Cells { row: &row, start, stride, out: &mut *out };
         match left {
-            1 => cells.evaluate::<L, 1>(l, &mut sums),
-            2 => cells.evaluate::<L, 2>(l, &mut sums),
-            _ => cells.evaluate::<L, VECTORS>(l, &mut sums),
+            1 => cells.evaluate::<L, 1>(l, &mut sums, &mut panel.0),
+            2 => cells.evaluate::<L, 2>(l, &mut sums, &mut panel.0),
+            _ => cells.evaluate::<L, VECTORS>(l, &mut sums, &mut panel.0),
         }
         start += left.min(VECTORS) * L::F64_LANES;
     }
@@ -88,17 +90,22 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn evaluate<L: Lanes, const C: usize>(self, l: L, sums: &mut [L::f64s]) {
+    fn evaluate<L: Lanes, const C: usize>(
+        self,
+        l: L,
+        sums: &mut [L::f64s],
+        panel: &mut [L::f64s; BLOCK * VECTORS],
+    ) {
         let Row { surface, varying, offsets, .. } = self.row;
         let fields = surface.fields;
         let apply = phi::apply::<L>(surface.kernel, surface.metric);
         let targets = self.targets::<L, C>(l);
         let sums = &mut sums.as_chunks_mut::<C>().0[..fields];
         sums.fill([l.of(0.0); C]);
-        let mut panel = Aligned([[l.of(0.0); C]; BLOCK]);
+        let panel = panel.as_chunks_mut::<C>().0;
         for first in (0..offsets.len()).step_by(BLOCK) {
             let block = first..(first + BLOCK).min(offsets.len());
-            let panel = &mut panel.0[..block.len()];
+            let panel = &mut panel[..block.len()];
             let mut axes = [&[][..]; 3];
             for (axis, (stations, _)) in axes.iter_mut().zip(varying) {
                 *axis = &stations[block.clone()];

@@ -27,9 +27,10 @@ pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets, simd};
-use crate::Points;
+use crate::metric::EARTH_RADIUS_KM;
+use crate::{Metric, Points};
 
-/// Up to so many stations each is looked at closely, which lets many in a level earlier and takes 50 ns
+/// Up to so many stations each is looked at by itself, which lets many in a level earlier and takes 50 ns
 /// for each and box. Beyond, clusters are looked at, and their stations at the leaves.
 const CLOSELY: usize = 4096;
 
@@ -99,7 +100,7 @@ impl<'a> Far<'a> {
             y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
             tile,
             scheme,
-            sources: Sources::new(surface, scheme.order),
+            sources: Sources::new(surface, scheme.order, CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
         }
     }
@@ -264,7 +265,6 @@ impl<'a> Far<'a> {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let area = Area::new(x, y, self.surface.metric);
         let leaf = x.halves.is_none() && y.halves.is_none();
-        let closely = self.sources.places().len() <= CLOSELY;
         let mut open = std::mem::take(&mut node.waiting);
         let (mut stations, mut proxies) = (Vec::new(), Vec::new());
         while let Some(source) = open.pop() {
@@ -283,7 +283,7 @@ impl<'a> Far<'a> {
                 (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
                     proxies.push(points);
                 }
-                (View::Rough, _) if !leaf && !closely && cluster.area.is_dwarfed_by(&area) => {
+                (View::Rough, _) if !leaf && cluster.area.is_dwarfed_by(&area) => {
                     node.waiting.push(source);
                 }
                 _ => match cluster.halves {
@@ -368,10 +368,30 @@ impl<'a> Far<'a> {
     /// The nodes of a box, row by row.
     fn nodes(&self, node: &Node) -> Points {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
-        let (lon, lat): (Vec<f64>, Vec<f64>) =
-            y.nodes.iter().flat_map(|&y| x.nodes.iter().map(move |&x| (x, y))).unzip();
-        self.surface.metric.embed(&lon, &lat)
+        cross(&x.nodes, &y.nodes, self.surface.metric)
     }
+}
+
+/// Where the values of two axes cross, row by row, in the coordinates of [`Metric::embed`]: that of
+/// each axis apart, since sines and cosines are dear.
+fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
+    let over = |of: fn(f64, f64) -> f64, x: &[f64], y: &[f64]| -> Vec<f64> {
+        y.iter().flat_map(|&y| x.iter().map(move |&x| of(x, y))).collect()
+    };
+    if !metric.is_spherical() {
+        return Points::new(vec![over(|x, _| x, x, y), over(|_, y| y, x, y)]);
+    }
+    let parts = |axis: &[f64], of: fn(f64) -> f64| -> Vec<f64> {
+        axis.iter().map(|degrees| of(degrees.to_radians())).collect()
+    };
+    let [cosine, sine] = [f64::cos, f64::sin].map(|of| parts(x, of));
+    let [across, up] = [f64::cos, f64::sin].map(|of| parts(y, of));
+    let scaled = |x, y| EARTH_RADIUS_KM * y * x;
+    Points::new(vec![
+        over(scaled, &cosine, &across),
+        over(scaled, &sine, &across),
+        over(|_, up| EARTH_RADIUS_KM * up, &cosine, &up),
+    ])
 }
 
 /// Where in the values of a tile a leaf stands.

@@ -61,7 +61,7 @@ impl<'a> Scattered<'a> {
             y: AxisTree::of_bins(&high, scheme.order),
             tile: [1, 1],
             scheme,
-            sources: Sources::new(surface, scheme.order),
+            sources: Sources::new(surface, scheme.order, super::CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
         };
         Self { far, x, y, across, bins }

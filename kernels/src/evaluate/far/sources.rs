@@ -57,13 +57,14 @@ impl Source {
 }
 
 impl Sources {
-    /// Clusters of all stations of a surface, with proxies of `order` each way.
-    pub(super) fn new(surface: &Surface, order: usize) -> Self {
+    /// Clusters of all stations of a surface, with proxies of `order` each way; none up to `alone`
+    /// stations.
+    pub(super) fn new(surface: &Surface, order: usize, alone: usize) -> Self {
         let n = surface.stations.len();
         let places = (0..n).map(|i| Place::new(surface.place(i), surface.metric)).collect();
         let stations = (0..n).map(|i| u32::try_from(i).unwrap_or(u32::MAX)).collect();
         let mut sources = Self { clusters: Vec::new(), stations, places };
-        if n > 0 {
+        if n > alone {
             sources.add(surface, order, 0..n);
         }
         sources
@@ -71,7 +72,10 @@ impl Sources {
 
     /// What everything begins with.
     pub(super) fn all(&self) -> Vec<Source> {
-        if self.clusters.is_empty() { Vec::new() } else { vec![Source(0)] }
+        if self.clusters.is_empty() {
+            return self.stations.iter().map(|&i| Source::station(i)).collect();
+        }
+        vec![Source(0)]
     }
 
     pub(super) fn cluster(&self, source: Source) -> &Cluster {
