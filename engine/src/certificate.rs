@@ -16,6 +16,9 @@ const DRAWN: usize = 1000;
 /// Multiple of eps Σ|w φ| within which the exact evaluation itself is right.
 const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
+/// Cells that are not compared may be off by so many times more than those that are.
+const UNSEEN: f64 = 2.0;
+
 /// The numerical error of a map beside the exact sum, relative to the range of each field's
 /// readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -204,7 +207,7 @@ impl<'a> Judge<'a> {
                 }
                 verdict.largest = verdict.largest.max(difference / range);
                 verdict.floor = verdict.floor.max(floor / range);
-                let allowed = (self.tolerance * range).max(floor);
+                let allowed = (self.tolerance / UNSEEN * range).max(floor);
                 verdict.failed |= difference.is_nan() || difference > allowed;
             }
         }

@@ -13,13 +13,8 @@ use crate::tiles::Tiling;
 /// ones need higher orders.
 const RHO: f64 = 3.0;
 
-/// Cells each way of the smallest boxes. Small boxes have few stations near, large ones have large
-/// products. On AMD Zen 4, with 1500 stations in 1.4 million cells, 32 takes 1.4 times as long as 64;
-/// with 10 000 and 100 000 in 2 million cells, 64 takes 1.1 and 1.4 times as long as 32, and 16
-/// longer again.
-fn leaf(stations: usize, cells: usize) -> usize {
-    if 64 * 64 * stations <= 10 * cells { 64 } else { 32 }
-}
+/// Cells each way of the smallest boxes; larger ones are divided only where many stations wait.
+const LEAF: usize = 16;
 
 /// The tiles tried must be so much better than the tolerance: others may be worse.
 const MARGIN: f64 = 4.0;
@@ -49,7 +44,6 @@ pub(crate) struct Orders {
     order: usize,
     /// What was too low once is not tried again.
     lowest: usize,
-    leaf: usize,
 }
 
 /// How many orders change the error by a factor.
@@ -63,11 +57,11 @@ impl Orders {
     pub(crate) fn new(tolerance: f64) -> Self {
         let first = orders_to(1.0 / tolerance).ceil() as usize;
         let order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
-        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER, leaf: 0 }
+        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
-        Scheme { order: self.order, rho: RHO, leaf: self.leaf }
+        Scheme { order: self.order, rho: RHO, leaf: LEAF }
     }
 
     pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
@@ -116,7 +110,6 @@ impl Pilot<'_> {
         }
         let mut orders = Orders::new(tolerance);
         orders.order = before.unwrap_or(orders.order);
-        orders.leaf = leaf(self.surface.stations(), cells);
         loop {
             let scheme = orders.scheme();
             let trial = self.attempt(scheme)?;
@@ -158,10 +151,11 @@ impl Pilot<'_> {
         Trial { verdict, pairs, cells, cost: 0.0 }
     }
 
-    /// The tile with most stations, and one in the middle.
+    /// The tile with most stations, one in the middle and one in a corner, where kernels that grow are
+    /// largest.
     fn tiles(&self) -> Vec<usize> {
         let middle = self.tiling.count() / 2;
-        let mut tiles = vec![self.judge.densest_tile().unwrap_or(middle), middle];
+        let mut tiles = vec![self.judge.densest_tile().unwrap_or(middle), middle, 0];
         tiles.sort_unstable();
         tiles.dedup();
         tiles

@@ -10,6 +10,8 @@
 //! once per number of fields. Rows are padded to whole vectors: a cell goes through the same
 //! operations wherever it sits in a call.
 
+use std::cell::RefCell;
+
 use pulp::NullaryFnOnce;
 
 use super::lanes::Lanes;
@@ -22,6 +24,9 @@ pub(super) const BLOCK: usize = 64;
 
 /// Vectors of cells a block; with [`Lanes::FIELDS`] it fills the registers.
 pub(super) const VECTORS: usize = 3;
+
+/// Numbers of the longest vector.
+const MOST_LANES: usize = 8;
 
 /// Vectors on a cache line's boundary.
 #[repr(align(64))]
@@ -37,16 +42,36 @@ pub(super) fn add_sum<L: Lanes>(
 ) {
     let row = Row::new(surface, targets);
     let mut sums = vec![l.of(0.0); surface.fields * VECTORS];
-    // Made once: clearing it takes as long as ten stations.
-    let mut panel = Aligned([l.of(0.0); BLOCK * VECTORS]);
+    PANEL.with_borrow_mut(|panel| {
+        let panel = pulp::bytemuck::cast_slice_mut(&mut panel.0);
+        blocks(l, &row, targets.len, stride, &mut sums, panel, out);
+    });
+}
+
+thread_local! {
+    /// φ of a block. Kept, since clearing it takes as long as ten stations.
+    static PANEL: RefCell<Box<Aligned<[f64; BLOCK * VECTORS * MOST_LANES]>>> =
+        RefCell::new(Box::new(Aligned([0.0; BLOCK * VECTORS * MOST_LANES])));
+}
+
+/// All blocks of cells of a row.
+fn blocks<L: Lanes>(
+    l: L,
+    row: &Row<'_>,
+    len: usize,
+    stride: usize,
+    sums: &mut [L::f64s],
+    panel: &mut [L::f64s],
+    out: &mut [f64],
+) {
     let mut start = 0;
-    while start < targets.len {
-        let left = (targets.len - start).div_ceil(L::F64_LANES);
-        let cells = Cells { row: &row, start, stride, out: &mut *out };
+    while start < len {
+        let left = (len - start).div_ceil(L::F64_LANES);
+        let cells = Cells { row, start, stride, out: &mut *out };
         match left {
-            1 => cells.evaluate::<L, 1>(l, &mut sums, &mut panel.0),
-            2 => cells.evaluate::<L, 2>(l, &mut sums, &mut panel.0),
-            _ => cells.evaluate::<L, VECTORS>(l, &mut sums, &mut panel.0),
+            1 => cells.evaluate::<L, 1>(l, sums, panel),
+            2 => cells.evaluate::<L, 2>(l, sums, panel),
+            _ => cells.evaluate::<L, VECTORS>(l, sums, panel),
         }
         start += left.min(VECTORS) * L::F64_LANES;
     }
@@ -90,12 +115,7 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn evaluate<L: Lanes, const C: usize>(
-        self,
-        l: L,
-        sums: &mut [L::f64s],
-        panel: &mut [L::f64s; BLOCK * VECTORS],
-    ) {
+    fn evaluate<L: Lanes, const C: usize>(self, l: L, sums: &mut [L::f64s], panel: &mut [L::f64s]) {
         let Row { surface, varying, offsets, .. } = self.row;
         let fields = surface.fields;
         let apply = phi::apply::<L>(surface.kernel, surface.metric);

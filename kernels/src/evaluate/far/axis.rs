@@ -3,6 +3,10 @@
 
 use std::ops::Range;
 
+/// Intervals of so few cells may be leaves. Larger products are no faster: on AMD Zen 4 32 takes 1.4
+/// times as long for 1500 stations in 1.4 million cells, 128 as long.
+const SMALL: usize = 64;
+
 /// An interval of cells.
 #[derive(Clone, Debug)]
 pub(super) struct Interval {
@@ -18,7 +22,7 @@ pub(super) struct Interval {
     pub(super) halves: Option<[usize; 2]>,
     /// From the nodes of the interval that this is a half of to the nodes here.
     pub(super) down: Lagrange,
-    /// From the nodes to the cells; empty unless this is a leaf.
+    /// From the nodes to the cells; empty unless this may be a leaf.
     pub(super) to_cells: Lagrange,
 }
 
@@ -102,15 +106,13 @@ impl AxisTree {
     ) -> usize {
         let ends = (axis[cells.start], axis[cells.end - 1]);
         let here = self.begin(cells.clone(), ends, whole, order);
-        match cut(&cells, tile, leaf) {
-            Some(at) => {
-                let left = self.add(axis, cells.start..at, Some(here), tile, leaf, order);
-                let right = self.add(axis, at..cells.end, Some(here), tile, leaf, order);
-                self.intervals[here].halves = Some([left, right]);
-            }
-            None => {
-                self.intervals[here].to_cells = Lagrange::new(&self.intervals[here], &axis[cells]);
-            }
+        if let Some(at) = cut(&cells, tile, leaf) {
+            let left = self.add(axis, cells.start..at, Some(here), tile, leaf, order);
+            let right = self.add(axis, at..cells.end, Some(here), tile, leaf, order);
+            self.intervals[here].halves = Some([left, right]);
+        }
+        if self.intervals[here].halves.is_none() || cells.len() <= SMALL {
+            self.intervals[here].to_cells = Lagrange::new(&self.intervals[here], &axis[cells]);
         }
         here
     }
@@ -162,6 +164,10 @@ pub(super) fn lagrange(nodes: &[f64], weights: &[f64], at: f64, out: &mut [f64])
 }
 
 impl Lagrange {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_node.is_empty()
+    }
+
     fn new(from: &Interval, targets: &[f64]) -> Self {
         let p = from.nodes.len();
         let weights = barycentric(p);

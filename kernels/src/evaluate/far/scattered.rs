@@ -100,6 +100,7 @@ impl<'a> Scattered<'a> {
         }
         let parts = self.far.parts(&node);
         if parts.is_empty() {
+            let node = self.far.enter(node, true);
             return vec![self.bin(node, self.places(&rows, &columns).collect())];
         }
         parts.into_par_iter().flat_map_iter(|part| self.parts(part)).collect()

@@ -95,6 +95,11 @@ impl Sources {
         &self.places
     }
 
+    /// How many stations that is.
+    pub(super) fn count(&self, source: Source) -> usize {
+        source.as_station().map_or_else(|| self.cluster(source).range.len(), |_| 1)
+    }
+
     /// The stations of a cluster.
     pub(super) fn stations_of(&self, cluster: &Cluster) -> &[u32] {
         &self.stations[cluster.range.clone()]
