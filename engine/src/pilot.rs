@@ -17,7 +17,7 @@ const RHO: f64 = 3.0;
 const LEAF: usize = 16;
 
 /// The tiles tried must be so much better than the tolerance: others may be worse.
-const MARGIN: f64 = 4.0;
+const MARGIN: f64 = 8.0;
 
 /// Lower orders gain nothing.
 const LOWEST_ORDER: usize = 4;
@@ -100,7 +100,7 @@ pub(crate) struct Pilot<'a> {
 }
 
 impl Pilot<'_> {
-    /// The least order with which the tiles tried keep a quarter of the tolerance; none where the exact
+    /// The least order with which the tiles tried keep an eighth of the tolerance; none where the exact
     /// sum is cheaper or no order will do. Decided by counts, never by a clock, so that the same
     /// map is made the same way everywhere. Begins with the order of the batch before, if there is one.
     pub(crate) fn choose(&self, tolerance: f64, before: Option<usize>) -> Option<Chosen> {
