@@ -196,20 +196,23 @@ impl<'a> Judge<'a> {
         let (exact, magnitude) = sums.split_at(sums.len() / 2);
         let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
         for (f, range) in self.ranges.iter().enumerate() {
+            let of_field = |all: &'_ [f64], k: usize| all[f * chosen.len() + k];
+            // Through the nodes the rounding errors of a tile's largest sums reach all of its cells.
+            let largest = (0..chosen.len()).map(|k| of_field(magnitude, k).abs());
+            let floor = ROUNDING * largest.fold(0.0, f64::max);
+            let allowed = (self.tolerance / UNSEEN * range).max(floor);
             for (k, (row, column)) in chosen.iter().enumerate() {
                 let row = f * rows.len() + row - rows.start;
                 let here = values[row * columns.len() + column - columns.start];
-                let difference = (here - exact[f * chosen.len() + k]).abs();
-                let floor = ROUNDING * magnitude[f * chosen.len() + k].abs();
+                let difference = (here - of_field(exact, k)).abs();
                 // A field that could not be solved is NaN throughout, and has no difference.
-                if difference.is_nan() && exact[f * chosen.len() + k].is_nan() {
+                if difference.is_nan() && of_field(exact, k).is_nan() {
                     continue;
                 }
                 verdict.largest = verdict.largest.max(difference / range);
-                verdict.floor = verdict.floor.max(floor / range);
-                let allowed = (self.tolerance / UNSEEN * range).max(floor);
                 verdict.failed |= difference.is_nan() || difference > allowed;
             }
+            verdict.floor = verdict.floor.max(floor / range);
         }
         verdict
     }
