@@ -11,7 +11,7 @@ use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::Method;
 use isopleth_engine::output::{Sink, StationValues, Tile};
 use isopleth_engine::{
-    Cancel, Error, FactorCache, Grid, Limits, Observations, Plan, Progress, ReadOptions,
+    Cancel, Choice, Error, FactorCache, Grid, Limits, Observations, Plan, Progress, ReadOptions,
     Registration, Settings, Source, Targets, run,
 };
 
@@ -55,7 +55,7 @@ fn main() -> Result<(), Error> {
     let bounds = [73.0, 18.0, 135.0, 54.0];
     let grid = Grid::from_bounds(bounds, size, Registration::Gridline, !planar)?;
     let settings = Settings {
-        method,
+        method: Choice::Told(method),
         tolerance: tolerance.parse().expect("a tolerance"),
         threads: Some(threads.parse().expect("a number")),
         ..Settings::default()

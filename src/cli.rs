@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use isopleth_engine::{Digits, Tolerance};
+use isopleth_engine::{Bound, Digits, Folds, Tolerance};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 would exceed a limit;
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Tell cells, seconds, memory and file size of a map without making it
     Estimate(EstimateArguments),
-    /// Leave-one-out errors, for each variable and each station
+    /// Errors at stations left out: by variable, station and kernel, beside simpler methods
     Crossval(CrossvalArguments),
     /// List or clear the factorisations kept of earlier runs
     Cache(CacheArguments),
@@ -104,18 +104,23 @@ pub(crate) enum LayoutName {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Method")]
 pub(crate) struct MethodArguments {
-    /// Radial function: linear, thin_plate_spline, cubic, quintic, multiquadric,
+    /// Radial function: auto (kernel, shape and smoothing of least leave-one-out error, for each
+    /// variable), or linear, thin_plate_spline, cubic, quintic, multiquadric,
     /// inverse_multiquadric, inverse_quadratic, gaussian, exponential, matern32, matern52,
     /// wendland_c2, wendland_c4
-    #[arg(long, default_value = "linear")]
+    #[arg(long, default_value = "auto")]
     pub(crate) kernel: String,
+    /// What auto chooses for: every variable, or every field (variable at one time)
+    #[arg(long, value_name = "WHAT", default_value = "variable",
+          value_parser = ["variable", "field"])]
+    pub(crate) choose: String,
     /// Shape: multiplies distances (km, or the unit of planar coordinates); with --compat
     /// scipy-rbf it divides them
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
-    /// λ on the diagonal; 0 goes through every reading
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) smoothing: f64,
+    /// λ on the diagonal; 0 goes through every reading [default: chosen by auto, else 0]
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) smoothing: Option<f64>,
     /// Degree of the drift, -1 (none) to 2 [default: the kernel's least, but at least 0]
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) degree: Option<i8>,
@@ -126,6 +131,13 @@ pub(crate) struct MethodArguments {
     /// Give the numbers of SciPy's older `Rbf`
     #[arg(long, value_name = "scipy-rbf", value_parser = ["scipy-rbf"])]
     pub(crate) compat: Option<String>,
+    /// Least value of a map: a number, or `pm25=5` for one variable, or `none`; may be given several
+    /// times [default: 0 for concentrations known by name]
+    #[arg(long, value_name = "[NAME=]VALUE", allow_negative_numbers = true, value_parser = parse_bound)]
+    pub(crate) min: Vec<Bound>,
+    /// Greatest value of a map, likewise [default: none]
+    #[arg(long, value_name = "[NAME=]VALUE", allow_negative_numbers = true, value_parser = parse_bound)]
+    pub(crate) max: Vec<Bound>,
     /// Make one station of all in a block of this size, in degrees or the planar unit, at the mean
     /// of their places with the mean of their readings: for networks beyond 20 000 stations
     #[arg(long, value_name = "SIZE")]
@@ -273,6 +285,14 @@ pub(crate) struct EstimateArguments {
 pub(crate) struct CrossvalArguments {
     #[command(flatten)]
     pub(crate) readings: ReadingArguments,
+    /// Leave stations out together, too: in 10 parts (`10`), in blocks (`block:200`, km), by town
+    /// (`town:30`: all that steps of 30 km reach), or one by one (`loo`), and compare with inverse
+    /// distance weights, the nearest station and the mean; may be given several times
+    #[arg(long, value_name = "HOW", value_parser = parse_folds)]
+    pub(crate) folds: Vec<Folds>,
+    /// Compare kernels: each with the shape and smoothing of its least leave-one-out error
+    #[arg(long)]
+    pub(crate) compare: bool,
     /// Write a CSV file with the errors of every station
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -335,6 +355,14 @@ pub(crate) struct CompletionsArguments {
 }
 
 fn parse_tolerance(text: &str) -> Result<Tolerance, String> {
+    text.parse()
+}
+
+fn parse_folds(text: &str) -> Result<Folds, String> {
+    text.parse()
+}
+
+fn parse_bound(text: &str) -> Result<Bound, String> {
     text.parse()
 }
 

@@ -27,6 +27,7 @@ impl Bar {
         match event {
             Event::Began(stage) => self.0.set_message(match stage {
                 Stage::Read => "reading",
+                Stage::Choose => "choosing",
                 Stage::Factorise => "factorising",
                 Stage::Solve => "solving",
                 Stage::Evaluate => "evaluating",

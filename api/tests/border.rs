@@ -237,8 +237,9 @@ async fn odd_readings_are_mapped_or_refused_with_a_reason() {
         (three("8") + "d,104,inf,2026-01-01T00:00Z,1\n", "", 422),
         (three("1") + &hour("z", 104.0, 37.0, "5"), "", 200),
         (three("1") + &hour("z", 104.0, 37.0, "5"), "&duplicates=error", 422),
-        (three("1"), "&smoothing=1,2", 422),
-        (three("1"), "&smoothing=1,2,3", 200),
+        (three("1"), "&kernel=linear&smoothing=1,2", 422),
+        (three("1"), "&kernel=linear&smoothing=1,2,3", 200),
+        (three("1"), "&smoothing=1,2,3", 422),
         (three("1"), "&variable=so2", 422),
         (three("1"), "&zone=Mars/Olympus", 422),
     ] {

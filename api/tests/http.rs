@@ -88,7 +88,7 @@ async fn a_document_gives_the_bits_of_the_engine() {
     let size = Size::Shape { nx: 21, ny: 17 };
     let grid = Grid::from_bounds([100.0, 30.0, 110.0, 38.0], size, Registration::Gridline, true);
     let settings = Settings::default();
-    assert_eq!(settings.method.metric, Metric::Chordal);
+    assert_eq!(settings.method.metric(), Metric::Chordal);
     let targets = Targets::Grid(grid.expect("a grid"));
     let plan = Plan::new(observations, targets, settings, &Default::default()).expect("a plan");
     let sink = MapsInMemory::new(1, 2, 17, 21, plan.network.stations().len());

@@ -24,6 +24,12 @@ pub enum Error {
         /// What was asked for.
         size: f64,
     },
+    /// Bounds that cannot be kept.
+    #[error("{text}")]
+    Bounds {
+        /// What is wrong with them.
+        text: String,
+    },
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -96,6 +102,7 @@ impl Error {
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }
+            | Self::Bounds { .. }
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,

@@ -47,7 +47,7 @@ impl Fields<'_> {
         tiles.try_for_each_init(Buffers::default, |buffers, k| {
             let (rows, columns) = self.plan.tiling.tile(k);
             self.sum(&cells, &rows, &columns, buffers)?;
-            self.hand_over(&rows, &columns, &buffers.tile)
+            self.hand_over(&rows, &columns, &mut buffers.tile)
         })
     }
 
@@ -98,27 +98,34 @@ impl Fields<'_> {
     pub(crate) fn hand_over_places(
         &self,
         tiles: &[usize],
-        values: &[Vec<f64>],
+        values: &mut [Vec<f64>],
         verdicts: &[Verdict],
     ) -> Result<(), Error> {
         let cells = Cells::new(self.plan);
-        let all = tiles.par_iter().zip(values).zip(verdicts);
+        let all = tiles.par_iter().zip(values.par_iter_mut()).zip(verdicts);
         all.try_for_each_init(Buffers::default, |buffers, ((&k, values), verdict)| {
             let (rows, columns) = self.plan.tiling.tile(k);
             if verdict.failed() {
                 self.sum(&cells, &rows, &columns, buffers)?;
-                return self.hand_over(&rows, &columns, &buffers.tile);
+                return self.hand_over(&rows, &columns, &mut buffers.tile);
             }
             self.hand_over(&rows, &columns, values)
         })
     }
 
+    /// The one place where values leave.
     fn hand_over(
         &self,
         rows: &Range<usize>,
         columns: &Range<usize>,
-        values: &[f64],
+        values: &mut [f64],
     ) -> Result<(), Error> {
+        for (id, values) in self.ids.iter().zip(values.chunks_exact_mut(rows.len() * columns.len()))
+        {
+            let [low, high] = self.plan.bounds[id.variable];
+            // NaN stays.
+            values.iter_mut().for_each(|v| *v = v.clamp(low, high));
+        }
         self.sink.tile(Tile { fields: self.ids, rows, columns, values })?;
         let done = self.done.fetch_add(values.len() as u64, Ordering::Relaxed);
         let total = self.plan.targets.cells() * self.plan.estimate.fields;
@@ -171,7 +178,7 @@ impl Fast<'_> {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
         }
         lock(&self.account).add(&verdict);
-        self.fields.hand_over(&rows, &columns, &buffers.tile)?;
+        self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())
     }
@@ -189,7 +196,7 @@ enum Cells<'a> {
 
 impl<'a> Cells<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let metric = plan.method.metric;
+        let metric = plan.metric();
         match &plan.targets {
             Targets::Grid(grid) => Self::Grid(GridRows::new(grid.x(), grid.y(), metric)),
             Targets::Points(places) => Self::Places { places, metric },
@@ -253,17 +260,17 @@ mod tests {
         let plan = plan();
         let Targets::Grid(grid) = &plan.targets else { unreachable!("it was made of a grid") };
         let stations = plan.network.points();
-        let factor = Factor::new(stations, &plan.method, Par::Seq).unwrap();
+        let factor = Factor::new(stations, &plan.typical, Par::Seq).unwrap();
         let (mut received, mut readings) = (Vec::new(), Vec::new());
         plan.observations.step(0, &mut received).unwrap();
         plan.network.values(&received, 1, &mut readings);
         let values = Mat::from_fn(readings.len(), 1, |i, _| readings[i]);
         let fit = factor.fit(values.as_ref(), Par::Seq).unwrap();
-        let surface = Surface::new(stations, &plan.method, factor.drift(), &fit.weights);
+        let surface = Surface::new(stations, &plan.typical, factor.drift(), &fit.weights);
         let evaluator = Evaluator::new();
         let axes = crate::certificate::Cells::Grid(grid.x(), grid.y());
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
-        let metric = plan.method.metric;
+        let metric = plan.metric();
         let judge =
             Judge::new(&surface, evaluator, metric, axes, places, plan.tiling, &[40.0], 1e-6);
         let rows = GridRows::new(grid.x(), grid.y(), metric);

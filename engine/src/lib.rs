@@ -9,7 +9,10 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod bounds;
 pub mod certificate;
+mod choice;
+pub mod crossvalidation;
 pub mod error;
 pub mod factors;
 mod field;
@@ -29,17 +32,19 @@ pub mod settings;
 pub mod storage;
 pub mod tiles;
 
+pub use bounds::{Bound, Bounds};
 pub use certificate::Certificate;
+pub use choice::By;
+pub use crossvalidation::{CrossValidation, Folds, crossvalidate};
 pub use error::{Error, Kind};
 pub use factors::{FactorCache, FactorStore};
 pub use grid::{Grid, Places, Registration, Targets};
 pub use isopleth_kernels as kernels;
 pub use network::{Duplicates, Network};
 pub use observations::{Observations, ReadOptions, Source};
-pub use output::crossvalidation::{CrossValidation, crossvalidate};
 pub use plan::{Estimate, Plan};
 pub use progress::{Cancel, Event, Progress};
 pub use report::Report;
 pub use run::run;
-pub use settings::{Limits, Settings, Tolerance};
+pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};

@@ -5,16 +5,17 @@ use std::time::Instant;
 use isopleth_kernels as kernels;
 use kernels::drift::Drift;
 use kernels::evaluate::{Axis, Targets as Row};
-use kernels::{Evaluator, Factor, Mat, Points, Resolved, Surface, Weights};
+use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
 use serde::Serialize;
 
+use crate::choice;
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
 use crate::network::Network;
 use crate::observations::Observations;
 use crate::scattered;
-use crate::settings::{Limits, Settings, Tolerance};
+use crate::settings::{Choice, Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
 
 /// Fields that share one pass over the cells, unless one time step has more. Measured on 48 fields of
@@ -59,8 +60,11 @@ pub struct Plan {
     pub targets: Targets,
     /// The choices as made.
     pub settings: Settings,
-    /// The method with nothing left open.
-    pub method: Resolved,
+    /// The method with nothing left open; where the readings are to choose, one like those that
+    /// they may choose, to foresee what it takes.
+    pub(crate) typical: Resolved,
+    /// Least and greatest value of each variable.
+    pub bounds: Vec<[f64; 2]>,
     /// Tiles of the targets; chunks of the file.
     pub tiling: Tiling,
     /// Time steps that are solved together.
@@ -110,10 +114,11 @@ impl Plan {
             // Before anything is done per station: merging a million places is work, too.
             check_stations(observations.stations().len() / 4, limits)?;
         }
-        let metric = settings.method.metric;
+        let metric = settings.method.metric();
         let network = Network::new(&observations, metric, settings.duplicates, settings.thin)?;
         check_stations(network.stations().len(), limits)?;
-        let method = settings.method.resolve(network.points())?;
+        let typical = choice::typical(&settings.method, network.points())?;
+        let bounds = settings.bounds.of(observations.variables())?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
@@ -124,14 +129,15 @@ impl Plan {
         let steps_at_once = (fields / variables).clamp(1, steps);
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
-        let warnings = method.warnings().iter().map(ToString::to_string).collect();
+        let warnings = typical.warnings().iter().map(ToString::to_string).collect();
         let mut plan = Self {
             estimate: Estimate::default(),
             observations,
             network,
             targets,
             settings,
-            method,
+            typical,
+            bounds,
             tiling,
             steps_solved_at_once,
             steps_at_once,
@@ -142,6 +148,12 @@ impl Plan {
         plan.estimate = plan.foresee();
         plan.keep_the_budget()?;
         Ok(plan)
+    }
+
+    /// How distance is measured.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.settings.method.metric()
     }
 
     /// Fields of a full batch: those that share one pass over the cells.
@@ -174,7 +186,16 @@ impl Plan {
         let cells = self.targets.cells();
         let n = stations as f64;
         let threads = self.threads as f64;
-        let solve = (2.0 * n.powi(3) + 2.0 * n * n * fields as f64) / SOLVER_FLOPS;
+        let factorisations = match &self.settings.method {
+            Choice::Told(_) => 1.0,
+            // Each variable may get its own, after the choice.
+            Choice::Auto(_) => {
+                let tried =
+                    choice::MOST_TRIED as f64 * (choice::MOST_STATIONS as f64 / n).min(1.0).powi(3);
+                tried + self.observations.variables().len() as f64
+            }
+        };
+        let solve = (2.0 * n.powi(3) * factorisations + 2.0 * n * n * fields as f64) / SOLVER_FLOPS;
         let batches = self.observations.times().len().div_ceil(self.steps_at_once) as f64;
         let rows = cells as f64 / ROW as f64 * batches;
         let share =
@@ -223,13 +244,13 @@ impl Plan {
     /// Evaluates one row of [`ROW`] cells with weights 0 and says how long it took.
     fn seconds_of_a_row(&self) -> f64 {
         let stations = self.network.points();
-        let drift = Drift::new(self.method.degree, stations, self.method.metric);
+        let drift = Drift::new(self.typical.degree, stations, self.typical.metric);
         let fields = self.fields_at_once().max(1);
         let weights = Weights {
             stations: Mat::zeros(stations.len(), fields),
             drift: Mat::zeros(drift.terms(), fields),
         };
-        let surface = Surface::new(stations, &self.method, &drift, &weights);
+        let surface = Surface::new(stations, &self.typical, &drift, &weights);
         let axes: Vec<Vec<f64>> = (0..stations.dims()).map(|k| row_through(stations, k)).collect();
         let axes: Vec<Axis<'_>> = axes.iter().map(|a| Axis::Each(a)).collect();
         let mut out = vec![0.0; ROW * fields];

@@ -13,6 +13,8 @@ use crate::error::Error;
 pub enum Stage {
     /// Reading and checking the readings.
     Read,
+    /// Choosing kernel, range and smoothing.
+    Choose,
     /// Factorising the network.
     Factorise,
     /// Weights and leave-one-out residuals.

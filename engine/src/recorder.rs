@@ -1,13 +1,15 @@
 //! Keeps account of a run while it goes: seconds, memory, fields; makes the report of it.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use isopleth_kernels as kernels;
-use kernels::{Convention, Factor, Fit, MatRef};
+use kernels::{Convention, Fit, MatRef};
 
 use crate::certificate::Certificate;
+use crate::choice::Chosen;
 use crate::error::Error;
-use crate::factors::Origin;
+use crate::factors::Obtained;
 use crate::grid::Targets;
 use crate::machine;
 use crate::output::FieldId;
@@ -22,12 +24,10 @@ use crate::report::{
 pub(crate) struct Recorder {
     start: Instant,
     stages: Vec<StageReport>,
-    fields: Vec<FieldReport>,
+    fields: Vec<(FieldId, FieldReport)>,
     /// By variable.
     sums: Vec<(usize, ErrorSum)>,
-    masks: usize,
-    refactored: usize,
-    origin: Origin,
+    methods: Vec<MethodReport>,
     warnings: Vec<String>,
 }
 
@@ -38,17 +38,30 @@ impl Recorder {
             stages: Vec::new(),
             fields: Vec::new(),
             sums: Vec::new(),
-            masks: 0,
-            refactored: 0,
-            origin: Origin::default(),
+            methods: Vec::new(),
             warnings: Vec::new(),
         }
     }
 
-    /// Books where the factor came from.
-    pub(crate) fn set_origin(&mut self, origin: Origin, warning: Option<String>) {
-        self.origin = origin;
-        self.warnings.extend(warning);
+    /// Books the method of the fields to come.
+    pub(crate) fn begin_method(&mut self, chosen: &Chosen, obtained: &Obtained) {
+        let factor = &obtained.factor;
+        self.methods.push(MethodReport {
+            solver: factor.decomposition().to_owned(),
+            condition: factor.condition(),
+            factor: obtained.origin,
+            evaluation: "exact".to_owned(),
+            ..method_report(chosen)
+        });
+        self.warnings.extend(factor.warnings().iter().map(ToString::to_string));
+        self.warnings.extend(obtained.warning.clone());
+    }
+
+    /// Books that fields of the method begun last are evaluated fast.
+    pub(crate) fn evaluated_fast(&mut self) {
+        if let Some(method) = self.methods.last_mut() {
+            "fast".clone_into(&mut method.evaluation);
+        }
     }
 
     /// Does some work of a stage and books its seconds and the memory at its end.
@@ -81,8 +94,10 @@ impl Recorder {
     ) {
         let variables = plan.observations.variables();
         self.sums.resize(variables.len(), (0, ErrorSum::default()));
-        self.masks += fit.masks;
-        self.refactored += fit.refactored;
+        if let Some(method) = self.methods.last_mut() {
+            method.masks += fit.masks;
+            method.refactored += fit.refactored;
+        }
         for (f, id) in fields.iter().enumerate() {
             let mut sum = ErrorSum::default();
             let observed = readings.col(f).iter();
@@ -95,38 +110,48 @@ impl Recorder {
                 self.sums[id.variable].0 += 1;
                 self.sums[id.variable].1.merge(&sum);
             }
-            self.fields.push(FieldReport {
+            if let Some(method) = self.methods.last_mut()
+                && !method.variables.contains(&variables[id.variable].name)
+            {
+                method.variables.push(variables[id.variable].name.clone());
+            }
+            let report = FieldReport {
                 variable: variables[id.variable].name.clone(),
                 time: plan.observations.times()[id.time].map(iso_8601),
                 used,
                 missing: readings.nrows() - used,
                 leave_one_out: sum.errors(),
                 failed: failed.map(|(_, error)| error.to_string()),
-            });
+            };
+            self.fields.push((*id, report));
         }
     }
 
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
-        self,
+        mut self,
         plan: &Plan,
-        factor: &Factor,
         instructions: &str,
         certificate: Option<Certificate>,
     ) -> Result<Report, Error> {
-        if let Some(first) = self.fields.first().and_then(|f| f.failed.clone())
-            && self.fields.iter().all(|f| f.failed.is_some())
+        // Methods come one after another, and fields with them.
+        self.fields.sort_by_key(|(id, _)| (id.time, id.variable));
+        let fields: Vec<FieldReport> = self.fields.into_iter().map(|(_, field)| field).collect();
+        if let Some(first) = fields.first().and_then(|f| f.failed.clone())
+            && fields.iter().all(|f| f.failed.is_some())
         {
             return Err(Error::NothingToMap { first });
         }
-        let mut warnings: Vec<String> = factor.warnings().iter().map(ToString::to_string).collect();
-        warnings.extend(self.warnings);
-        let failed: Vec<_> = self.fields.iter().filter(|f| f.failed.is_some()).collect();
+        let mut warnings = self.warnings;
+        // Several methods have the same to say.
+        let mut told = HashSet::new();
+        warnings.retain(|warning| told.insert(warning.clone()));
+        let failed: Vec<_> = fields.iter().filter(|f| f.failed.is_some()).collect();
         if let Some(first) = failed.first() {
             warnings.push(format!(
                 "{} of {} fields could not be mapped and hold the fill value; the first: {} {}: {}",
                 failed.len(),
-                self.fields.len(),
+                fields.len(),
                 first.variable,
                 first.time.as_deref().unwrap_or(""),
                 first.failed.as_deref().unwrap_or("")
@@ -136,16 +161,9 @@ impl Recorder {
             software: concat!("isopleth ", env!("CARGO_PKG_VERSION")).to_owned(),
             readings: plan.observations.readings_report().clone(),
             network: network_report(plan),
-            method: MethodReport {
-                solver: factor.decomposition().to_owned(),
-                condition: factor.condition(),
-                factor: self.origin,
-                evaluation: if certificate.is_some() { "fast" } else { "exact" }.to_owned(),
-                instructions: instructions.to_owned(),
-                masks: self.masks,
-                refactored: self.refactored,
-                ..method_report(plan)
-            },
+            methods: self.methods,
+            threads: plan.threads,
+            instructions: instructions.to_owned(),
             certificate,
             targets: targets_report(&plan.targets),
             variables: (self.sums.into_iter().zip(plan.observations.variables()))
@@ -156,7 +174,7 @@ impl Recorder {
                     leave_one_out: sum.errors(),
                 })
                 .collect(),
-            fields: self.fields,
+            fields,
             stages: self.stages,
             seconds: self.start.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),
@@ -170,28 +188,29 @@ fn network_report(plan: &Plan) -> NetworkReport {
         read: plan.observations.stations().len(),
         used: plan.network.stations().len(),
         merged: plan.network.merged().to_vec(),
+        duplicates: plan.settings.duplicates.to_string(),
         blocks: plan.settings.thin,
         fingerprint: plan.network.fingerprint().to_owned(),
     }
 }
 
 /// What is known of the method before anything is solved.
-fn method_report(plan: &Plan) -> MethodReport {
-    let (low, high) = (plan.method.diagonal.iter())
+fn method_report(chosen: &Chosen) -> MethodReport {
+    let method = &chosen.method;
+    let (low, high) = (method.diagonal.iter())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &d| (l.min(d), h.max(d)));
     MethodReport {
-        kernel: plan.method.kernel.to_string(),
-        epsilon: plan.method.epsilon,
+        chosen_by: chosen.by,
+        kernel: method.kernel.to_string(),
+        epsilon: method.epsilon,
         smoothing: if low < high { vec![low, high] } else { vec![low] },
-        degree: plan.method.degree,
-        metric: plan.method.metric.to_string(),
-        convention: match plan.method.convention {
+        degree: method.degree,
+        metric: method.metric.to_string(),
+        convention: match method.convention {
             Convention::Native => "native",
             Convention::ScipyRbf => "scipy-rbf",
         }
         .to_owned(),
-        duplicates: plan.settings.duplicates.to_string(),
-        threads: plan.threads,
         ..MethodReport::default()
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::certificate::Certificate;
+use crate::choice::By;
 use crate::factors::Origin;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
@@ -17,8 +18,12 @@ pub struct Report {
     pub readings: ReadingsReport,
     /// The stations that were used.
     pub network: NetworkReport,
-    /// How the surface was made.
-    pub method: MethodReport,
+    /// How surfaces were made: one method for all fields, or several.
+    pub methods: Vec<MethodReport>,
+    /// Worker threads.
+    pub threads: usize,
+    /// Instruction set of the evaluation.
+    pub instructions: String,
     /// The numerical error of a fast evaluation; none where it was exact.
     pub certificate: Option<Certificate>,
     /// Where it was evaluated.
@@ -85,6 +90,8 @@ pub struct NetworkReport {
     pub used: usize,
     /// Places at which several codes were merged, with those codes.
     pub merged: Vec<Vec<String>>,
+    /// How several stations at a place were treated.
+    pub duplicates: String,
     /// Size of the blocks in which stations were merged, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<f64>,
@@ -92,9 +99,13 @@ pub struct NetworkReport {
     pub fingerprint: String,
 }
 
-/// How the surface was made.
+/// How the surfaces of some fields were made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MethodReport {
+    /// Variables that have it, at some time at least.
+    pub variables: Vec<String>,
+    /// Who chose it: `told`, `readings`, or `kept` from earlier readings of the network.
+    pub chosen_by: By,
     /// Radial function.
     pub kernel: String,
     /// Multiplies distances.
@@ -107,8 +118,6 @@ pub struct MethodReport {
     pub metric: String,
     /// `native` or `scipy-rbf`.
     pub convention: String,
-    /// How several stations at a place were treated.
-    pub duplicates: String,
     /// How the system was solved.
     pub solver: String,
     /// Condition number (1-norm).
@@ -117,10 +126,6 @@ pub struct MethodReport {
     pub factor: Origin,
     /// `exact` or `fast`.
     pub evaluation: String,
-    /// Instruction set of the evaluation.
-    pub instructions: String,
-    /// Worker threads.
-    pub threads: usize,
     /// How many different sets of missing stations there were, summed over batches.
     pub masks: usize,
     /// How many of those were factorised anew.

@@ -1,6 +1,7 @@
 //! The one function that makes a map: solves block by block, evaluates batch by batch and
 //! tile by tile.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -9,7 +10,9 @@ use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
+use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
+use crate::choice::{self, Methods};
 use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::field::Fields;
@@ -21,7 +24,7 @@ use crate::progress::{Progress, Stage};
 use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
-use crate::settings::Tolerance;
+use crate::settings::{Choice, Tolerance};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -46,17 +49,30 @@ pub fn run(
         .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
     pool.install(|| {
         let mut recorder = Recorder::new();
-        progress.begin(Stage::Factorise)?;
         let par = Par::rayon(plan.threads);
-        let obtained = recorder.time(Stage::Factorise, || {
-            factors.obtain(plan.network.points(), &plan.method, par, progress.cancel)
-        })?;
-        recorder.set_origin(obtained.origin, obtained.warning);
-        let evaluator = Evaluator::new();
-        let factor = obtained.factor;
-        let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
-        let certificate = run.blocks(&mut recorder)?;
-        recorder.into_report(plan, &run.factor, evaluator.name(), certificate)
+        let methods = match &plan.settings.method {
+            Choice::Told(_) => choice::decide(plan, factors.choices(), par, progress)?,
+            Choice::Auto(_) => {
+                progress.begin(Stage::Choose)?;
+                recorder.time(Stage::Choose, || {
+                    choice::decide(plan, factors.choices(), par, progress)
+                })?
+            }
+        };
+        let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
+        let mut certificate = None;
+        for (number, chosen) in methods.each.iter().enumerate() {
+            progress.begin(Stage::Factorise)?;
+            let obtained = recorder.time(Stage::Factorise, || {
+                factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
+            })?;
+            recorder.begin_method(chosen, &obtained);
+            let (factor, done) = (obtained.factor, &done);
+            let method = (&methods, number);
+            let run = Run { plan, sink, progress, method, factor, evaluator, par, done };
+            run.blocks(&mut recorder, &mut certificate)?;
+        }
+        recorder.into_report(plan, evaluator.name(), certificate)
     })
 }
 
@@ -64,16 +80,46 @@ struct Run<'a> {
     plan: &'a Plan,
     sink: &'a dyn Sink,
     progress: Progress<'a>,
+    /// All methods, and which of them this is about.
+    method: (&'a Methods, usize),
     factor: Arc<Factor>,
     evaluator: Evaluator,
     par: Par,
-    done: AtomicU64,
+    done: &'a AtomicU64,
 }
 
 /// The fields of some time steps: identities, readings (stations × fields).
-struct Block {
-    fields: Vec<FieldId>,
-    readings: Mat<f64>,
+pub(crate) struct Block {
+    pub(crate) fields: Vec<FieldId>,
+    pub(crate) readings: Mat<f64>,
+}
+
+impl Block {
+    /// The fields wanted of some time steps, time by time.
+    pub(crate) fn read(
+        plan: &Plan,
+        steps: Range<usize>,
+        wanted: impl Fn(FieldId) -> bool,
+    ) -> Result<Self, Error> {
+        let observations = &plan.observations;
+        let (n, variables) = (plan.network.stations().len(), observations.variables().len());
+        let all =
+            steps.flat_map(|time| (0..variables).map(move |variable| FieldId { time, variable }));
+        let fields: Vec<FieldId> = all.filter(|&field| wanted(field)).collect();
+        let mut readings = Mat::zeros(n, fields.len());
+        let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let mut read = None;
+        for (column, field) in fields.iter().enumerate() {
+            if read != Some(field.time) {
+                observations.step(field.time, &mut received)?;
+                plan.network.values(&received, variables, &mut merged);
+                read = Some(field.time);
+            }
+            let column = readings.col_as_slice_mut(column);
+            column.copy_from_slice(&merged[field.variable * n..][..n]);
+        }
+        Ok(Self { fields, readings })
+    }
 }
 
 /// Some fields of a block, about to be evaluated.
@@ -85,43 +131,52 @@ struct Batch<'a> {
 }
 
 impl Run<'_> {
-    fn blocks(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
-        let mut certificate = None;
+    /// The fields that have this method.
+    fn blocks(
+        &self,
+        recorder: &mut Recorder,
+        certificate: &mut Option<Certificate>,
+    ) -> Result<(), Error> {
         let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
         for first in (0..steps).step_by(at_once) {
-            let block =
-                recorder.time(Stage::Read, || self.read(first..(first + at_once).min(steps)))?;
+            let block = recorder.time(Stage::Read, || {
+                let (methods, this) = self.method;
+                let some = first..(first + at_once).min(steps);
+                Block::read(self.plan, some, |field| methods.of(field) == this)
+            })?;
+            if block.fields.is_empty() {
+                continue;
+            }
             self.progress.begin(Stage::Solve)?;
-            let fit = recorder.time(Stage::Solve, || {
+            let mut fit = recorder.time(Stage::Solve, || {
                 self.factor.fit(block.readings.as_ref(), self.par).map_err(Error::from)
             })?;
+            self.keep_bounds(&block, &mut fit);
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
+            let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, &mut certificate)
+                self.batches(&block, &fit.weights, certificate)
             })?;
-        }
-        Ok(certificate)
-    }
-
-    fn read(&self, steps: std::ops::Range<usize>) -> Result<Block, Error> {
-        let observations = &self.plan.observations;
-        let (n, variables) = (self.plan.network.stations().len(), observations.variables().len());
-        let mut readings = Mat::zeros(n, steps.len() * variables);
-        let mut fields = Vec::with_capacity(steps.len() * variables);
-        let (mut received, mut merged) = (Vec::new(), Vec::new());
-        for time in steps {
-            observations.step(time, &mut received)?;
-            self.plan.network.values(&received, variables, &mut merged);
-            for variable in 0..variables {
-                let column = readings.col_as_slice_mut(fields.len());
-                column.copy_from_slice(&merged[variable * n..][..n]);
-                fields.push(FieldId { time, variable });
+            if certificate.is_some_and(|c| c.tiles > before) {
+                recorder.evaluated_fast();
             }
         }
-        Ok(Block { fields, readings })
+        Ok(())
+    }
+
+    /// What is left out is predicted within bounds, like what is mapped.
+    fn keep_bounds(&self, block: &Block, fit: &mut Fit) {
+        for (f, field) in block.fields.iter().enumerate() {
+            let bounds = self.plan.bounds[field.variable];
+            let readings = block.readings.col_as_slice(f);
+            let residuals = fit.leave_one_out.col_as_slice_mut(f);
+            for (residual, reading) in residuals.iter_mut().zip(readings) {
+                *residual = bounds::residual(*reading, *residual, bounds);
+            }
+        }
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -150,7 +205,7 @@ impl Run<'_> {
             let batch = Batch {
                 fields: &block.fields[some.clone()],
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
-                surface: Surface::new(plan.network.points(), &plan.method, drift, &weights),
+                surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
             self.tiles(&batch, certificate)?;
             self.sink.batch_done()?;
@@ -169,7 +224,7 @@ impl Run<'_> {
             evaluator: self.evaluator,
             sink: self.sink,
             progress: self.progress,
-            done: &self.done,
+            done: self.done,
         };
         let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
@@ -179,7 +234,7 @@ impl Run<'_> {
             Targets::Grid(grid) => Cells::Grid(grid.x(), grid.y()),
             Targets::Points(places) => Cells::Places(&places.x, &places.y),
         };
-        let metric = plan.method.metric;
+        let metric = plan.metric();
         let judge = Judge::new(
             surface,
             self.evaluator,

@@ -40,7 +40,7 @@ pub(crate) fn evaluate(
     let chosen = Chosen { scheme: orders.scheme(), cost: 0.0 };
     let mut done = Done { account, chosen, bound };
     for (k, block) in tiles.chunks(TILES_AT_ONCE).enumerate() {
-        let Attempt { values, verdicts, bound } = loop {
+        let Attempt { mut values, verdicts, bound } = loop {
             fields.progress.cancel.check()?;
             let scheme = orders.scheme();
             done.chosen = Chosen { scheme, cost: cost(fields, scheme) };
@@ -57,7 +57,7 @@ pub(crate) fn evaluate(
                 return Ok(None);
             }
         };
-        fields.hand_over_places(block, &values, &verdicts)?;
+        fields.hand_over_places(block, &mut values, &verdicts)?;
         verdicts.iter().for_each(|verdict| done.account.add(verdict));
         done.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(here));
     }

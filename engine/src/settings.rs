@@ -4,15 +4,16 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::kernels::Method;
+use crate::bounds::Bounds;
+use crate::kernels::{Kernel, Method, Metric};
 use crate::network::Duplicates;
 use crate::storage::Storage;
 
 /// How a map is made, apart from readings and targets.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Kernel, shape, smoothing, drift, metric, convention.
-    pub method: Method,
+    /// Kernel, shape, smoothing, drift, metric, convention; or that the readings choose them.
+    pub method: Choice,
     /// What to do with several stations at one place, and several readings of one.
     pub duplicates: Duplicates,
     /// Stations of a block of this size (degrees, or the planar unit) become one.
@@ -21,11 +22,67 @@ pub struct Settings {
     pub storage: Storage,
     /// How near to the exact sum the map must be.
     pub tolerance: Tolerance,
+    /// What values cannot be.
+    pub bounds: Bounds,
     /// Worker threads; default: the processors this process may use.
     pub threads: Option<usize>,
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+}
+
+/// Who chooses how a surface is made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// The user.
+    Told(Method),
+    /// The readings, by leave-one-out errors: see [`choice`](crate::choice).
+    Auto(Auto),
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self::Auto(Auto::default())
+    }
+}
+
+impl Choice {
+    /// How distance is measured: always told.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        match self {
+            Self::Told(method) => method.metric,
+            Self::Auto(auto) => auto.metric,
+        }
+    }
+}
+
+/// What a choice by the readings keeps to; what is told is not chosen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Auto {
+    /// How distance is measured.
+    pub metric: Metric,
+    /// The shape ε.
+    pub epsilon: Option<f64>,
+    /// λ.
+    pub smoothing: Option<f64>,
+    /// Degree of the drift.
+    pub degree: Option<i8>,
+    /// Kernels to choose among; none: those that suit most networks.
+    pub kernels: Vec<Kernel>,
+    /// One method for all fields of a variable, or one for each field.
+    pub each: Each,
+}
+
+/// What has a method of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Each {
+    /// All fields of a variable share one.
+    #[default]
+    Variable,
+    /// Every field.
+    Field,
 }
 
 /// How near to the exact sum a map on a grid must be.

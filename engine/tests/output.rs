@@ -137,7 +137,7 @@ fn a_file_says_how_it_was_made_and_how_good_it_is() {
     assert_eq!(text(&file, "", "isopleth_warnings"), "a warning");
     let json: serde_json::Value =
         serde_json::from_str(&text(&file, "", "isopleth_report")).unwrap();
-    assert_eq!(json["method"]["condition"], 12.5);
+    assert_eq!(json["methods"][0]["condition"], 12.5);
     assert_eq!(text(&file, "pm2_5", "units"), "ug m-3");
     assert_eq!(text(&file, "pm2_5", "long_name"), "PM2.5");
     assert!(text(&file, "pm2_5", "standard_name").contains("pm2p5"));

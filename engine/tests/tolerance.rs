@@ -7,8 +7,8 @@ use isopleth_engine::kernels::{Kernel, Method, Metric};
 use isopleth_engine::observations::{Observations, Parts, ReadOptions, Station, Variable};
 use isopleth_engine::output::{FieldId, MapsInMemory};
 use isopleth_engine::{
-    Cancel, FactorCache, Grid, Limits, Places, Plan, Progress, Registration, Report, Settings,
-    Targets, Tolerance, grid::Size, run,
+    Cancel, Choice, FactorCache, Grid, Limits, Places, Plan, Progress, Registration, Report,
+    Settings, Targets, Tolerance, grid::Size, run,
 };
 
 const RANGE: f64 = 60.0;
@@ -63,7 +63,8 @@ fn map(
     factors: &FactorCache,
 ) -> (Vec<f64>, Report) {
     let stations = if matches!(targets, Targets::Grid(_)) { 300 } else { 2500 };
-    let settings = Settings { method: method.clone(), tolerance, ..Settings::default() };
+    let method = Choice::Told(method.clone());
+    let settings = Settings { method, tolerance, ..Settings::default() };
     let plan = Plan::new(observations(stations), targets, settings, &Limits::default());
     let plan = plan.expect("a plan");
     let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
@@ -126,7 +127,7 @@ fn the_default_is_fast_and_says_so() {
     for targets in [grid(&method), places()] {
         let (_, report) = map(&method, targets, Tolerance::default(), &FactorCache::off());
         let told = report.certificate.expect("a certificate");
-        assert_eq!(report.method.evaluation, "fast");
+        assert_eq!(report.methods[0].evaluation, "fast");
         assert!(
             told.cells_compared >= 1000 && told.tiles > 1 && told.tiles_redone == 0,
             "{told:?}"

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
-    Compression, Duplicates, Grid, Observations, Places, Precision, ReadOptions, Registration,
-    Settings, Source, Storage, Targets, grid,
+    Auto, Bounds, Choice, Compression, Duplicates, Each, Grid, Observations, Places, Precision,
+    ReadOptions, Registration, Settings, Source, Storage, Targets, grid,
 };
 
 use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments, StorageArguments};
@@ -51,25 +51,41 @@ pub(crate) fn settings(
         return Err(Failure::Usage("--threads 0: at least one thread is needed".to_owned()));
     }
     Ok(Settings {
-        method: Method {
-            kernel: named::<Kernel>(&arguments.kernel)?,
-            epsilon: arguments.epsilon,
-            smoothing: Smoothing::Same(arguments.smoothing),
-            degree: arguments.degree,
-            metric: metric(arguments)?,
-            convention: if arguments.compat.is_some() {
-                Convention::ScipyRbf
-            } else {
-                Convention::Native
-            },
-        },
+        method: choice(arguments)?,
         duplicates: named::<Duplicates>(duplicates)?,
         thin: arguments.thin,
         storage,
         tolerance: arguments.tolerance,
+        bounds: Bounds { min: arguments.min.clone(), max: arguments.max.clone() },
         threads: arguments.threads,
         memory_bytes: arguments.memory,
     })
+}
+
+/// The method told, or what auto is to keep to.
+fn choice(arguments: &MethodArguments) -> Result<Choice, Failure> {
+    let MethodArguments { epsilon, smoothing, degree, .. } = *arguments;
+    let metric = metric(arguments)?;
+    let convention =
+        if arguments.compat.is_some() { Convention::ScipyRbf } else { Convention::Native };
+    if arguments.kernel == "auto" && convention == Convention::Native {
+        let each = if arguments.choose == "field" { Each::Field } else { Each::Variable };
+        return Ok(Choice::Auto(Auto {
+            metric,
+            epsilon,
+            smoothing,
+            degree,
+            each,
+            kernels: Vec::new(),
+        }));
+    }
+    if arguments.kernel == "auto" {
+        let text = "--compat scipy-rbf chooses nothing: name the kernel, as the script does";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let kernel = named::<Kernel>(&arguments.kernel)?;
+    let smoothing = Smoothing::Same(smoothing.unwrap_or(0.0));
+    Ok(Choice::Told(Method { kernel, epsilon, smoothing, degree, metric, convention }))
 }
 
 /// The metric alone, known before anything is read: planar coordinates have no range to keep.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use isopleth_engine::progress::Stage;
 use isopleth_engine::report::{Errors, StageReport};
-use isopleth_engine::{Limits, Report, machine};
+use isopleth_engine::{By, Limits, Report, machine};
 
 use super::{print, write_json};
 use crate::cli::TellArguments;
@@ -77,8 +77,36 @@ pub(crate) fn errors(report: &Report) -> String {
     table.render()
 }
 
+/// One line a method.
+fn methods(text: &mut String, report: &Report) {
+    for (k, m) in report.methods.iter().enumerate() {
+        let mut line = format!("{}, {}", m.kernel, m.metric);
+        if m.epsilon != 1.0 {
+            let _ = write!(line, ", epsilon {:.3e}", m.epsilon);
+        }
+        match m.smoothing.as_slice() {
+            [] | [0.0] => {}
+            [one] => drop(write!(line, ", smoothing {one:.3}")),
+            several => drop(write!(line, ", smoothing {several:.3?}")),
+        }
+        let _ = write!(line, ", drift degree {}, condition {:.1e}", m.degree, m.condition);
+        let by = match m.chosen_by {
+            By::Told => "",
+            By::Readings => " (chosen)",
+            By::Kept => " (chosen before)",
+        };
+        let of = if report.methods.len() > 1 {
+            format!("{}: ", m.variables.join(", "))
+        } else {
+            String::new()
+        };
+        let head = if k == 0 { "method" } else { "" };
+        let _ = writeln!(text, "{head:<10} {of}{line}{by}");
+    }
+}
+
 fn text(report: &Report, output: &Path) -> String {
-    let (readings, network, method) = (&report.readings, &report.network, &report.method);
+    let (readings, network) = (&report.readings, &report.network);
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -99,20 +127,16 @@ fn text(report: &Report, output: &Path) -> String {
     };
     let _ =
         writeln!(text, "network    {} stations at {} places ({how})", network.read, network.used);
-    let _ = writeln!(
-        text,
-        "method     {}, {}, drift degree {}, condition {:.1e}",
-        method.kernel, method.metric, method.degree, method.condition
-    );
+    methods(&mut text, report);
     let [columns, rows] = report.targets.shape;
     let _ = writeln!(
         text,
         "map        {} fields of {columns} × {rows} {}, {} ({}, {} threads)",
         report.fields.len(),
         if report.targets.kind == "grid" { "cells" } else { "places" },
-        method.evaluation,
-        method.instructions,
-        method.threads
+        if report.certificate.is_some() { "fast" } else { "exact" },
+        report.instructions,
+        report.threads
     );
     if let Some(c) = &report.certificate {
         let _ = writeln!(

@@ -10,13 +10,14 @@ fn map(bench: &Bench, output: &str, folder: &str) -> Outcome {
     let arguments =
         ["map", &input, "-o", output, "--bounds", "100,30,110,38", "--shape", "200x150"];
     let more = ["--precision", "f64", "--report", "report.json", "--cache", folder];
+    let more = [&more[..], &["--kernel", "linear"]].concat();
     bench.run(&[&arguments[..], &more].concat()).succeeded()
 }
 
 fn origin(bench: &Bench) -> String {
     let text = fs::read_to_string(bench.path("report.json")).expect("a report");
     let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    report["method"]["factor"].as_str().expect("where the factorisation came from").to_owned()
+    report["methods"][0]["factor"].as_str().expect("where the factorisation came from").to_owned()
 }
 
 fn values(bench: &Bench, name: &str) -> Vec<u64> {

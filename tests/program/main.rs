@@ -4,6 +4,7 @@ mod harness;
 
 mod bad_input;
 mod cache;
+mod choices;
 mod commands;
 mod examples;
 mod judges;

@@ -77,8 +77,9 @@ fn an_hour_with_half_of_the_network_absent_is_the_map_of_the_other_half() {
         .map(|l| format!("{l}\n"))
         .collect();
     let (gaps, half) = (bench.file("gaps.csv", gaps), bench.file("half.csv", half));
-    map(&bench, &gaps, "gaps.nc", &["--precision", "f64", "--report", "report.json"]);
-    map(&bench, &half, "half.nc", &["--precision", "f64"]);
+    let linear = ["--precision", "f64", "--kernel", "linear"];
+    map(&bench, &gaps, "gaps.nc", &[&linear[..], &["--report", "report.json"]].concat());
+    map(&bench, &half, "half.nc", &linear);
     let (a, b) = (values(&bench.path("gaps.nc"), "pm25"), values(&bench.path("half.nc"), "pm25"));
     let cells = 41 * 33;
     let worst = a[cells..].iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -60,8 +60,10 @@ pub(crate) async fn crossvalidate_stations(
             timed(|| received.understand::<CrossvalidationRequest>(&shared, cancel))?;
         let Understood { order, observations } = understood;
         let limits = shared.config().limits();
-        let (settings, factors) = (order.settings, shared.factors());
-        let mut result = crossvalidate(observations, settings, &limits, quietly(cancel), factors)
+        let (settings, folds, factors) = (order.settings, order.folds, shared.factors());
+        let progress = quietly(cancel);
+        let made = crossvalidate(observations, settings, &folds, &limits, progress, factors);
+        let mut result = made
             .map_err(of_engine)
             .map_err(|error| if by_query { error.in_query() } else { error })?;
         result.report.book(reading);

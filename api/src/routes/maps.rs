@@ -131,6 +131,10 @@ pub(super) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, 
         let text = "where to map? give a grid (its bounds, and shape or resolution) or points";
         ApiError::meaningless(text).at_pointer("/grid")
     })?;
+    if !order.folds.is_empty() {
+        let text = "folds are for cross-validations: POST /v1/crossvalidations";
+        return Err(ApiError::meaningless(text).at_pointer("/folds"));
+    }
     Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
 }
 

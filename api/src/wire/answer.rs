@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use isopleth_engine::Precision;
 use isopleth_engine::kernels::{Kernel, Metric};
 use isopleth_engine::output::{FieldId, Maps};
-use isopleth_engine::report::iso_8601;
+use isopleth_engine::report::{Errors, iso_8601};
 use isopleth_engine::{CrossValidation, Duplicates, Plan, Report, Targets};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -155,6 +155,24 @@ pub(crate) struct CrossvalidationAnswer<'a> {
     report: &'a Report,
     /// Errors of each variable at each station over all times.
     stations: Vec<StationErrorsAnswer<'a>>,
+    /// Errors with stations left out together, of the map and of references, by variable.
+    folds: Vec<FoldErrorsAnswer<'a>>,
+}
+
+/// Errors of one variable, with stations left out together.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoldErrorsAnswer<'a> {
+    /// How stations were left out.
+    #[schema(example = "town:30")]
+    folds: &'a str,
+    /// Number of parts.
+    parts: usize,
+    /// Variable.
+    variable: &'a str,
+    /// Who predicts: `map`, `idw` (inverse squared distance), `nearest` or `mean`.
+    method: &'a str,
+    /// Errors over all times; null where there is none.
+    errors: Option<ErrorsAnswer>,
 }
 
 /// Errors of one variable at one station over all times.
@@ -179,15 +197,16 @@ impl<'a> CrossvalidationAnswer<'a> {
             x: row.x,
             y: row.y,
             variable: &row.variable,
-            errors: ErrorsAnswer {
-                count: row.errors.count,
-                bias: row.errors.bias,
-                mae: row.errors.mae,
-                rmse: row.errors.rmse,
-                r2: row.errors.r2,
-            },
+            errors: ErrorsAnswer::new(&row.errors),
         });
-        Self { report: &result.report, stations: stations.collect() }
+        let folds = result.folds.iter().map(|row| FoldErrorsAnswer {
+            folds: &row.folds,
+            parts: row.parts,
+            variable: &row.variable,
+            method: &row.method,
+            errors: row.errors.as_ref().map(ErrorsAnswer::new),
+        });
+        Self { report: &result.report, stations: stations.collect(), folds: folds.collect() }
     }
 }
 
@@ -204,6 +223,13 @@ pub(crate) struct ErrorsAnswer {
     rmse: f64,
     /// 1 − SSE/SST; null where all readings are equal.
     r2: Option<f64>,
+}
+
+impl ErrorsAnswer {
+    fn new(errors: &Errors) -> Self {
+        let Errors { count, bias, mae, rmse, r2 } = *errors;
+        Self { count, bias, mae, rmse, r2 }
+    }
 }
 
 /// The choices of a method.
@@ -251,8 +277,9 @@ pub(crate) struct DefaultsAnswer {
     kernel: &'static str,
     metric: &'static str,
     convention: &'static str,
-    smoothing: f64,
     /// For people: it depends on the kernel.
+    smoothing: &'static str,
+    /// The same.
     degree: &'static str,
     duplicates: &'static str,
     precision: &'static str,
@@ -281,10 +308,10 @@ impl KernelsAnswer {
                 })
                 .collect(),
             defaults: DefaultsAnswer {
-                kernel: Kernel::default().name(),
+                kernel: "auto",
                 metric: Metric::default().name(),
                 convention: "native",
-                smoothing: 0.0,
+                smoothing: "chosen by auto, else 0",
                 degree: "the kernel's least, but at least 0",
                 duplicates: Duplicates::default().name(),
                 precision: Precision::default().name(),

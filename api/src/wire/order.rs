@@ -1,16 +1,19 @@
 //! A request as the engine's types. What was wrong is told with a pointer into the document.
 
+use std::collections::BTreeMap;
+
 use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
-use isopleth_engine::{Compression, Precision, Storage};
 use isopleth_engine::{
-    Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance,
+    Auto, Bound, Bounds, Choice, Duplicates, Each, Error, Folds, Grid, Places, ReadOptions,
+    Registration, Settings, Targets, Tolerance,
 };
+use isopleth_engine::{Compression, Precision, Storage};
 
 use super::request::{
-    CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName, MapRequest,
-    MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest, RegistrationName,
+    ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
+    MapRequest, MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest, RegistrationName,
     Smoothing as SmoothingRequest, ToleranceRequest,
 };
 use crate::error::ApiError;
@@ -24,6 +27,8 @@ pub(crate) struct Order {
     pub(crate) settings: Settings,
     /// How to read readings.
     pub(crate) options: ReadOptions,
+    /// How stations are left out together, in a cross-validation.
+    pub(crate) folds: Vec<Folds>,
     /// Readings, unless they come as a table.
     pub(crate) parts: Option<Parts>,
 }
@@ -59,15 +64,20 @@ impl Order {
             ..options_of(&request.read, &request.variables, planar, duplicates)?
         };
         let settings = Settings {
-            method: method_of(&request.method, metric)?,
+            method: choice_of(&request.method, metric)?,
             duplicates,
             thin: request.method.thin,
             storage: storage_of(&request)?,
             tolerance: tolerance_of(&request.method)?,
+            bounds: Bounds {
+                min: bounds_of(&request.method.min),
+                max: bounds_of(&request.method.max),
+            },
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
         };
-        Ok(Self { targets, settings, options, parts: parts_of(request)? })
+        let folds = folds_of(&request.folds)?;
+        Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })
     }
 }
 
@@ -105,24 +115,71 @@ fn tolerance_of(method: &MethodRequest) -> Result<Tolerance, ApiError> {
     text.parse().map_err(|e: String| ApiError::meaningless(e).at_pointer("/method/tolerance"))
 }
 
-fn method_of(method: &MethodRequest, metric: Metric) -> Result<Method, ApiError> {
-    let kernel = method.kernel.as_deref();
-    Ok(Method {
-        kernel: kernel
-            .map_or(Ok(kernels::Kernel::default()), |name| named(name.parse(), "/method/kernel"))?,
-        epsilon: method.epsilon,
+/// The method told, or what the choice by the readings is to keep to.
+fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError> {
+    let MethodRequest { epsilon, degree, .. } = *method;
+    let kernel = method.kernel.as_deref().filter(|name| *name != "auto");
+    let Some(kernel) = kernel else {
+        let smoothing = match &method.smoothing {
+            None => None,
+            Some(SmoothingRequest::One(one)) => Some(*one),
+            Some(SmoothingRequest::Each(_)) => {
+                let text = "a smoothing for each station needs a kernel: auto chooses one for all";
+                return Err(ApiError::meaningless(text).at_pointer("/method/smoothing"));
+            }
+        };
+        if method.compat.is_some() {
+            let text = "compat chooses nothing: name the kernel, as the script does";
+            return Err(ApiError::meaningless(text).at_pointer("/method/kernel"));
+        }
+        let each = match method.choose.unwrap_or_default() {
+            ChooseName::Variable => Each::Variable,
+            ChooseName::Field => Each::Field,
+        };
+        return Ok(Choice::Auto(Auto {
+            metric,
+            epsilon,
+            smoothing,
+            degree,
+            each,
+            kernels: Vec::new(),
+        }));
+    };
+    Ok(Choice::Told(Method {
+        kernel: named(kernel.parse(), "/method/kernel")?,
+        epsilon,
         smoothing: match &method.smoothing {
             None => Smoothing::default(),
             Some(SmoothingRequest::One(one)) => Smoothing::Same(*one),
             Some(SmoothingRequest::Each(each)) => Smoothing::PerStation(each.clone()),
         },
-        degree: method.degree,
+        degree,
         metric,
         convention: match method.compat {
             None => Convention::Native,
             Some(CompatName::ScipyRbf) => Convention::ScipyRbf,
         },
-    })
+    }))
+}
+
+/// Those of every variable come first, so that one of a single variable holds.
+fn bounds_of(bounds: &BTreeMap<String, Option<f64>>) -> Vec<Bound> {
+    let bound = |(name, &value): (&String, &Option<f64>)| Bound {
+        variable: Some(name.clone()).filter(|name| name != "*"),
+        value,
+    };
+    let mut all: Vec<Bound> = bounds.iter().map(bound).collect();
+    all.sort_by_key(|bound| bound.variable.is_some());
+    all
+}
+
+fn folds_of(folds: &[String]) -> Result<Vec<Folds>, ApiError> {
+    let read = |(k, text): (usize, &String)| {
+        text.parse().map_err(|reason: String| {
+            ApiError::meaningless(reason).at_pointer(format!("/folds/{k}"))
+        })
+    };
+    folds.iter().enumerate().map(read).collect()
 }
 
 /// A name that the engine knows, or its list of those it does.

@@ -1,14 +1,15 @@
 //! The choices of a request as query parameters, with the names of the command line's options. For
 //! bodies that are a table; a JSON document brings its own.
 
+use isopleth_engine::Bound;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::request::{
-    CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName, MapRequest,
-    MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName, Smoothing,
+    ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
+    MapRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName, Smoothing,
     ToleranceRequest,
 };
 use crate::error::{ApiError, Place};
@@ -54,12 +55,14 @@ pub struct GridQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct MethodQuery {
-    /// The radial function: see `/v1/kernels`. Default `linear`.
+    /// The radial function, see `/v1/kernels`; or `auto` (default), by leave-one-out errors.
     #[param(example = "linear")]
     pub kernel: Option<String>,
+    /// What `auto` chooses for: `variable` (default) or `field`.
+    pub choose: Option<ChooseName>,
     /// The shape ε.
     pub epsilon: Option<String>,
-    /// λ on the diagonal: one number, or one a station with commas. Default 0.
+    /// λ on the diagonal: one number, or one a station with commas. Default: chosen by `auto`, or 0.
     pub smoothing: Option<String>,
     /// Degree of the drift, −1 (none) to 2.
     pub degree: Option<String>,
@@ -73,8 +76,19 @@ pub struct MethodQuery {
     /// Largest error of a grid beside the exact sum, or `exact`. Default 1e-6.
     #[param(example = "1e-6")]
     pub tolerance: Option<String>,
+    /// Least value of the map: a number, or `pm25=5` for one variable, or `none`; may be given several
+    /// times. Default: 0 for concentrations known by name.
+    #[serde(default)]
+    pub min: Vec<String>,
+    /// Greatest value, likewise. Default: none.
+    #[serde(default)]
+    pub max: Vec<String>,
     /// Make one station of all in a block of this size, in degrees or the planar unit.
     pub thin: Option<String>,
+    /// Of a cross-validation: how stations are left out together, besides one at a time: a number of
+    /// parts, `block:KM` or `town:KM`; may be given several times.
+    #[serde(default)]
+    pub folds: Vec<String>,
     /// Only this variable; may be given several times.
     #[serde(default)]
     pub variable: Vec<String>,
@@ -99,7 +113,7 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 4] = ["variable", "time", "column", "missing"];
+const LISTS: [&str; 7] = ["folds", "variable", "time", "column", "missing", "min", "max"];
 
 /// A query taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,6 +192,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         grid: bounds.map(|bounds| GridRequest { bounds, shape, resolution, registration }),
         method: MethodRequest {
             kernel: method.kernel,
+            choose: method.choose,
             epsilon: method.epsilon.map(|text| number("epsilon", &text)).transpose()?,
             smoothing: method.smoothing.as_deref().map(smoothing_of).transpose()?,
             degree: method.degree.as_deref().map(degree_of).transpose()?,
@@ -185,6 +200,8 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             compat: method.compat,
             duplicates: method.duplicates,
             tolerance: method.tolerance.map(ToleranceRequest::Named),
+            min: method.min.iter().map(|text| bound_of("min", text)).collect::<Result<_, _>>()?,
+            max: method.max.iter().map(|text| bound_of("max", text)).collect::<Result<_, _>>()?,
             thin: method.thin.map(|text| number("thin", &text)).transpose()?,
         },
         precision: grid.precision.unwrap_or_default(),
@@ -200,6 +217,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             encoding: method.encoding,
         },
         variables: method.variable,
+        folds: method.folds,
         ..MapRequest::default()
     })
 }
@@ -244,6 +262,11 @@ fn degree_of(text: &str) -> Result<i8, ApiError> {
     text.trim().parse().map_err(|_| {
         wrong("degree", format!("degree={text}: expected a whole number from -1 to 2"))
     })
+}
+
+fn bound_of(name: &str, text: &str) -> Result<(String, Option<f64>), ApiError> {
+    let bound: Bound = text.parse().map_err(|reason| wrong(name, reason))?;
+    Ok((bound.variable.unwrap_or_else(|| "*".to_owned()), bound.value))
 }
 
 fn role_of(pair: &str) -> Result<(String, String), ApiError> {

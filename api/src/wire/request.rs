@@ -47,6 +47,10 @@ pub struct MapRequest {
     /// Variables to map, in this order. Default: all.
     #[serde(default)]
     pub variables: Vec<String>,
+    /// Of a cross-validation only: see there.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub folds: Vec<String>,
     /// The stations, in the order of the innermost values.
     pub stations: Option<Vec<StationRequest>>,
     /// Times in ISO 8601. Without an offset they are in `read.zone`, or UTC. Left out, the readings
@@ -74,6 +78,11 @@ pub struct CrossvalidationRequest {
     /// Variables to look at, in this order. Default: all.
     #[serde(default)]
     pub variables: Vec<String>,
+    /// How stations are left out together, besides one at a time: a number of parts, `block:KM`,
+    /// `town:KM` (all that steps of this length reach), or `loo`, which is for the references.
+    #[serde(default)]
+    #[schema(example = json!(["10", "town:30"]))]
+    pub folds: Vec<String>,
     /// The stations, in the order of the innermost values.
     pub stations: Option<Vec<StationRequest>>,
     /// Times in ISO 8601; see the request of a map.
@@ -88,9 +97,17 @@ pub struct CrossvalidationRequest {
 
 impl From<CrossvalidationRequest> for MapRequest {
     fn from(request: CrossvalidationRequest) -> Self {
-        let CrossvalidationRequest { method, read, variables, stations, times, values, units } =
-            request;
-        Self { method, read, variables, stations, times, values, units, ..Self::default() }
+        let CrossvalidationRequest {
+            method,
+            read,
+            variables,
+            folds,
+            stations,
+            times,
+            values,
+            units,
+        } = request;
+        Self { method, read, variables, folds, stations, times, values, units, ..Self::default() }
     }
 }
 
@@ -133,6 +150,17 @@ pub enum CompressName {
     Fast,
     /// Small.
     Small,
+}
+
+/// What a method is chosen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChooseName {
+    /// All fields of a variable share one.
+    #[default]
+    Variable,
+    /// Every field has its own.
+    Field,
 }
 
 /// One number for both directions, or one for each.
@@ -191,15 +219,17 @@ pub struct StationRequest {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MethodRequest {
-    /// The radial function, also by the names of SciPy's older `Rbf`. Default `linear`.
+    /// The radial function, also by the names of SciPy's older `Rbf`. Default `auto`.
     #[schema(schema_with = kernel_schema)]
     pub kernel: Option<String>,
+    /// What `auto` chooses for. Default `variable`.
+    pub choose: Option<ChooseName>,
     /// The shape: multiplies distances in km, or in the unit of planar coordinates; with
     /// `compat` it divides them. Needed by the kernels that are not scale free.
     #[schema(exclusive_minimum = 0)]
     pub epsilon: Option<f64>,
-    /// λ on the diagonal: one number, or one a station (after merging those at one place). Default
-    /// 0: the surface passes through every reading.
+    /// λ on the diagonal: one number, or one a station (after merging those at one place). Default:
+    /// what `auto` chooses, or 0: the surface passes through every reading.
     pub smoothing: Option<Smoothing>,
     /// Degree of the drift, −1 (none) to 2. Default: the kernel's least, but at least 0.
     #[schema(minimum = -1, maximum = 2)]
@@ -214,6 +244,13 @@ pub struct MethodRequest {
     /// Largest error of a grid beside the exact sum, relative to the range of the readings (1e-14 to
     /// below 1), or `exact`. Default 1e-6.
     pub tolerance: Option<ToleranceRequest>,
+    /// Least values of the map by variable; `*` is every variable; `null` takes the bound away. Default:
+    /// 0 for concentrations known by name.
+    #[serde(default)]
+    pub min: std::collections::BTreeMap<String, Option<f64>>,
+    /// Greatest values, likewise. Default: none.
+    #[serde(default)]
+    pub max: std::collections::BTreeMap<String, Option<f64>>,
     /// Make one station of all in a block of this size, in degrees or the planar unit.
     #[schema(exclusive_minimum = 0)]
     pub thin: Option<f64>,
@@ -344,9 +381,10 @@ impl<'de> Deserialize<'de> for Values {
 
 fn kernel_schema() -> Object {
     // The older names stand beside ours.
-    let names = Kernel::ALL.into_iter().map(Kernel::name).chain(["inverse", "thin_plate"]);
-    let description =
-        "The radial function, also by the names of SciPy's older `Rbf`. Default `linear`.";
+    let others = ["inverse", "thin_plate", "auto"];
+    let names = Kernel::ALL.into_iter().map(Kernel::name).chain(others);
+    let description = "The radial function, also by the names of SciPy's older `Rbf`; or `auto` \
+                       (the default): kernel, shape and smoothing of least leave-one-out error.";
     names_schema(names.collect(), description)
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 pub use store::{Entry, FactorStore};
 
+use crate::choice::KeptChoices;
 use crate::error::Error;
 use crate::progress::Cancel;
 
@@ -49,6 +50,7 @@ pub(crate) struct Obtained {
 pub struct FactorCache {
     memory_bytes: u64,
     store: Option<FactorStore>,
+    choices: KeptChoices,
     shelf: Mutex<Shelf>,
     /// Told when a factor is done, or given up.
     changed: Condvar,
@@ -108,7 +110,14 @@ impl FactorCache {
     /// Keeps factors of at most `memory_bytes` together in memory, the latest used, and in a store.
     #[must_use]
     pub fn new(memory_bytes: u64, store: Option<FactorStore>) -> Self {
-        Self { memory_bytes, store, ..Self::default() }
+        let beside = |store: &FactorStore| KeptChoices::beside(store.choices_file());
+        let choices = store.as_ref().map(beside).unwrap_or_default();
+        Self { memory_bytes, store, choices, ..Self::default() }
+    }
+
+    /// What was chosen for networks seen before.
+    pub(crate) fn choices(&self) -> &KeptChoices {
+        &self.choices
     }
 
     /// The factor of a network: kept, waited for, or computed with `par`.

@@ -64,14 +64,20 @@ impl FactorStore {
         Ok(entries)
     }
 
-    /// Removes every factor; says how many files that were, and their bytes.
+    /// Removes every factor and the choices; says how many files that were, and their bytes.
     ///
     /// # Errors
     /// If one cannot be removed.
     pub fn clear(&self) -> io::Result<(usize, u64)> {
         let entries = self.entries()?;
         entries.iter().try_for_each(|entry| remove(&entry.path))?;
+        remove(&self.choices_file())?;
         Ok((entries.len(), entries.iter().map(|entry| entry.bytes).sum()))
+    }
+
+    /// Where choices of methods are kept.
+    pub(crate) fn choices_file(&self) -> PathBuf {
+        self.directory.join("choices.json")
     }
 
     /// A factor kept before. What is damaged, or not what its name says, is none.

@@ -5,7 +5,7 @@ use netcdf::AttributeValue;
 
 use super::layout::Layout;
 use crate::observations::UnixSeconds;
-use crate::report::{Errors, Report};
+use crate::report::{Errors, MethodReport, Report};
 
 /// The values that attributes of the classic model are made of here.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,16 +130,11 @@ fn time_coverage(layout: &Layout<'_>, all: &mut Attributes) {
 /// Attributes known when the file is done: method, stations, memory, and the report in JSON.
 pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
     let mut all = Attributes::default();
-    let (method, network, readings) = (&report.method, &report.network, &report.readings);
-    all.put("isopleth_kernel", method.kernel.as_str())
-        .put("isopleth_epsilon", method.epsilon)
-        .put("isopleth_degree", i32::from(method.degree))
-        .put("isopleth_metric", method.metric.as_str())
-        .put("isopleth_convention", method.convention.as_str())
-        .put("isopleth_duplicates", method.duplicates.as_str())
-        .put("isopleth_solver", method.solver.as_str())
-        .put("isopleth_condition", method.condition)
-        .put("isopleth_evaluation", method.evaluation.as_str())
+    let (network, readings) = (&report.network, &report.readings);
+    if let [method] = report.methods.as_slice() {
+        all.0.extend(of_method(method));
+    }
+    all.put("isopleth_duplicates", network.duplicates.as_str())
         .put("isopleth_stations_read", count(network.read))
         .put("isopleth_stations_used", count(network.used))
         .put(
@@ -150,13 +145,27 @@ pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
         .put("isopleth_network", network.fingerprint.as_str())
         .put("isopleth_readings_rejected", count(readings.rejected))
         .put("isopleth_readings_missing", count(readings.missing));
-    if !method.smoothing.is_empty() {
-        all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
-    }
     if !report.warnings.is_empty() {
         all.put("isopleth_warnings", report.warnings.join("\n"));
     }
     all.put("isopleth_report", report_text(report, LONGEST_REPORT));
+    all.0
+}
+
+/// How surfaces were made: attributes of the file, or of each map where there are several methods.
+pub(super) fn of_method(method: &MethodReport) -> Vec<Attribute> {
+    let mut all = Attributes::default();
+    all.put("isopleth_kernel", method.kernel.as_str())
+        .put("isopleth_epsilon", method.epsilon)
+        .put("isopleth_degree", i32::from(method.degree))
+        .put("isopleth_metric", method.metric.as_str())
+        .put("isopleth_convention", method.convention.as_str())
+        .put("isopleth_solver", method.solver.as_str())
+        .put("isopleth_condition", method.condition)
+        .put("isopleth_evaluation", method.evaluation.as_str());
+    if !method.smoothing.is_empty() {
+        all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
+    }
     all.0
 }
 

@@ -126,6 +126,18 @@ pub(super) struct Naming {
     pub(super) standard_name: Option<&'static str>,
 }
 
+/// Whether a variable is a concentration: by its name, unless its unit says otherwise.
+#[must_use]
+pub(crate) fn is_concentration(variable: &Variable) -> bool {
+    let known = [Quantity::Mass, Quantity::Mole]
+        .into_iter()
+        .filter(|&quantity| standard_name(&variable.name, quantity).is_some());
+    match variable.units.as_deref().map(known_unit) {
+        None => known.count() > 0,
+        Some(unit) => unit.is_some_and(|(_, of_unit)| known.into_iter().any(|q| q == of_unit)),
+    }
+}
+
 /// Names for all variables of a file: letters, digits and `_`, all different, none of `taken`.
 #[must_use]
 pub(super) fn names(variables: &[Variable], taken: &[&str]) -> Vec<Naming> {

@@ -4,7 +4,6 @@ mod atomic;
 mod attributes;
 mod cf;
 mod chunk;
-pub mod crossvalidation;
 mod hdf5;
 mod header;
 mod layout;
@@ -15,6 +14,7 @@ mod points_csv;
 use std::ops::Range;
 
 pub use atomic::AtomicFile;
+pub(crate) use cf::is_concentration;
 pub use chunk::FILL_VALUE;
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};

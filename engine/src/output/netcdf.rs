@@ -106,7 +106,15 @@ impl NetcdfFile {
         for of in &report.variables {
             let variable = self.names.iter().position(|name| name.long_name == of.variable);
             let (Some(variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
-            for (name, value) in attributes::of_errors(errors) {
+            let mut all = attributes::of_errors(errors);
+            // Where every field has its own, the report tells which.
+            let mut methods = report.methods.iter().filter(|m| m.variables.contains(&of.variable));
+            if let (true, Some(method), None) =
+                (report.methods.len() > 1, methods.next(), methods.next())
+            {
+                all.extend(attributes::of_method(method));
+            }
+            for (name, value) in all {
                 chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;
             }
         }

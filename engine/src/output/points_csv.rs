@@ -2,8 +2,13 @@
 //!
 //! Rows come time by time, and within a time in the order of the places. Numbers are the shortest
 //! that read back as the same 64 bits; a missing value is an empty cell.
+//!
+//! A row has all variables of a time. Where these come one after another, each with a method of its
+//! own, values wait in an unnamed temporary file; else rows leave as they come.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,11 +30,18 @@ pub struct PointsCsv<'a> {
     state: Mutex<State<'a>>,
 }
 
+type Table<'a> = csv::Writer<Box<dyn Write + Send + 'a>>;
+
 struct State<'a> {
-    table: csv::Writer<Box<dyn Write + Send + 'a>>,
+    table: Table<'a>,
     fields: Vec<FieldId>,
     /// `values[f * places + place]` of the batch under way.
     values: Vec<f64>,
+    /// The first time whose rows are not written yet.
+    next: usize,
+    /// Fields that wait: `[time * variables + variable]`, as many numbers as there are places.
+    waiting: Vec<bool>,
+    spool: Option<File>,
 }
 
 impl<'a> PointsCsv<'a> {
@@ -71,6 +83,7 @@ impl<'a> PointsCsv<'a> {
     /// # Errors
     /// If the disk is full or fails, or nobody reads the stream any more.
     pub fn finish(self) -> Result<(), Error> {
+        self.write(|state| self.write_waiting(state))?;
         let Self { path, place, state, .. } = self;
         let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         state.table.flush().map_err(|source| Error::Io { action: "write", path, source })?;
@@ -85,7 +98,14 @@ impl<'a> PointsCsv<'a> {
         times: &'a [Option<UnixSeconds>],
     ) -> Result<Self, Error> {
         let table = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(stream);
-        let state = State { table, fields: Vec::new(), values: Vec::new() };
+        let state = State {
+            table,
+            fields: Vec::new(),
+            values: Vec::new(),
+            next: 0,
+            waiting: vec![false; times.len() * variables.len()],
+            spool: None,
+        };
         let sink = Self {
             path: path.to_owned(),
             place: None,
@@ -119,27 +139,85 @@ impl<'a> PointsCsv<'a> {
         })
     }
 
-    /// The rows of one time of the batch. A variable that is not in it leaves its cells empty.
-    fn write_time(&self, state: &mut State<'_>, time: usize) -> Result<(), csv::Error> {
-        let n = self.places.x.len();
-        let mut column_of = vec![None; self.variables];
-        for (f, id) in state.fields.iter().enumerate().filter(|(_, id)| id.time == time) {
-            column_of[id.variable] = Some(f * n);
-        }
+    /// The rows of one time: `columns[variable]` has a value for each place, or none. A variable
+    /// that could not be mapped leaves its cells empty.
+    fn write_time(
+        &self,
+        table: &mut Table<'_>,
+        time: usize,
+        columns: &[Option<&[f64]>],
+    ) -> Result<(), csv::Error> {
         let time = self.times[time].map(iso);
         for (place, row) in self.places.rows.iter().enumerate() {
             for cell in row {
-                state.table.write_field(cell)?;
+                table.write_field(cell)?;
             }
             if let Some(time) = &time {
-                state.table.write_field(time)?;
+                table.write_field(time)?;
             }
-            for column in &column_of {
-                let value = column.map_or(f64::NAN, |start| state.values[start + place]);
+            for column in columns {
+                let value = column.map_or(f64::NAN, |values| values[place]);
                 let text = if value.is_nan() { String::new() } else { value.to_string() };
-                state.table.write_field(text)?;
+                table.write_field(text)?;
             }
-            state.table.write_record(None::<&[u8]>)?;
+            table.write_record(None::<&[u8]>)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the times of the batch that are complete and next; what is neither waits.
+    fn take_batch(&self, state: &mut State<'_>) -> Result<(), csv::Error> {
+        let n = self.places.x.len();
+        let mut times: Vec<usize> = state.fields.iter().map(|id| id.time).collect();
+        times.sort_unstable();
+        times.dedup();
+        for time in times {
+            let of_time = state.fields.iter().enumerate().filter(|(_, id)| id.time == time);
+            let mut columns = vec![None; self.variables];
+            for (f, id) in of_time {
+                columns[id.variable] = Some(&state.values[f * n..(f + 1) * n]);
+            }
+            if time == state.next && columns.iter().all(Option::is_some) {
+                self.write_time(&mut state.table, time, &columns)?;
+                state.next += 1;
+                continue;
+            }
+            for (variable, values) in columns.into_iter().enumerate() {
+                let Some(values) = values else { continue };
+                let file = match &mut state.spool {
+                    Some(file) => file,
+                    none => none.insert(tempfile::tempfile()?),
+                };
+                let field = time * self.variables + variable;
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                file.write_all_at(&bytes, (field * n * 8) as u64)?;
+                state.waiting[field] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the times that are left.
+    fn write_waiting(&self, state: &mut State<'_>) -> Result<(), csv::Error> {
+        let n = self.places.x.len();
+        let Some(file) = state.spool.take() else { return Ok(()) };
+        let mut bytes = vec![0; n * 8];
+        for time in state.next..self.times.len() {
+            let fields = time * self.variables..(time + 1) * self.variables;
+            if !state.waiting[fields.clone()].contains(&true) {
+                continue;
+            }
+            let mut read = Vec::with_capacity(self.variables);
+            for field in fields {
+                read.push(None);
+                if state.waiting[field] {
+                    file.read_exact_at(&mut bytes, (field * n * 8) as u64)?;
+                    let numbers = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+                    *read.last_mut().expect("pushed") = Some(numbers.collect::<Vec<f64>>());
+                }
+            }
+            let columns: Vec<Option<&[f64]>> = read.iter().map(Option::as_deref).collect();
+            self.write_time(&mut state.table, time, &columns)?;
         }
         Ok(())
     }
@@ -169,12 +247,7 @@ impl Sink for PointsCsv<'_> {
     }
 
     fn batch_done(&self) -> Result<(), Error> {
-        self.write(|state| {
-            let mut times: Vec<usize> = state.fields.iter().map(|id| id.time).collect();
-            times.sort_unstable();
-            times.dedup();
-            times.into_iter().try_for_each(|time| self.write_time(state, time))
-        })
+        self.write(|state| self.take_batch(state))
     }
 }
 
@@ -248,6 +321,45 @@ mod tests {
              {zurich},1970-01-01T02:00:00Z,200.1,210.1\nb,9,48,,1970-01-01T02:00:00Z,201.1,\n"
         );
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn variables_that_come_one_after_another_stand_in_one_row() {
+        let (places, variables) = (places(), variables());
+        let times = [0, 3600].map(|t| Some(UnixSeconds(t)));
+        let together = written(&places, &variables, &times, &[&[(0, 0), (0, 1), (1, 0), (1, 1)]]);
+        let apart = written(&places, &variables, &times, &[&[(0, 1), (1, 1)], &[(0, 0), (1, 0)]]);
+        assert_eq!(together, apart);
+        // The second variable of the first time never comes.
+        let fewer = written(&places, &variables, &times, &[&[(0, 0), (1, 0)], &[(1, 1)]]);
+        let lines: Vec<&str> = fewer.lines().collect();
+        assert_eq!(lines.len(), 5);
+        assert!(lines[1].ends_with(",0.5,") && lines[3].ends_with(",100.5,110.5"), "{fewer}");
+    }
+
+    fn written(
+        places: &Places,
+        variables: &[Variable],
+        times: &[Option<UnixSeconds>],
+        batches: &[&[(usize, usize)]],
+    ) -> String {
+        let mut out = Vec::new();
+        let sink =
+            PointsCsv::to_stream("out", Box::new(&mut out), places, variables, times).unwrap();
+        for batch in batches {
+            let fields: Vec<FieldId> =
+                batch.iter().map(|&(time, variable)| FieldId { time, variable }).collect();
+            let values: Vec<f64> = fields
+                .iter()
+                .flat_map(|id| [0.5 + (id.time * 100 + id.variable * 10) as f64; 2])
+                .collect();
+            sink.stations(StationValues { fields: &fields, values: &[], residuals: &[] }).unwrap();
+            let tile = Tile { fields: &fields, rows: &(0..1), columns: &(0..2), values: &values };
+            sink.tile(tile).unwrap();
+            sink.batch_done().unwrap();
+        }
+        sink.finish().unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]

@@ -148,12 +148,14 @@ pub fn report() -> Report {
         readings: ReadingsReport::default(),
         network: NetworkReport { read: 8, used: 7, ..NetworkReport::default() },
         certificate: None,
-        method: MethodReport {
+        methods: vec![MethodReport {
             kernel: "linear".to_owned(),
             condition: 12.5,
             smoothing: vec![0.0],
             ..MethodReport::default()
-        },
+        }],
+        threads: 1,
+        instructions: String::new(),
         targets: TargetsReport::default(),
         fields: Vec::new(),
         variables: vec![VariableReport {

@@ -1,26 +1,37 @@
-//! Leave-one-out errors of every station: a sink that keeps sums and wants no cells.
+//! Errors at stations left out: one at a time, which a run gives by itself (a sink that keeps sums
+//! and wants no cells), or many together ([`folds`]), beside what anybody could have guessed
+//! ([`references`]).
+
+mod folds;
+mod references;
+mod together;
 
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::{Sink, StationValues, Tile};
+pub use folds::Folds;
+pub use together::FoldErrors;
+
 use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::grid::{Places, Targets};
 use crate::observations::Observations;
+use crate::output::{Sink, StationValues, Tile};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{ErrorSum, Errors, Report};
 use crate::settings::{Limits, Settings};
 
-/// Errors at stations left out, one at a time.
+/// Errors at stations left out.
 #[derive(Clone, Debug, Serialize)]
 pub struct CrossValidation {
     /// As for a map, without cells.
     pub report: Report,
     /// Every station and variable that had a reading.
     pub stations: Vec<StationErrors>,
+    /// Each way of leaving out that was asked for, variable by variable.
+    pub folds: Vec<FoldErrors>,
 }
 
 /// Errors of one variable at one station over all times.
@@ -38,13 +49,17 @@ pub struct StationErrors {
     pub errors: Errors,
 }
 
-/// Leaves out every station in turn, in every field.
+/// Leaves out every station in turn, in every field, and besides in whatever folds are asked for.
+///
+/// The method is chosen with all stations, where it is not told: what is asked is how good the map
+/// is between them.
 ///
 /// # Errors
 /// As [`Plan::new`] and [`run`](crate::run::run).
 pub fn crossvalidate(
     observations: Observations,
     settings: Settings,
+    folds: &[Folds],
     limits: &Limits,
     progress: Progress<'_>,
     factors: &FactorCache,
@@ -65,7 +80,10 @@ pub fn crossvalidate(
             errors: sum.errors()?,
         })
     });
-    Ok(CrossValidation { stations: rows.collect(), report })
+    let stations = rows.collect();
+    let each = folds.iter().map(|&folds| together::leave_out(&plan, folds, progress, factors));
+    let folds: Result<Vec<Vec<FoldErrors>>, Error> = each.collect();
+    Ok(CrossValidation { stations, report, folds: folds?.into_iter().flatten().collect() })
 }
 
 impl CrossValidation {

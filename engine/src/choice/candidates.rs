@@ -1,0 +1,156 @@
+//! The methods that are tried: kernels from simple to supple, ranges from a town to the whole
+//! network, nuggets from none to half of what varies.
+
+use isopleth_kernels as kernels;
+use kernels::{Convention, Kernel, Method, Points, Resolved, Smoothing};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Auto;
+
+/// One method that may be chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    /// By name, as in reports.
+    pub(crate) kernel: String,
+    pub(crate) epsilon: f64,
+    pub(crate) smoothing: f64,
+    pub(crate) degree: i8,
+}
+
+impl Candidate {
+    fn new(kernel: Kernel, epsilon: f64, smoothing: f64, auto: &Auto) -> Self {
+        let degree = auto.degree.unwrap_or(kernel.least_degree().max(0));
+        let (epsilon, smoothing) =
+            (auto.epsilon.unwrap_or(epsilon), auto.smoothing.unwrap_or(smoothing));
+        Self { kernel: kernel.to_string(), epsilon, smoothing, degree }
+    }
+
+    /// What it means on a network.
+    pub(crate) fn resolve(
+        &self,
+        auto: &Auto,
+        stations: &Points,
+    ) -> Result<Resolved, kernels::Error> {
+        let method = Method {
+            kernel: self.kernel.parse()?,
+            epsilon: Some(self.epsilon),
+            smoothing: Smoothing::Same(self.smoothing),
+            degree: Some(self.degree),
+            metric: auto.metric,
+            convention: Convention::Native,
+        };
+        method.resolve(stations)
+    }
+
+    /// How much there is to choose in it: of methods as good as each other the least is taken.
+    pub(crate) fn complexity(&self) -> u32 {
+        let free = |name: Kernel| self.kernel == name.name();
+        match (free(Kernel::Linear), self.smoothing > 0.0) {
+            (true, false) => 0,
+            (true, true) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// As far as the middle half of a network's stations reaches from its middle: of the size of what
+/// is mapped, whatever a few islands do.
+pub(crate) fn extent(stations: &Points) -> f64 {
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    };
+    let middle: Vec<f64> =
+        (0..stations.dims()).map(|k| median(stations.axis(k).to_vec())).collect();
+    let distance = |i: usize| {
+        let squares = middle.iter().enumerate().map(|(k, m)| (stations.axis(k)[i] - m).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    2.0 * median((0..stations.len()).map(distance).collect())
+}
+
+/// Ranges of the covariances, as shares of the extent, and λ as shares of what varies.
+const RANGES: [f64; 4] = [0.03, 0.1, 0.35, 1.0];
+const NUGGETS: [f64; 4] = [0.01, 0.06, 0.25, 0.7];
+
+/// λ of kernels without a range, as shares of what they come to over the extent.
+const STEPS: [f64; 5] = [0.0, 0.003, 0.01, 0.03, 0.1];
+
+/// What is chosen among unless told: a slope without a range, and covariances with one, rough and
+/// smooth. Others are never better by much (docs/skill.md).
+const USUAL: [Kernel; 3] = [Kernel::Linear, Kernel::Exponential, Kernel::Matern32];
+
+/// A candidate as dear as any.
+pub(crate) fn typical(stations: &Points, auto: &Auto) -> Candidate {
+    let epsilon = 1.0 / extent(stations).max(f64::MIN_POSITIVE);
+    Candidate::new(Kernel::Matern32, epsilon, NUGGETS[0], auto)
+}
+
+/// What is tried on every network.
+pub(crate) fn first(extent: f64, auto: &Auto) -> Vec<Candidate> {
+    let kernels = if auto.kernels.is_empty() { &USUAL[..] } else { &auto.kernels };
+    let mut all = Vec::new();
+    for candidate in kernels.iter().flat_map(|&kernel| of_kernel(kernel, extent, auto)) {
+        // What is told leaves several alike.
+        if !all.contains(&candidate) {
+            all.push(candidate);
+        }
+    }
+    all
+}
+
+fn of_kernel(kernel: Kernel, extent: f64, auto: &Auto) -> Vec<Candidate> {
+    if kernel.is_scale_free() {
+        let size = kernel.phi(extent).abs();
+        return STEPS.map(|step| Candidate::new(kernel, 1.0, step * size, auto)).to_vec();
+    }
+    // The longest range of a smooth kernel makes ill-conditioned systems and no better maps.
+    let ranges = if kernel == Kernel::Exponential { &RANGES[..] } else { &RANGES[..3] };
+    let of_range = |range: &f64| {
+        let epsilon = 1.0 / (range * extent);
+        NUGGETS.map(|nugget| Candidate::new(kernel, epsilon, nugget, auto))
+    };
+    ranges.iter().flat_map(of_range).collect()
+}
+
+/// What is tried near the best: half-way to its neighbours in range and λ.
+pub(crate) fn around(best: &Candidate, auto: &Auto) -> Vec<Candidate> {
+    let with = |range: f64, nugget: f64| Candidate {
+        epsilon: auto.epsilon.unwrap_or(best.epsilon / range),
+        smoothing: auto.smoothing.unwrap_or(best.smoothing * nugget),
+        ..best.clone()
+    };
+    let scale_free = best.kernel.parse().is_ok_and(Kernel::is_scale_free);
+    let steps: &[(f64, f64)] = if scale_free {
+        &[(1.0, 0.55), (1.0, 1.8)]
+    } else {
+        &[(1.0, 0.5), (1.0, 2.0), (0.55, 1.0), (1.8, 1.0)]
+    };
+    steps.iter().map(|&(range, nugget)| with(range, nugget)).filter(|c| c != best).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_kept_and_nothing_is_tried_twice() {
+        let told = Auto { smoothing: Some(0.0), epsilon: Some(0.01), ..Auto::default() };
+        let all = first(1000.0, &told);
+        assert_eq!(all.len(), 3, "one of each kernel: {all:?}");
+        assert!(all.iter().all(|c| c.smoothing == 0.0 && c.epsilon == 0.01 && c.degree == 0));
+        assert!(all.iter().all(|c| around(c, &told).is_empty()));
+        let free = first(1000.0, &Auto::default());
+        for (k, candidate) in free.iter().enumerate() {
+            assert!(!free[..k].contains(candidate));
+        }
+    }
+
+    #[test]
+    fn the_extent_is_that_of_most_stations() {
+        let x: Vec<f64> = (0..101).map(f64::from).chain([1e6]).collect();
+        let y = vec![0.0; x.len()];
+        let extent = extent(&Points::new(vec![x, y]));
+        assert!((extent - 51.0).abs() <= 3.0, "{extent}");
+    }
+}

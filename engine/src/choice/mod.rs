@@ -1,0 +1,375 @@
+//! Which surface suits the readings: kernel, range, λ and drift by leave-one-out.
+//!
+//! Every candidate ([`candidates`]) is factorised once and gives the residual of every station left
+//! out, in every field at once (Rippa 1999, doi:10.1023/A:1018975909870); the least mean absolute
+//! residual wins, which no few wild readings decide. Near the best of each variable more is tried.
+//! Of candidates as good as each other the simplest is taken. Candidates and the fields looked at
+//! depend on counts alone, so the same readings make the same choice everywhere.
+
+mod candidates;
+mod kept;
+
+use std::collections::{BTreeMap, HashSet};
+
+use isopleth_kernels as kernels;
+use kernels::{Factor, Mat, Par, Points, Resolved};
+use serde::Serialize;
+
+use crate::bounds;
+use crate::error::Error;
+use crate::output::FieldId;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::settings::{Auto, Choice, Each};
+
+use candidates::Candidate;
+pub(crate) use kept::KeptChoices;
+
+/// A candidate is as good as the best if its error is larger by no more than this share.
+const AS_GOOD: f64 = 0.005;
+
+/// A kept choice that is looked at again stays, unless another is better by this share.
+const WORTH_A_CHANGE: f64 = 0.02;
+
+/// Kept choices are looked at again after so many seconds: a week.
+const REEXAMINED_AFTER: u64 = 7 * 24 * 3600;
+
+/// Candidates that are tried in all: 3 seconds for 1500 stations on two cores.
+pub(crate) const MOST_TRIED: usize = 32;
+
+/// Fields that are looked at, spread over all time steps.
+const MOST_FIELDS: usize = 36;
+
+/// Of a larger network so many stations are looked at, spread over it.
+pub(crate) const MOST_STATIONS: usize = 1500;
+
+/// With fewer residuals than these nothing can be told apart, and the simplest is taken.
+const FEWEST_RESIDUALS: usize = 12;
+
+/// Who made a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The user.
+    #[default]
+    Told,
+    /// These readings.
+    Readings,
+    /// Earlier readings of this network.
+    Kept,
+}
+
+/// The methods of a run, and which field has which.
+pub(crate) struct Methods {
+    pub(crate) each: Vec<Chosen>,
+    /// By variable, or by time and variable.
+    of: Vec<usize>,
+    variables: usize,
+    by_field: bool,
+}
+
+/// One method, and how it came to be chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) method: Resolved,
+    pub(crate) by: By,
+}
+
+impl Methods {
+    /// Index into `each`.
+    pub(crate) fn of(&self, field: FieldId) -> usize {
+        let at = field.variable + if self.by_field { field.time * self.variables } else { 0 };
+        self.of[at]
+    }
+
+    fn told(method: Resolved, variables: usize) -> Self {
+        let of = vec![0; variables];
+        Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
+    }
+
+    /// Takes a choice in; equal ones share a method.
+    fn enter(&mut self, method: Resolved, by: By) {
+        let known = self.each.iter().position(|c| c.method == method && c.by == by);
+        self.of.push(known.unwrap_or(self.each.len()));
+        if known.is_none() {
+            self.each.push(Chosen { method, by });
+        }
+    }
+}
+
+/// The method that was told, or one like those that may be chosen.
+///
+/// # Errors
+/// If what was told makes no sense.
+pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, kernels::Error> {
+    match choice {
+        Choice::Told(method) => method.resolve(stations),
+        Choice::Auto(auto) => candidates::typical(stations, auto).resolve(auto, stations),
+    }
+}
+
+/// The methods of a plan: as told, as kept, or by its readings.
+pub(crate) fn decide(
+    plan: &Plan,
+    kept: &KeptChoices,
+    par: Par,
+    progress: Progress<'_>,
+) -> Result<Methods, Error> {
+    let variables = plan.observations.variables().len();
+    let auto = match &plan.settings.method {
+        Choice::Told(method) => {
+            return Ok(Methods::told(method.resolve(plan.network.points())?, variables));
+        }
+        Choice::Auto(auto) => auto,
+    };
+    let search = Search { plan, auto, par, progress };
+    let mut methods =
+        Methods { each: Vec::new(), of: Vec::new(), variables, by_field: auto.each == Each::Field };
+    match auto.each {
+        Each::Variable => search.by_variable(kept, &mut methods)?,
+        Each::Field => search.by_field(&mut methods)?,
+    }
+    Ok(methods)
+}
+
+struct Search<'a> {
+    plan: &'a Plan,
+    auto: &'a Auto,
+    par: Par,
+    progress: Progress<'a>,
+}
+
+/// Readings that candidates are tried on.
+struct Sample {
+    stations: Points,
+    /// Stations × fields.
+    readings: Mat<f64>,
+    /// Least and greatest value of each field.
+    bounds: Vec<[f64; 2]>,
+    /// Fields that share a choice have the same number, from 0.
+    unit_of: Vec<usize>,
+    units: usize,
+}
+
+/// A candidate and its mean absolute residual for each unit; infinite where it has none.
+struct Trial {
+    candidate: Candidate,
+    errors: Vec<f64>,
+    counts: Vec<usize>,
+}
+
+impl Search<'_> {
+    fn by_variable(&self, kept: &KeptChoices, methods: &mut Methods) -> Result<(), Error> {
+        let plan = self.plan;
+        let query = kept::Query::new(plan.network.stations(), self.auto);
+        let known = kept.get(&query);
+        let names: Vec<String> = plan.observations.variables().iter().map(name_of).collect();
+        let fresh = |name: &String| known.get(name).is_some_and(|(_, age)| *age < REEXAMINED_AFTER);
+        let stale: Vec<usize> = (0..names.len()).filter(|&v| !fresh(&names[v])).collect();
+        let mut chosen = BTreeMap::new();
+        if !stale.is_empty() {
+            let sample = self.sample_over_time(&stale)?;
+            let before: Vec<Option<&Candidate>> =
+                stale.iter().map(|&v| known.get(&names[v]).map(|(c, _)| c)).collect();
+            let best = self.search(&sample, &before)?;
+            chosen = stale.into_iter().zip(best).collect();
+            let new = chosen.iter().map(|(&v, candidate)| (names[v].clone(), candidate.clone()));
+            kept.put(&query, new.collect());
+        }
+        for (variable, name) in names.iter().enumerate() {
+            let (candidate, by) = match chosen.get(&variable) {
+                Some(candidate) => (candidate, By::Readings),
+                None => (&known[name].0, By::Kept),
+            };
+            methods.enter(candidate.resolve(self.auto, plan.network.points())?, by);
+        }
+        Ok(())
+    }
+
+    fn by_field(&self, methods: &mut Methods) -> Result<(), Error> {
+        let (steps, at_once) = (self.plan.observations.times().len(), self.plan.steps_at_once);
+        let all: Vec<usize> = (0..methods.variables).collect();
+        for first in (0..steps).step_by(at_once) {
+            let some: Vec<usize> = (first..(first + at_once).min(steps)).collect();
+            let mut sample = self.sample(&some, &all)?;
+            sample.units = sample.unit_of.len();
+            sample.unit_of = (0..sample.units).collect();
+            for candidate in self.search(&sample, &vec![None; sample.units])? {
+                let method = candidate.resolve(self.auto, self.plan.network.points())?;
+                methods.enter(method, By::Readings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Some time steps, evenly spread, and of their fields as many as cost no more than the network
+    /// itself.
+    fn sample_over_time(&self, variables: &[usize]) -> Result<Sample, Error> {
+        let all = self.plan.observations.times().len();
+        let some = (MOST_FIELDS / variables.len()).clamp(1, all.max(1));
+        let step = |k: usize| (2 * k + 1) * all / (2 * some);
+        // The middle first, then the middles of what is left.
+        let mut order: Vec<usize> = (0..some).collect();
+        order.sort_by_key(|&k| std::cmp::Reverse((k + 1).trailing_zeros()));
+        let steps: Vec<usize> = order.into_iter().map(step).collect();
+        let mut sample = self.sample(&steps, variables)?;
+        sample.keep(affordable(&sample.readings, variables.len()));
+        Ok(sample)
+    }
+
+    /// Fields time by time, variable by variable, at the stations that have a reading in any.
+    fn sample(&self, steps: &[usize], variables: &[usize]) -> Result<Sample, Error> {
+        let (network, all) = (&self.plan.network, self.plan.observations.variables().len());
+        let n = network.stations().len();
+        let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut received, mut merged) = (Vec::new(), Vec::new());
+        for &time in steps {
+            self.progress.cancel.check()?;
+            self.plan.observations.step(time, &mut received)?;
+            network.values(&received, all, &mut merged);
+            for (unit, variable) in variables.iter().enumerate() {
+                columns.push(merged[variable * n..][..n].to_vec());
+                unit_of.push(unit);
+                bounds.push(self.plan.bounds[*variable]);
+            }
+        }
+        let present: Vec<usize> =
+            (0..n).filter(|&i| columns.iter().any(|c| !c[i].is_nan())).collect();
+        // Spread over the order in which stations came, which is that of regions.
+        let few = present.len().min(MOST_STATIONS);
+        let some: Vec<usize> = (0..few).map(|k| present[k * present.len() / few]).collect();
+        let readings = Mat::from_fn(few, columns.len(), |i, f| columns[f][some[i]]);
+        let stations = network.points().select(&some);
+        Ok(Sample { stations, readings, bounds, unit_of, units: variables.len() })
+    }
+
+    /// The best candidate for each unit.
+    fn search(
+        &self,
+        sample: &Sample,
+        before: &[Option<&Candidate>],
+    ) -> Result<Vec<Candidate>, Error> {
+        let extent = candidates::extent(&sample.stations);
+        let mut trials: Vec<Trial> = Vec::new();
+        let mut waiting: Vec<Candidate> = before.iter().flatten().map(|c| (*c).clone()).collect();
+        waiting.extend(candidates::first(extent, self.auto));
+        let simplest = candidates::first(extent, self.auto).swap_remove(0);
+        loop {
+            for candidate in waiting {
+                if trials.len() < MOST_TRIED && trials.iter().all(|t| t.candidate != candidate) {
+                    trials.push(self.attempt(sample, candidate)?);
+                }
+            }
+            waiting = (0..sample.units)
+                .filter_map(|unit| best(&trials, unit))
+                .flat_map(|trial| candidates::around(&trial.candidate, self.auto))
+                .filter(|candidate| trials.iter().all(|t| t.candidate != *candidate))
+                .collect();
+            waiting.dedup();
+            if waiting.is_empty() || trials.len() >= MOST_TRIED {
+                break;
+            }
+        }
+        let units = 0..sample.units;
+        Ok(units.map(|u| pick(&trials, u, before[u]).unwrap_or(&simplest).clone()).collect())
+    }
+
+    fn attempt(&self, sample: &Sample, candidate: Candidate) -> Result<Trial, Error> {
+        self.progress.cancel.check()?;
+        let mut trial =
+            Trial { candidate, errors: vec![0.0; sample.units], counts: vec![0; sample.units] };
+        // What cannot be factorised is no choice; what is wrong with the network is told later.
+        let fit = trial
+            .candidate
+            .resolve(self.auto, &sample.stations)
+            .and_then(|method| Factor::new(&sample.stations, &method, self.par))
+            .and_then(|factor| factor.fit(sample.readings.as_ref(), self.par));
+        if let Ok(fit) = &fit {
+            for (field, &unit) in sample.unit_of.iter().enumerate() {
+                let residuals = fit.leave_one_out.col_as_slice(field).iter();
+                let observed = sample.readings.col_as_slice(field).iter();
+                for (residual, observed) in residuals.zip(observed) {
+                    if !residual.is_nan() {
+                        let residual = bounds::residual(*observed, *residual, sample.bounds[field]);
+                        trial.errors[unit] += residual.abs();
+                        trial.counts[unit] += 1;
+                    }
+                }
+            }
+        }
+        for (error, count) in trial.errors.iter_mut().zip(&trial.counts) {
+            #[expect(clippy::cast_precision_loss, reason = "counts of readings are below 2^52")]
+            let mean = *error / *count as f64;
+            *error = if mean.is_finite() { mean } else { f64::INFINITY };
+        }
+        Ok(trial)
+    }
+}
+
+impl Sample {
+    fn keep(&mut self, fields: usize) {
+        self.readings = self.readings.subcols(0, fields).to_owned();
+        self.bounds.truncate(fields);
+        self.unit_of.truncate(fields);
+    }
+}
+
+/// How many fields, of which the first `least` are taken anyhow, have gaps that cost no more than
+/// the factorisation: a correction, or a factorisation of what is left (docs/math.md, 4).
+#[expect(clippy::cast_precision_loss, reason = "station counts are far below 2^52")]
+fn affordable(readings: &Mat<f64>, least: usize) -> usize {
+    let n = readings.nrows() as f64;
+    let mut seen = HashSet::new();
+    let mut cost = 0.0;
+    for field in 0..readings.ncols() {
+        let gap: Vec<bool> = readings.col_as_slice(field).iter().map(|v| v.is_nan()).collect();
+        let missing = gap.iter().filter(|missing| **missing).count() as f64;
+        if seen.insert(gap) {
+            cost += if missing <= n / 3.0 { n * missing * missing } else { (n - missing).powi(3) };
+        }
+        if field >= least && cost > n.powi(3) {
+            return field;
+        }
+    }
+    readings.ncols()
+}
+
+/// The least error; of a candidate that fails at some stations nothing is believed.
+fn best(trials: &[Trial], unit: usize) -> Option<&Trial> {
+    let most = trials.iter().map(|t| t.counts[unit]).max().filter(|&n| n >= FEWEST_RESIDUALS)?;
+    let complete = trials.iter().filter(|t| t.counts[unit] == most);
+    complete
+        .filter(|t| t.errors[unit].is_finite())
+        .min_by(|a, b| a.errors[unit].total_cmp(&b.errors[unit]))
+}
+
+/// The candidate before unless another is much better; else the simplest of those as good as the
+/// best, and of equally simple ones the best.
+fn pick<'a>(
+    trials: &'a [Trial],
+    unit: usize,
+    before: Option<&'a Candidate>,
+) -> Option<&'a Candidate> {
+    let best = best(trials, unit)?;
+    let error = |t: &Trial| t.errors[unit];
+    if let Some(trial) = trials.iter().find(|t| Some(&t.candidate) == before)
+        && error(trial) <= error(best) * (1.0 + WORTH_A_CHANGE)
+    {
+        return Some(&trial.candidate);
+    }
+    let as_good = |t: &&Trial| {
+        t.counts[unit] == best.counts[unit] && error(t) <= error(best) * (1.0 + AS_GOOD)
+    };
+    let order = |a: &&Trial, b: &&Trial| {
+        let simpler = a.candidate.complexity().cmp(&b.candidate.complexity());
+        simpler.then(error(a).total_cmp(&error(b)))
+    };
+    trials.iter().filter(as_good).min_by(order).map(|t| &t.candidate)
+}
+
+fn name_of(variable: &crate::observations::Variable) -> String {
+    match &variable.units {
+        Some(units) => format!("{} ({units})", variable.name),
+        None => variable.name.clone(),
+    }
+}

@@ -1,0 +1,155 @@
+//! Many stations left out together, in every field, and predicted by the others.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use isopleth_kernels as kernels;
+use kernels::evaluate::{Axis, Targets};
+use kernels::{Evaluator, Factor, Mat, Par, Surface};
+use serde::Serialize;
+
+use super::folds::Folds;
+use super::references;
+use crate::choice;
+use crate::error::Error;
+use crate::factors::FactorCache;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::report::{ErrorSum, Errors};
+use crate::run::Block;
+
+/// Errors of one variable, with some stations left out together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoldErrors {
+    /// How stations were left out.
+    pub folds: String,
+    /// Number of parts.
+    pub parts: usize,
+    /// Variable.
+    pub variable: String,
+    /// Who predicts: `map`, or a reference: `idw` (inverse squared distance), `nearest`, `mean`.
+    pub method: String,
+    /// Errors over all times; none without a residual.
+    pub errors: Option<Errors>,
+}
+
+/// Who predicts: the map, and the references.
+const PREDICTORS: usize = 1 + references::NAMES.len();
+
+/// Errors of every variable and predictor.
+pub(super) fn leave_out(
+    plan: &Plan,
+    folds: Folds,
+    progress: Progress<'_>,
+    factors: &FactorCache,
+) -> Result<Vec<FoldErrors>, Error> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads)
+        .build()
+        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
+    let parts = folds.of(plan.network.stations(), plan.network.points(), plan.metric());
+    let variables = plan.observations.variables();
+    let mut sums = vec![[ErrorSum::default(); PREDICTORS]; variables.len()];
+    pool.install(|| {
+        let par = Par::rayon(plan.threads);
+        let methods = choice::decide(plan, factors.choices(), par, progress)?;
+        for (number, chosen) in methods.each.iter().enumerate() {
+            let points = plan.network.points();
+            let factor = factors.obtain(points, &chosen.method, par, progress.cancel)?.factor;
+            let (steps, at_once) = (plan.observations.times().len(), plan.steps_at_once);
+            for first in (0..steps).step_by(at_once) {
+                let some = first..(first + at_once).min(steps);
+                let block = Block::read(plan, some, |field| methods.of(field) == number)?;
+                let work = Work { plan, factor: factor.clone(), block, parts: &parts, par };
+                work.all(&mut sums, progress)?;
+            }
+        }
+        Ok::<(), Error>(())
+    })?;
+    let names = ["map"].into_iter().chain(references::NAMES);
+    let rows = variables.iter().zip(&sums).flat_map(|(variable, sums)| {
+        let (parts, folds) = (parts.len(), folds.to_string());
+        names.clone().zip(sums).map(move |(method, sum)| FoldErrors {
+            folds: folds.clone(),
+            parts,
+            variable: variable.name.clone(),
+            method: method.to_owned(),
+            errors: sum.errors(),
+        })
+    });
+    Ok(rows.collect())
+}
+
+struct Work<'a> {
+    plan: &'a Plan,
+    factor: Arc<Factor>,
+    block: Block,
+    parts: &'a [Vec<usize>],
+    par: Par,
+}
+
+impl Work<'_> {
+    /// As many parts at once as fill a matrix of stations × stations.
+    fn all(
+        &self,
+        sums: &mut [[ErrorSum; PREDICTORS]],
+        progress: Progress<'_>,
+    ) -> Result<(), Error> {
+        let (n, fields) = (self.plan.network.len(), self.block.fields.len());
+        if fields == 0 {
+            return Ok(());
+        }
+        let at_once = (n / fields).max(1);
+        for first in (0..self.parts.len()).step_by(at_once) {
+            progress.cancel.check()?;
+            self.some(first..(first + at_once).min(self.parts.len()), sums)?;
+        }
+        Ok(())
+    }
+
+    fn some(&self, parts: Range<usize>, sums: &mut [[ErrorSum; PREDICTORS]]) -> Result<(), Error> {
+        let (n, fields) = (self.plan.network.len(), self.block.fields.len());
+        let readings = &self.block.readings;
+        let parts = &self.parts[parts];
+        let mut left = Mat::from_fn(n, fields * parts.len(), |i, k| readings[(i, k % fields)]);
+        for (part, out) in parts.iter().enumerate() {
+            for column in part * fields..(part + 1) * fields {
+                let column = left.col_as_slice_mut(column);
+                out.iter().for_each(|&station| column[station] = f64::NAN);
+            }
+        }
+        let fit = self.factor.fit(left.as_ref(), self.par)?;
+        for (part, out) in parts.iter().enumerate() {
+            let columns = part * fields..(part + 1) * fields;
+            let predicted = self.at(&fit.weights.some(columns), out);
+            for (f, field) in self.block.fields.iter().enumerate() {
+                let readings = readings.col_as_slice(f);
+                let guesses = references::predict(self.plan.network.points(), readings, out);
+                for (k, &station) in out.iter().enumerate() {
+                    let (observed, here) = (readings[station], predicted[f * out.len() + k]);
+                    let [low, high] = self.plan.bounds[field.variable];
+                    let all = [here.clamp(low, high), guesses[0][k], guesses[1][k], guesses[2][k]];
+                    // All are judged where all have something to say.
+                    if all.iter().all(|v| !v.is_nan()) {
+                        for (sum, value) in sums[field.variable].iter_mut().zip(all) {
+                            sum.add(observed, observed - value);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The surfaces of some fields at some stations: `[field][station]`.
+    fn at(&self, weights: &kernels::Weights, stations: &[usize]) -> Vec<f64> {
+        let (factor, fields) = (&self.factor, weights.stations.ncols());
+        let surface = Surface::new(factor.stations(), factor.method(), factor.drift(), weights);
+        let points = factor.stations().select(stations);
+        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+        let mut values = vec![0.0; fields * stations.len()];
+        let targets = Targets { axes: &axes, len: stations.len() };
+        Evaluator::new().evaluate(&surface, targets, &mut values);
+        values
+    }
+}
