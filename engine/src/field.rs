@@ -80,6 +80,14 @@ impl Fields<'_> {
     ) -> Result<(), Error> {
         let (fields, width, height) = (self.ids.len(), columns.len(), rows.len());
         buffers.tile.resize(fields * height * width, 0.0);
+        if let Cells::Grid(grid) = cells
+            && self.surface.is_separable()
+        {
+            self.progress.cancel.check()?;
+            let tile = [rows.clone(), columns.clone()];
+            self.evaluator.evaluate_tile(self.surface, grid, tile, &mut buffers.tile);
+            return Ok(());
+        }
         buffers.row.resize(fields * width, 0.0);
         for (r, row) in rows.clone().enumerate() {
             self.progress.cancel.check()?;

@@ -25,6 +25,7 @@ use self::axis::{AxisTree, Interval};
 pub(super) use self::product::Product;
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
+use super::crossed::Crossed;
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets, simd};
 use crate::metric::EARTH_RADIUS_KM;
@@ -58,6 +59,8 @@ pub struct Far<'a> {
     scheme: Scheme,
     sources: Sources,
     admission: Admission,
+    /// Fields that could not be solved: NaN, though no station may be near.
+    lost: Vec<usize>,
 }
 
 /// A box of cells with what is known of it.
@@ -102,6 +105,7 @@ impl<'a> Far<'a> {
             scheme,
             sources: Sources::new(surface, scheme.order, CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            lost: surface.lost(),
         }
     }
 
@@ -272,7 +276,8 @@ impl<'a> Far<'a> {
         b: &[f64],
         out: &mut [f64],
     ) {
-        self.evaluator.multiply(Product { rows, inner, columns, a, b, out, stride: columns });
+        let stride = columns;
+        self.evaluator.multiply(Product { rows, inner, columns, a, b, out, stride, add: false });
     }
 
     /// Lets the stations enter that are smooth from here, and forgets those that are nothing.
@@ -317,6 +322,15 @@ impl<'a> Far<'a> {
             return;
         }
         let surface = self.surface.only(stations, proxies);
+        if surface.is_separable() {
+            let [x, y] = [&self.x.at(node.x).nodes[..], &self.y.at(node.y).nodes[..]];
+            let plane = x.len() * y.len();
+            node.pairs += (surface.stations.len() * plane) as u64;
+            node.sums.resize(surface.fields * plane, 0.0);
+            let (surface, out) = (&surface, &mut node.sums[..]);
+            self.evaluator.add_crossed(Crossed { surface, x, y, stride: x.len(), plane, out });
+            return;
+        }
         let points = self.nodes(node);
         node.pairs += (surface.stations.len() * points.len()) as u64;
         let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
@@ -326,7 +340,16 @@ impl<'a> Far<'a> {
     }
 
     /// The cells of a leaf: from the nodes, and to that the stations still waiting, exactly.
-    fn leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+    fn leaf(&self, node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+        let [width, height] = [self.x.at(node.x), self.y.at(node.y)].map(|axis| axis.cells.len());
+        self.sum_leaf(node, scratch, plane);
+        for f in &self.lost {
+            let rows = plane.out[f * plane.plane + plane.start..].chunks_mut(plane.stride);
+            rows.take(height).for_each(|row| row[..width].fill(f64::NAN));
+        }
+    }
+
+    fn sum_leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let (fields, width, height) = (self.surface.fields, x.cells.len(), y.cells.len());
         let (p, q) = (x.nodes.len(), y.nodes.len());
@@ -349,10 +372,23 @@ impl<'a> Far<'a> {
                 b: half,
                 out,
                 stride: plane.stride,
+                add: false,
             });
         }
         let Some(rows) = self.rows.filter(|_| !node.waiting.is_empty()) else { return };
         let near = self.near(&node);
+        if near.is_separable() {
+            let (all_x, all_y) = rows.axes();
+            self.evaluator.add_crossed(Crossed {
+                surface: &near,
+                x: &all_x[x.cells.clone()],
+                y: &all_y[y.cells.clone()],
+                stride: plane.stride,
+                plane: plane.plane,
+                out: &mut plane.out[plane.start..],
+            });
+            return;
+        }
         for (r, row) in y.cells.clone().enumerate() {
             let out = &mut plane.out[plane.start + r * plane.stride..];
             rows.with(row, x.cells.clone(), axes, |targets| {
@@ -448,6 +484,13 @@ impl Surface {
             fields: 2 * self.fields,
             ..*self
         }
+    }
+
+    /// Fields with weights that are no numbers.
+    fn lost(&self) -> Vec<usize> {
+        let is_lost =
+            |f: &usize| self.weights.iter().skip(*f).step_by(self.fields).any(|w| w.is_nan());
+        (0..self.fields).filter(is_lost).collect()
     }
 
     /// A station in the coordinates of [`Metric::embed`](crate::Metric::embed), not scaled.

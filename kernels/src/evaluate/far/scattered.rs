@@ -63,6 +63,7 @@ impl<'a> Scattered<'a> {
             scheme,
             sources: Sources::new(surface, scheme.order, super::CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            lost: surface.lost(),
         };
         Self { far, x, y, across, bins }
     }
@@ -132,6 +133,7 @@ impl<'a> Scattered<'a> {
             let targets = Targets { axes: &axes, len: n };
             self.far.evaluator.add_sum(&self.far.near(&node), targets, n, &mut values);
         }
+        self.far.lost.iter().for_each(|f| values[f * n..][..n].fill(f64::NAN));
         Part { places, values }
     }
 
@@ -164,6 +166,7 @@ impl<'a> Scattered<'a> {
             b: &turned,
             out: &mut half,
             stride: columns,
+            add: false,
         });
         let (mut upright, mut sums) = (vec![0.0; q], vec![0.0; fields]);
         for (k, (&place, half)) in places.iter().zip(half.chunks_exact(columns)).enumerate() {
