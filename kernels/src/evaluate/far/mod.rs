@@ -285,20 +285,27 @@ impl<'a> Far<'a> {
     fn enter(&self, mut node: Node, leaf: bool) -> Node {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let area = Area::new(x, y, self.surface.metric);
+        // A leaf with fewer cells than nodes is cheaper without the nodes.
+        let few_cells = leaf
+            && self.rows.is_some()
+            && x.nodes.len() * y.nodes.len() >= x.cells.len() * y.cells.len();
         let mut open = std::mem::take(&mut node.waiting);
         let (mut stations, mut proxies) = (Vec::new(), Vec::new());
         while let Some(source) = open.pop() {
             if let Some(i) = source.as_station() {
                 match self.admission.view(self.sources.place(i), &area) {
                     View::Nothing => {}
-                    View::Rough => node.waiting.push(source),
-                    View::Smooth => stations.push(i),
+                    View::Smooth if !few_cells => stations.push(i),
+                    View::Smooth | View::Rough => node.waiting.push(source),
                 }
                 continue;
             }
             let cluster = self.sources.cluster(source);
             match (self.admission.view_cluster(&cluster.area, &area), &cluster.proxies) {
                 (View::Nothing, _) => {}
+                (View::Smooth, None) if few_cells => {
+                    node.waiting.extend(self.sources.each_of(cluster));
+                }
                 (View::Smooth, None) => stations.extend(self.sources.stations_of(cluster)),
                 (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
                     proxies.push(points);
