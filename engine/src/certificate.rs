@@ -200,7 +200,7 @@ impl<'a> Judge<'a> {
             // Through the nodes the rounding errors of a tile's largest sums reach all of its cells.
             let largest = (0..chosen.len()).map(|k| of_field(magnitude, k).abs());
             let floor = ROUNDING * largest.fold(0.0, f64::max);
-            let allowed = (self.tolerance / UNSEEN * range).max(floor);
+            let allowed = (self.tolerance * range).max(floor) / UNSEEN;
             for (k, (row, column)) in chosen.iter().enumerate() {
                 let row = f * rows.len() + row - rows.start;
                 let here = values[row * columns.len() + column - columns.start];

@@ -44,6 +44,8 @@ pub(crate) struct Orders {
     order: usize,
     /// What was too low once is not tried again.
     lowest: usize,
+    /// The largest difference seen when it was too low.
+    too_large: Option<f64>,
 }
 
 /// How many orders change the error by a factor.
@@ -57,15 +59,23 @@ impl Orders {
     pub(crate) fn new(tolerance: f64) -> Self {
         let first = orders_to(1.0 / tolerance).ceil() as usize;
         let order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
-        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER }
+        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER, too_large: None }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
         Scheme { order: self.order, rho: RHO, leaf: LEAF }
     }
 
+    /// Below an eighth of the rounding floor nothing is gained, nor where higher orders do not help: then
+    /// what is left are rounding errors, which tiles may have up to half of the floor.
     pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
-        seen.largest() <= self.goal || !seen.failed() && seen.largest() <= seen.floor()
+        let rounding = |before| seen.largest() > before / RHO;
+        !seen.failed()
+            && (seen.largest() <= self.goal(seen) || self.too_large.is_some_and(rounding))
+    }
+
+    fn goal(&self, seen: &Verdict) -> f64 {
+        self.goal.max(seen.floor() / MARGIN)
     }
 
     /// Goes up; false where there is no higher order.
@@ -73,15 +83,16 @@ impl Orders {
         if self.order == HIGHEST_ORDER {
             return false;
         }
-        let more = orders_to(seen.largest() / self.goal).ceil() as usize;
-        self.order = (self.order + more.max(1)).min(HIGHEST_ORDER);
+        let more = orders_to(seen.largest() / self.goal(seen)).ceil() as usize;
+        self.order = (self.order + more.max(2)).min(HIGHEST_ORDER);
         self.lowest = self.order;
+        self.too_large = Some(seen.largest());
         true
     }
 
     /// Goes down where that is worth another try; else false.
     fn lower(&mut self, seen: &Verdict) -> bool {
-        let spare = orders_to(self.goal / seen.largest().max(seen.floor())) as usize;
+        let spare = orders_to(self.goal(seen) / seen.largest()) as usize;
         if spare < 3 || self.order.saturating_sub(spare) < self.lowest {
             return false;
         }
