@@ -173,12 +173,13 @@ impl Fast<'_> {
         let (rows, columns) = self.far.cells(&node);
         let fields = self.fields.ids.len();
         buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
-        self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+        let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
         let verdict = self.judge.judge(&rows, &columns, &buffers.tile);
+        let bound = self.judge.relative(&work.bound);
         if verdict.failed() {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
         }
-        lock(&self.account).add(&verdict);
+        lock(&self.account).add(&verdict, bound);
         self.fields.hand_over(&rows, &columns, &buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())

@@ -158,7 +158,7 @@ impl Pilot<'_> {
         let cells = rows.len() * columns.len();
         let mut values = vec![0.0; self.surface.fields() * cells];
         let node = far.tile_at(rows.start, columns.start);
-        let pairs = far.evaluate(node, &mut Scratch::default(), &mut values);
+        let pairs = far.evaluate(node, &mut Scratch::default(), &mut values).pairs;
         let verdict = self.judge.judge(&rows, &columns, &values);
         Trial { verdict, pairs, cells, cost: 0.0 }
     }

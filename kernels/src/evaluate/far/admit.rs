@@ -173,28 +173,48 @@ impl Area {
 }
 
 impl Area {
-    /// Distance of the middles.
-    fn distance(&self, other: &Self) -> f64 {
-        let squared: f64 = (0..3).map(|k| (self.middle[k] - other.middle[k]).powi(2)).sum();
-        squared.sqrt()
-    }
-
     /// Whether it is much smaller than another.
     pub(super) fn is_dwarfed_by(&self, other: &Self) -> bool {
         4.0 * self.longest <= other.longest
     }
 
-    /// No cell of the area is farther from the station than this.
-    pub(super) fn reach(&self, station: &Place) -> f64 {
-        let squared: f64 = (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum();
-        squared.sqrt() + self.radius
+    /// Of the station from the middle, through the Earth.
+    pub(super) fn squared_distance(&self, station: &Place) -> f64 {
+        (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum()
+    }
+
+    /// The longest half, in the unit of distances.
+    pub(super) fn longest(&self) -> f64 {
+        self.longest
+    }
+
+    /// Half the sum of the axes of an ellipse that holds no singularity of a station at a distance, in
+    /// halves of the box, as far as that shows at a glance: see [`Admission::is_far`]. 0 where it does not.
+    pub(super) fn free_ellipse(&self, distance: f64) -> f64 {
+        if self.small { distance / (AT_A_GLANCE * self.longest) - 1.0 } else { 0.0 }
+    }
+
+    /// Distance of the middles.
+    pub(super) fn distance(&self, other: &Self) -> f64 {
+        let squared: f64 = (0..3).map(|k| (self.middle[k] - other.middle[k]).powi(2)).sum();
+        squared.sqrt()
+    }
+
+    /// Distance of the farthest cell from the middle.
+    pub(super) fn radius(&self) -> f64 {
+        self.radius
     }
 }
 
 impl Admission {
+    /// Whether stations may be so far away that they are left out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.horizon.is_finite()
+    }
+
     pub(super) fn view(&self, station: &Place, area: &Area) -> View {
         if self.horizon.is_finite() {
-            let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+            let squared = area.squared_distance(station);
             let nearest = squared.sqrt() - area.radius;
             if nearest > 0.0 && self.metric.distance(nearest * nearest) >= self.horizon {
                 return View::Nothing;
@@ -257,7 +277,7 @@ impl Admission {
         if !area.small {
             return false;
         }
-        let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+        let squared = area.squared_distance(station);
         let enough = AT_A_GLANCE * (1.0 + self.ellipse) * area.longest;
         // Less than a quarter of the way to the antipode, where great circles are singular, too.
         let below =

@@ -15,6 +15,7 @@
 mod admit;
 mod axis;
 mod product;
+mod promise;
 mod scattered;
 mod sources;
 
@@ -23,6 +24,7 @@ use std::ops::Range;
 use self::admit::{Admission, Area, View};
 use self::axis::{AxisTree, Interval};
 pub(super) use self::product::Product;
+use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
 use super::crossed::Crossed;
@@ -59,6 +61,9 @@ pub struct Far<'a> {
     scheme: Scheme,
     sources: Sources,
     admission: Admission,
+    promise: Promise,
+    /// Σ|w| of each field.
+    sizes: Vec<f64>,
     /// Fields that could not be solved: NaN, though no station may be near.
     lost: Vec<usize>,
 }
@@ -75,6 +80,17 @@ pub struct Node {
     waiting: Vec<Source>,
     /// Pairs of a station (or what stands for some) and a node that were summed here.
     pairs: u64,
+    /// What theory promises of the error of the sums, by field; empty as long as there are none.
+    bound: Vec<f64>,
+}
+
+/// What the evaluation of some cells took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Pairs of a station and a cell or node.
+    pub pairs: u64,
+    /// What theory promises of the error of each field, on every cell. Rounding errors come on top.
+    pub bound: Vec<f64>,
 }
 
 /// Buffers that a thread keeps from box to box.
@@ -105,6 +121,8 @@ impl<'a> Far<'a> {
             scheme,
             sources: Sources::new(surface, scheme.order, CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            promise: Promise::new(surface, scheme.order, scheme.rho),
+            sizes: surface.sizes(),
             lost: surface.lost(),
         }
     }
@@ -113,7 +131,8 @@ impl<'a> Far<'a> {
     #[must_use]
     pub fn root(&self) -> Node {
         let waiting = self.sources.all();
-        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting, pairs: 0 }, false)
+        let (sums, bound) = (Vec::new(), Vec::new());
+        self.enter(Node { x: 0, y: 0, sums, waiting, pairs: 0, bound }, false)
     }
 
     /// Rows and columns of the cells of a box.
@@ -138,51 +157,13 @@ impl<'a> Far<'a> {
         node
     }
 
-    /// What theory promises of the error of each field: with p nodes and ρ*, interpolation is off by
-    /// at most 4ρ*^(1−p)/(ρ* − 1) times what it interpolates (Trefethen 2013, theorem 8.2), along
-    /// one axis; along the other likewise, times the Lebesgue constant. What it interpolates is
-    /// below Σ|w| max|φ|. Where points stand for stations, the same once more on their side, with
-    /// weights whose sum is at most Σ|w| times the square of the Lebesgue constant.
-    #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_wrap,
-        clippy::cast_possible_truncation,
-        reason = "orders are below a hundred"
-    )]
-    pub fn bound(&self) -> Vec<f64> {
-        let (p, rho) = (self.scheme.order, self.scheme.rho);
-        let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (p as f64).ln();
-        let one_axis = 4.0 * rho.powi(1 - p as i32) / (rho - 1.0);
-        let area = Area::new(self.x.at(0), self.y.at(0), self.surface.metric);
-        let reach = self.sources.places().iter().map(|s| area.reach(s)).fold(0.0, f64::max);
-        let farthest = self.surface.metric.distance(reach * reach) * self.surface.epsilon;
-        let kernel = self.surface.kernel;
-        // Largest at the ends, but for r² ln r, which dips to −1/2e before it rises.
-        let largest =
-            kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
-        let fields = self.surface.fields;
-        let sides = if self.sources.has_proxies() { 1.0 + lebesgue * lebesgue } else { 1.0 };
-        (0..fields)
-            .map(|f| {
-                let weights = self.surface.weights.iter().skip(f).step_by(fields);
-                sides
-                    * one_axis
-                    * (1.0 + lebesgue)
-                    * largest
-                    * weights.map(|w| w.abs()).sum::<f64>()
-            })
-            .collect()
-    }
-
-    /// Evaluates all cells of a tile and says how many pairs of a station and a cell or node that
-    /// took: `out[(f * rows + row) * columns + column]`.
+    /// Evaluates all cells of a tile, `out[(f * rows + row) * columns + column]`, and says what that took.
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> u64 {
+    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> Work {
         let (rows, columns) = self.cells(&tile);
-        let mut pairs = 0;
+        let mut work = Work { pairs: 0, bound: vec![0.0; self.surface.fields] };
         assert_eq!(out.len(), self.surface.fields * rows.len() * columns.len());
         let (origin, stride) = ([rows.start, columns.start], columns.len());
         let plane = rows.len() * stride;
@@ -193,14 +174,25 @@ impl<'a> Far<'a> {
             if parts.is_empty() {
                 let node = self.enter(node, true);
                 let (rows, columns) = self.cells(&node);
-                pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
+                work.add_bound(&node.bound);
+                work.pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
                 let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
                 self.leaf(node, scratch, &mut Plane { out, start, stride, plane });
             }
-            pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
+            work.pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
             boxes.extend(parts);
         }
-        pairs
+        self.leave_out(&mut work);
+        work
+    }
+
+    /// What the stations left out may come to.
+    fn leave_out(&self, work: &mut Work) {
+        if self.admission.leaves_out() {
+            for (bound, size) in work.bound.iter_mut().zip(&self.sizes) {
+                *bound += LEFT_OUT * size;
+            }
+        }
     }
 
     /// Whether a box is small, and so few stations wait that its parts would gain nothing.
@@ -239,7 +231,8 @@ impl<'a> Far<'a> {
     /// A part of a box, with the sums of the whole on its own nodes.
     fn hand_down(&self, whole: &Node, x: usize, y: usize) -> Node {
         let waiting = whole.waiting.clone();
-        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0 };
+        let bound = whole.bound.clone();
+        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0, bound };
         if whole.sums.is_empty() {
             return part;
         }
@@ -308,7 +301,7 @@ impl<'a> Far<'a> {
                 }
                 (View::Smooth, None) => stations.extend(self.sources.stations_of(cluster)),
                 (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
-                    proxies.push(points);
+                    proxies.push((&cluster.area, points));
                 }
                 (View::Rough, _) if !leaf && cluster.area.is_dwarfed_by(&area) => {
                     node.waiting.push(source);
@@ -319,8 +312,42 @@ impl<'a> Far<'a> {
                 },
             }
         }
+        let proxies = self.promise_clusters(&mut node, &area, proxies);
+        self.promise_stations(&mut node, &area, &stations);
         self.sum_on_nodes(&mut node, &stations, &proxies);
         node
+    }
+
+    /// Adds what is promised of the stations that enter.
+    fn promise_stations(&self, node: &mut Node, area: &Area, stations: &[u32]) {
+        let fields = self.surface.fields;
+        if !stations.is_empty() {
+            node.bound.resize(fields, 0.0);
+        }
+        for &i in stations {
+            let each = self.promise.of(self.sources.place(i), area);
+            let weights = &self.surface.weights[i as usize * fields..][..fields];
+            node.bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
+        }
+    }
+
+    /// The same of clusters: both sides are interpolated, from the distance of the nearest station.
+    fn promise_clusters<'c>(
+        &self,
+        node: &mut Node,
+        area: &Area,
+        clusters: Vec<(&Area, &'c Proxies)>,
+    ) -> Vec<&'c Proxies> {
+        let mut add = |(cluster, proxies): (&Area, &'c Proxies)| {
+            node.bound.resize(self.surface.fields, 0.0);
+            let apart = cluster.distance(area);
+            let sides = self.promise.at(apart, area, cluster.radius())
+                + self.promise.at(apart, cluster, area.radius());
+            let each = self.promise.both_sides * sides;
+            node.bound.iter_mut().zip(&proxies.magnitudes).for_each(|(sum, w)| *sum += each * w);
+            proxies
+        };
+        clusters.into_iter().map(&mut add).collect()
     }
 
     /// Adds to the sums on the nodes of a box.
@@ -452,6 +479,13 @@ fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
     ])
 }
 
+impl Work {
+    /// The larger of both.
+    fn add_bound(&mut self, bound: &[f64]) {
+        self.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(*here));
+    }
+}
+
 /// Where in the values of a tile a leaf stands.
 struct Plane<'a> {
     out: &'a mut [f64],
@@ -491,6 +525,12 @@ impl Surface {
             fields: 2 * self.fields,
             ..*self
         }
+    }
+
+    /// Σ|w| of each field.
+    fn sizes(&self) -> Vec<f64> {
+        let size = |f| self.weights.iter().skip(f).step_by(self.fields).map(|w| w.abs()).sum();
+        (0..self.fields).map(size).collect()
     }
 
     /// Fields with weights that are no numbers.
