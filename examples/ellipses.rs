@@ -6,7 +6,7 @@
 //!
 //! maps 73…135° east, 18…54° north, and prints a row for each ρ* and tolerance: kernel, metric, ε per degree,
 //! tolerance, ρ*, order, seconds of the processor, pairs of a station and a cell or node for each cell, and the
-//! largest error seen, relative to the range of the readings. `make sweeps` keeps them.
+//! largest error seen, relative to the range of the readings. `benches/sweeps.py --ellipses` keeps them.
 
 use std::path::PathBuf;
 

@@ -288,20 +288,31 @@ impl<'a> Far<'a> {
             if let Some(i) = source.as_station() {
                 match self.admission.view(self.sources.place(i), &area) {
                     View::Nothing => {}
-                    View::Smooth if !few_cells => stations.push(i),
-                    View::Smooth | View::Rough => node.waiting.push(source),
+                    View::Smooth(free) if !few_cells => {
+                        self.promise_station(&mut node.bound, i, &area, free);
+                        stations.push(i);
+                    }
+                    View::Smooth(_) | View::Rough => node.waiting.push(source),
                 }
                 continue;
             }
             let cluster = self.sources.cluster(source);
             match (self.admission.view_cluster(&cluster.area, &area), &cluster.proxies) {
                 (View::Nothing, _) => {}
-                (View::Smooth, None) if few_cells => {
+                (View::Smooth(_), None) if few_cells => {
                     node.waiting.extend(self.sources.each_of(cluster));
                 }
-                (View::Smooth, None) => stations.extend(self.sources.stations_of(cluster)),
-                (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
-                    proxies.push((&cluster.area, points));
+                (View::Smooth(free), None) => {
+                    for &i in self.sources.stations_of(cluster) {
+                        self.promise_station(&mut node.bound, i, &area, free);
+                        stations.push(i);
+                    }
+                }
+                (View::Smooth(_), Some(points))
+                    if self.admission.replaces(&cluster.area, &area) =>
+                {
+                    self.promise_cluster(&mut node.bound, points, &cluster.area, &area);
+                    proxies.push(points);
                 }
                 (View::Rough, _) if !leaf && cluster.area.is_dwarfed_by(&area) => {
                     node.waiting.push(source);
@@ -312,42 +323,35 @@ impl<'a> Far<'a> {
                 },
             }
         }
-        let proxies = self.promise_clusters(&mut node, &area, proxies);
-        self.promise_stations(&mut node, &area, &stations);
         self.sum_on_nodes(&mut node, &stations, &proxies);
         node
     }
 
-    /// Adds what is promised of the stations that enter.
-    fn promise_stations(&self, node: &mut Node, area: &Area, stations: &[u32]) {
+    /// Adds what is promised of a station that enters.
+    fn promise_station(&self, bound: &mut Vec<f64>, station: u32, area: &Area, free: f64) {
         let fields = self.surface.fields;
-        if !stations.is_empty() {
-            node.bound.resize(fields, 0.0);
-        }
-        for &i in stations {
-            let each = self.promise.of(self.sources.place(i), area);
-            let weights = &self.surface.weights[i as usize * fields..][..fields];
-            node.bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
-        }
+        bound.resize(fields, 0.0);
+        let each = self.promise.of(self.sources.place(station), area, free);
+        let weights = &self.surface.weights[station as usize * fields..][..fields];
+        bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
     }
 
-    /// The same of clusters: both sides are interpolated, from the distance of the nearest station.
-    fn promise_clusters<'c>(
+    /// The same of points that stand for a cluster: both sides are interpolated.
+    fn promise_cluster(
         &self,
-        node: &mut Node,
+        bound: &mut Vec<f64>,
+        proxies: &Proxies,
+        cluster: &Area,
         area: &Area,
-        clusters: Vec<(&Area, &'c Proxies)>,
-    ) -> Vec<&'c Proxies> {
-        let mut add = |(cluster, proxies): (&Area, &'c Proxies)| {
-            node.bound.resize(self.surface.fields, 0.0);
-            let apart = cluster.distance(area);
-            let sides = self.promise.at(apart, area, cluster.radius())
-                + self.promise.at(apart, cluster, area.radius());
-            let each = self.promise.both_sides * sides;
-            node.bound.iter_mut().zip(&proxies.magnitudes).for_each(|(sum, w)| *sum += each * w);
-            proxies
+    ) {
+        bound.resize(self.surface.fields, 0.0);
+        let apart = cluster.distance(area);
+        let side = |here: &Area, there: &Area| {
+            let free = here.free_ellipse(apart - there.radius());
+            self.promise.at(apart + there.radius(), here, free)
         };
-        clusters.into_iter().map(&mut add).collect()
+        let each = self.promise.both_sides * (side(area, cluster) + side(cluster, area));
+        bound.iter_mut().zip(&proxies.magnitudes).for_each(|(sum, w)| *sum += each * w);
     }
 
     /// Adds to the sums on the nodes of a box.

@@ -50,24 +50,20 @@ impl Promise {
         }
     }
 
-    /// For a weight of 1.
-    pub(super) fn of(&self, station: &Place, area: &Area) -> f64 {
-        self.at(area.squared_distance(station).sqrt(), area, 0.0)
+    /// For a weight of 1 of a station that a box admits, with the ellipse of its view.
+    pub(super) fn of(&self, station: &Place, area: &Area, free: f64) -> f64 {
+        self.at(area.squared_distance(station).sqrt(), area, free)
     }
 
-    /// For a weight of 1 up to a radius round a place at a distance (through the Earth) from the middle of a box
-    /// that admits it.
-    pub(super) fn at(&self, distance: f64, area: &Area, radius: f64) -> f64 {
+    /// The same for anything no farther (through the Earth) from the middle of the box.
+    pub(super) fn at(&self, distance: f64, area: &Area, free: f64) -> f64 {
         let half = area.longest();
         if half == 0.0 {
             return 0.0;
         }
-        // The half sum of the axes of the ellipse through the singularity, in halves of the box.
-        let free = area.free_ellipse(distance - radius);
-        let singular =
-            if free > 1.0 { (free + (free * free - 1.0).sqrt()).max(self.rho) } else { self.rho };
+        let singular = (free + (free * free - 1.0).sqrt()).max(self.rho);
         let rho = self.within(singular, half);
-        let largest = self.largest(distance + radius, area, rho, singular);
+        let largest = self.largest(distance, area, rho, singular);
         self.factor * largest * rho.powi(1 - self.order) / (rho - 1.0)
     }
 
