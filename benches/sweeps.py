@@ -3,10 +3,11 @@
 
     make sweeps                              builds, measures, keeps, draws
     sweeps.py --program PATH                 measures and keeps under benches/record/
+    sweeps.py --program PATH --ellipses      which Bernstein ellipse is cheapest: every kernel and metric, half an hour
     sweeps.py --draw RECORD PICTURE          draws a record (needs matplotlib)
 
 Random weights at random places, half of them in towns, linear, chordal (examples/many_stations.rs); medians
-of five.
+of five. Ellipses: the demo's readings, one thread, means of eight in turns (examples/ellipses.rs).
 """
 
 import argparse
@@ -29,6 +30,12 @@ SWEEPS = {
     "cells": [{"columns": 7 * k, "rows": 5 * k} for k in (50, 100, 200, 400, 800)],
     "fields": [{"fields": fields} for fields in (1, 2, 4, 8, 16, 32, 64)],
 }
+ELLIPSES = ["2.2", "2.5", "3", "3.5", "4", "5"]
+METRICS = ["planar", "chordal", "great_circle"]
+KERNELS = [
+    "gaussian", "linear", "multiquadric", "thin_plate_spline", "cubic", "exponential", "matern32", "matern52",
+    "quintic", "inverse_multiquadric", "inverse_quadratic", "wendland_c2", "wendland_c4",
+]  # fmt: skip
 
 
 def measure(program, case):
@@ -40,16 +47,37 @@ def measure(program, case):
     return statistics.median(t["evaluate"] for t in told), told[0]["error"]
 
 
-def sweep(program):
+def record(kind):
+    """Where a record goes, and what it says of the machine."""
     model = next(
         (l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")),
         platform.machine(),
     )
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     name = "".join(c if c.isalnum() else "-" for c in model.lower()).strip("-")
-    path = ROOT / "benches" / "record" / f"sweeps-{datetime.date.today()}-{name}.csv"
+    path = ROOT / "benches" / "record" / f"{kind}-{datetime.date.today()}-{name}.csv"
+    return path, f"# {model}, {os.cpu_count()} cores, commit {commit.stdout.strip()}"
+
+
+def ellipses(program):
+    path, machine = record("ellipses")
+    with open(path, "w") as file:
+        print(f"{machine}; 1 thread, means of 8 in turns", file=file)
+        print("kernel,metric,epsilon,tolerance,rho,order,seconds,pairs,error", file=file)
+        for metric in METRICS:
+            for kernel in KERNELS:
+                words = [str(Path(program).parent / "examples" / "ellipses"), "examples/demo_readings.csv"]
+                words += [kernel, metric, *ELLIPSES]
+                told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+                print(told.stdout, end="", file=file, flush=True)
+                print(told.stdout, end="")
+    print(f"kept in {path.relative_to(ROOT)}")
+
+
+def sweep(program):
+    path, machine = record("sweeps")
     with open(path, "w", newline="") as file:
-        print(f"# {model}, {os.cpu_count()} cores, commit {commit.stdout.strip()}; medians of {REPEAT}", file=file)
+        print(f"{machine}; medians of {REPEAT}", file=file)
         rows = csv.writer(file)
         rows.writerow(["sweep", *USUAL, "seconds", "error"])
         for name, cases in SWEEPS.items():
@@ -99,9 +127,12 @@ def draw(record, picture):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--program")
+    parser.add_argument("--ellipses", action="store_true")
     parser.add_argument("--draw", nargs=2, metavar=("RECORD", "PICTURE"))
     arguments = parser.parse_args()
-    if arguments.program:
+    if arguments.program and arguments.ellipses:
+        ellipses(arguments.program)
+    elif arguments.program:
         sweep(arguments.program)
     if arguments.draw:
         draw(*arguments.draw)

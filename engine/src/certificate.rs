@@ -33,7 +33,7 @@ pub struct Certificate {
     pub leaf: usize,
     /// What the model of costs expected, beside the exact sum.
     pub cost: f64,
-    /// What the theory promises.
+    /// What theory promises of every cell, rounding apart.
     pub bound: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.
     pub largest_difference: f64,
@@ -97,6 +97,7 @@ pub(crate) struct Account {
     compared: u64,
     tiles: u64,
     redone: u64,
+    bound: f64,
 }
 
 impl Verdict {
@@ -126,7 +127,8 @@ impl Verdict {
 }
 
 impl Account {
-    pub(crate) fn add(&mut self, verdict: &Verdict) {
+    /// Adds a tile, of which theory promises `bound`, relative.
+    pub(crate) fn add(&mut self, verdict: &Verdict, bound: f64) {
         self.tiles += 1;
         self.compared += verdict.compared;
         self.floor = self.floor.max(verdict.floor);
@@ -134,12 +136,14 @@ impl Account {
             self.redone += 1;
         } else {
             self.largest = self.largest.max(verdict.largest);
+            self.bound = self.bound.max(bound);
         }
     }
 
     /// Adds to what was certified of earlier batches.
     pub(crate) fn enter(&self, certificate: &mut Certificate) {
         certificate.largest_difference = certificate.largest_difference.max(self.largest);
+        certificate.bound = certificate.bound.max(self.bound);
         certificate.rounding_floor = certificate.rounding_floor.max(self.floor);
         certificate.cells_compared += self.compared;
         certificate.tiles += self.tiles;
@@ -200,7 +204,7 @@ impl<'a> Judge<'a> {
             // Through the nodes the rounding errors of a tile's largest sums reach all of its cells.
             let largest = (0..chosen.len()).map(|k| of_field(magnitude, k).abs());
             let floor = ROUNDING * largest.fold(0.0, f64::max);
-            let allowed = (self.tolerance / UNSEEN * range).max(floor);
+            let allowed = (self.tolerance * range).max(floor) / UNSEEN;
             for (k, (row, column)) in chosen.iter().enumerate() {
                 let row = f * rows.len() + row - rows.start;
                 let here = values[row * columns.len() + column - columns.start];
@@ -215,6 +219,11 @@ impl<'a> Judge<'a> {
             verdict.floor = verdict.floor.max(floor / range);
         }
         verdict
+    }
+
+    /// The largest of some numbers, one for each field, beside the fields' ranges.
+    pub(crate) fn relative(&self, bound: &[f64]) -> f64 {
+        bound.iter().zip(self.ranges).map(|(b, r)| b / r).fold(0.0, f64::max)
     }
 
     /// The tile with the most cells at stations.

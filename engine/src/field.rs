@@ -80,6 +80,14 @@ impl Fields<'_> {
     ) -> Result<(), Error> {
         let (fields, width, height) = (self.ids.len(), columns.len(), rows.len());
         buffers.tile.resize(fields * height * width, 0.0);
+        if let Cells::Grid(grid) = cells
+            && self.surface.is_separable()
+        {
+            self.progress.cancel.check()?;
+            let tile = [rows.clone(), columns.clone()];
+            self.evaluator.evaluate_tile(self.surface, grid, tile, &mut buffers.tile);
+            return Ok(());
+        }
         buffers.row.resize(fields * width, 0.0);
         for (r, row) in rows.clone().enumerate() {
             self.progress.cancel.check()?;
@@ -172,12 +180,13 @@ impl Fast<'_> {
         let (rows, columns) = self.far.cells(&node);
         let fields = self.fields.ids.len();
         buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
-        self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+        let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
         let verdict = self.judge.judge(&rows, &columns, &buffers.tile);
+        let bound = self.judge.relative(&work.bound);
         if verdict.failed() {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
         }
-        lock(&self.account).add(&verdict);
+        lock(&self.account).add(&verdict, bound);
         self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())

@@ -44,6 +44,8 @@ pub(crate) struct Orders {
     order: usize,
     /// What was too low once is not tried again.
     lowest: usize,
+    /// The largest difference seen when it was too low.
+    too_large: Option<f64>,
 }
 
 /// How many orders change the error by a factor.
@@ -57,15 +59,23 @@ impl Orders {
     pub(crate) fn new(tolerance: f64) -> Self {
         let first = orders_to(1.0 / tolerance).ceil() as usize;
         let order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
-        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER }
+        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER, too_large: None }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
         Scheme { order: self.order, rho: RHO, leaf: LEAF }
     }
 
+    /// Below an eighth of the rounding floor nothing is gained, nor where higher orders do not help: then
+    /// what is left are rounding errors, which tiles may have up to half of the floor.
     pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
-        seen.largest() <= self.goal || !seen.failed() && seen.largest() <= seen.floor()
+        let rounding = |before| seen.largest() > before / RHO;
+        !seen.failed()
+            && (seen.largest() <= self.goal(seen) || self.too_large.is_some_and(rounding))
+    }
+
+    fn goal(&self, seen: &Verdict) -> f64 {
+        self.goal.max(seen.floor() / MARGIN)
     }
 
     /// Goes up; false where there is no higher order.
@@ -73,15 +83,16 @@ impl Orders {
         if self.order == HIGHEST_ORDER {
             return false;
         }
-        let more = orders_to(seen.largest() / self.goal).ceil() as usize;
-        self.order = (self.order + more.max(1)).min(HIGHEST_ORDER);
+        let more = orders_to(seen.largest() / self.goal(seen)).ceil() as usize;
+        self.order = (self.order + more.max(2)).min(HIGHEST_ORDER);
         self.lowest = self.order;
+        self.too_large = Some(seen.largest());
         true
     }
 
     /// Goes down where that is worth another try; else false.
     fn lower(&mut self, seen: &Verdict) -> bool {
-        let spare = orders_to(self.goal / seen.largest().max(seen.floor())) as usize;
+        let spare = orders_to(self.goal(seen) / seen.largest()) as usize;
         if spare < 3 || self.order.saturating_sub(spare) < self.lowest {
             return false;
         }
@@ -131,9 +142,10 @@ impl Pilot<'_> {
         let trials = self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k));
         let trial = trials.reduce(Trial::default, Trial::and);
         let fields = self.surface.fields() as f64;
-        // In cycles of a vector, measured on AMD Zen 4: φ takes 12, a product 1 for each field, and
-        // interpolation 1.5 for each field and order, with the cell's share of the tree.
-        let pair = 12.0 + fields;
+        // In cycles of a vector, measured on AMD Zen 4: φ takes 12, or 1 as a product of two factors that
+        // rows and columns share, a product 1 for each field, and interpolation 1.5 for each field and order, with the cell's share of the tree.
+        let phi = if self.surface.is_separable() { 1.0 } else { 12.0 };
+        let pair = phi + fields;
         let fast = trial.pairs as f64 / trial.cells as f64 * pair
             + 1.5 * scheme.order as f64 * fields
             + 60.0;
@@ -146,7 +158,7 @@ impl Pilot<'_> {
         let cells = rows.len() * columns.len();
         let mut values = vec![0.0; self.surface.fields() * cells];
         let node = far.tile_at(rows.start, columns.start);
-        let pairs = far.evaluate(node, &mut Scratch::default(), &mut values);
+        let pairs = far.evaluate(node, &mut Scratch::default(), &mut values).pairs;
         let verdict = self.judge.judge(&rows, &columns, &values);
         Trial { verdict, pairs, cells, cost: 0.0 }
     }

@@ -251,7 +251,7 @@ impl Run<'_> {
                 let Some(done) = scattered::evaluate(&fields, places, &judge, tolerance)? else {
                     return fields.exactly();
                 };
-                enter(certificate, &done.account, &done.chosen, tolerance, &done.bound, ranges);
+                enter(certificate, &done.account, &done.chosen, tolerance);
                 return Ok(());
             }
         };
@@ -270,7 +270,7 @@ impl Run<'_> {
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
         let account = fields.fast(&far, &judge)?;
-        enter(certificate, &account, &chosen, tolerance, &far.bound(), ranges);
+        enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }
 }
@@ -281,8 +281,6 @@ fn enter(
     account: &Account,
     chosen: &Chosen,
     tolerance: f64,
-    bound: &[f64],
-    ranges: &[f64],
 ) {
     let certificate = certificate.get_or_insert_default();
     certificate.tolerance = tolerance;
@@ -290,8 +288,6 @@ fn enter(
     certificate.rho = chosen.scheme.rho;
     certificate.leaf = chosen.scheme.leaf;
     certificate.cost = certificate.cost.max(chosen.cost);
-    let bound = bound.iter().zip(ranges).map(|(b, r)| b / r).fold(0.0, f64::max);
-    certificate.bound = certificate.bound.max(bound);
     account.enter(certificate);
 }
 

@@ -20,8 +20,6 @@ pub(crate) const FEWEST_PLACES: usize = 4096;
 pub(crate) struct Done {
     pub(crate) account: Account,
     pub(crate) chosen: Chosen,
-    /// What theory promises of each field.
-    pub(crate) bound: Vec<f64>,
 }
 
 /// Evaluates all places of a batch; none where the exact sum is cheaper or no order will do.
@@ -36,9 +34,9 @@ pub(crate) fn evaluate(
     }
     let mut orders = Orders::new(tolerance);
     let tiles: Vec<usize> = (0..fields.plan.tiling.count()).collect();
-    let (account, bound) = (Account::default(), vec![0.0; fields.ids.len()]);
+    let account = Account::default();
     let chosen = Chosen { scheme: orders.scheme(), cost: 0.0 };
-    let mut done = Done { account, chosen, bound };
+    let mut done = Done { account, chosen };
     for (k, block) in tiles.chunks(TILES_AT_ONCE).enumerate() {
         let Attempt { mut values, verdicts, bound } = loop {
             fields.progress.cancel.check()?;
@@ -58,8 +56,8 @@ pub(crate) fn evaluate(
             }
         };
         fields.hand_over_places(block, &mut values, &verdicts)?;
-        verdicts.iter().for_each(|verdict| done.account.add(verdict));
-        done.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(here));
+        let bound = judge.relative(&bound);
+        verdicts.iter().for_each(|verdict| done.account.add(verdict, bound));
     }
     Ok(Some(done))
 }
@@ -85,7 +83,7 @@ fn attempt(
     let (x, y) = (&places.x[range.clone()], &places.y[range.clone()]);
     let mut all = vec![0.0; count * range.len()];
     let scattered = Scattered::new(fields.surface, fields.evaluator, x, y, scheme);
-    scattered.evaluate(&mut all);
+    let bound = scattered.evaluate(&mut all);
     let (values, verdicts) = columns
         .into_par_iter()
         .map(|columns| {
@@ -97,7 +95,7 @@ fn attempt(
             (values, verdict)
         })
         .unzip();
-    Attempt { values, verdicts, bound: scattered.bound() }
+    Attempt { values, verdicts, bound }
 }
 
 /// What the fast evaluation costs beside the exact sum, in cycles for a place, measured on AMD Zen 4 with 8 fields: a station's φ and products 2.5 in the exact

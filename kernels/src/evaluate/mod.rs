@@ -1,8 +1,10 @@
 //! Evaluation: choose the instruction set once, then sum.
 //!
 //! [`scalar`] is the definition. `simd` does the same for blocks of cells and stations, written
-//! once over `lanes`; `phi` and `functions` are the radial functions and what they are made of.
+//! once over `lanes`; `phi` and `functions` are the radial functions and what they are made of. `crossed` is
+//! the short way of the planar Gaussian on a grid.
 
+mod crossed;
 pub mod far;
 mod functions;
 mod lanes;
@@ -11,6 +13,9 @@ mod rows;
 pub mod scalar;
 mod simd;
 
+use std::ops::Range;
+
+use self::crossed::Crossed;
 pub use self::rows::GridRows;
 use crate::drift::Drift;
 use crate::{Kernel, Metric, Points, Resolved, Weights};
@@ -210,10 +215,52 @@ impl Evaluator {
         simd::add_drift(surface, targets, out);
     }
 
+    /// The same for a tile of a grid, `out[(f * rows + row) * columns + column]`: row by row, or at once
+    /// where φ is a product of a factor in x and one in y ([`Surface::is_separable`]).
+    ///
+    /// # Accuracy
+    /// That of [`evaluate`](Self::evaluate); any way to cut a grid into tiles gives the same bits.
+    ///
+    /// # Panics
+    /// If lengths disagree: a bug of the caller.
+    pub fn evaluate_tile(
+        self,
+        surface: &Surface,
+        grid: &GridRows<'_>,
+        [rows, columns]: [Range<usize>; 2],
+        out: &mut [f64],
+    ) {
+        let (width, height) = (columns.len(), rows.len());
+        assert_eq!(out.len(), surface.fields * width * height, "one number per field and cell");
+        if surface.is_separable() {
+            let (x, y) = grid.axes();
+            let (x, y) = (&x[columns.clone()], &y[rows.clone()]);
+            out.fill(0.0);
+            let (stride, plane) = (width, width * height);
+            self.add_crossed(Crossed { surface, x, y, stride, plane, out: &mut *out });
+            crossed::add_drift(surface, grid, rows, columns, out);
+            return;
+        }
+        let (mut scratch, mut values) = (Default::default(), vec![0.0; surface.fields * width]);
+        for (r, row) in rows.enumerate() {
+            grid.with(row, columns.clone(), &mut scratch, |targets| {
+                self.evaluate(surface, targets, &mut values);
+            });
+            for (f, values) in values.chunks_exact(width).enumerate() {
+                out[(f * height + r) * width..][..width].copy_from_slice(values);
+            }
+        }
+    }
+
     /// Adds to `out` what [`evaluate`](Self::evaluate) gives without the drift; fields begin
     /// `stride` apart.
     fn add_sum(self, surface: &Surface, targets: Targets<'_>, stride: usize, out: &mut [f64]) {
         dispatch!(self, lanes => simd::add_sum(lanes, surface, targets, stride, out));
+    }
+
+    /// Adds the sums over the stations of a separable surface where axes cross.
+    fn add_crossed(self, crossed: Crossed<'_>) {
+        dispatch!(self, lanes => crossed.run(lanes));
     }
 
     /// `out = a · b`.

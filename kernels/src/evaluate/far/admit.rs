@@ -10,12 +10,13 @@ use crate::metric::{EARTH_RADIUS_KM, on_sphere};
 use crate::{Kernel, Metric};
 
 /// How a station appears to a box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum View {
     /// So far away that its φ is 0, or rounds to nothing beside φ(0).
     Nothing,
-    /// Smooth: its sum on the nodes is enough.
-    Smooth,
+    /// Smooth: its sum on the nodes is enough. Half the sum of the axes of an ellipse without singularity, in
+    /// halves of the box: (ρ + 1/ρ)/2 with ρ* at least.
+    Smooth(f64),
     /// To be looked at from nearer, and from the cells at last.
     Rough,
 }
@@ -37,6 +38,9 @@ pub(super) struct Admission {
 
 /// More than the Earth's curvature takes of a small box: the test below holds without it, too.
 const AT_A_GLANCE: f64 = 1.05;
+
+/// The same, for stations farther away.
+const CURVED: f64 = 1.2;
 
 /// φ(r)/φ(0) is below 1e-17 from here on, for each kernel that decays exponentially.
 fn horizon(kernel: Kernel) -> f64 {
@@ -173,28 +177,53 @@ impl Area {
 }
 
 impl Area {
-    /// Distance of the middles.
-    fn distance(&self, other: &Self) -> f64 {
-        let squared: f64 = (0..3).map(|k| (self.middle[k] - other.middle[k]).powi(2)).sum();
-        squared.sqrt()
-    }
-
     /// Whether it is much smaller than another.
     pub(super) fn is_dwarfed_by(&self, other: &Self) -> bool {
         4.0 * self.longest <= other.longest
     }
 
-    /// No cell of the area is farther from the station than this.
-    pub(super) fn reach(&self, station: &Place) -> f64 {
-        let squared: f64 = (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum();
-        squared.sqrt() + self.radius
+    /// Of the station from the middle, through the Earth.
+    pub(super) fn squared_distance(&self, station: &Place) -> f64 {
+        (0..3).map(|k| (station.embedded[k] - self.middle[k]).powi(2)).sum()
+    }
+
+    /// The longest half, in the unit of distances.
+    pub(super) fn longest(&self) -> f64 {
+        self.longest
+    }
+
+    /// The ellipse of [`View::Smooth`] for anything at a distance, as far as that shows at a glance: nearest are
+    /// singularities straight above or below the middle, along the one axis, and the box's half less away than
+    /// the station, along the other. 1 where it does not show.
+    pub(super) fn free_ellipse(&self, distance: f64) -> f64 {
+        if !self.small {
+            return 1.0;
+        }
+        let away = (distance / (CURVED * self.longest) - 1.0).clamp(0.0, 5.0);
+        1.0_f64.hypot(away)
+    }
+
+    /// Distance of the middles.
+    pub(super) fn distance(&self, other: &Self) -> f64 {
+        let squared: f64 = (0..3).map(|k| (self.middle[k] - other.middle[k]).powi(2)).sum();
+        squared.sqrt()
+    }
+
+    /// Distance of the farthest cell from the middle.
+    pub(super) fn radius(&self) -> f64 {
+        self.radius
     }
 }
 
 impl Admission {
+    /// Whether stations may be so far away that they are left out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.horizon.is_finite()
+    }
+
     pub(super) fn view(&self, station: &Place, area: &Area) -> View {
         if self.horizon.is_finite() {
-            let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+            let squared = area.squared_distance(station);
             let nearest = squared.sqrt() - area.radius;
             if nearest > 0.0 && self.metric.distance(nearest * nearest) >= self.horizon {
                 return View::Nothing;
@@ -204,22 +233,23 @@ impl Admission {
             return View::Rough;
         }
         if self.is_far(station, area) {
-            return View::Smooth;
+            return View::Smooth(area.free_ellipse(area.squared_distance(station).sqrt()));
         }
-        let smooth = match self.metric {
+        self.closely(station, area).map_or(View::Rough, View::Smooth)
+    }
+
+    /// The ellipse of [`View::Smooth`], if it is as large as ρ* asks for.
+    fn closely(&self, station: &Place, area: &Area) -> Option<f64> {
+        let shape = self.shape / EARTH_RADIUS_KM;
+        match self.metric {
             Metric::Planar => self.planar(station, area),
-            Metric::Chordal => {
-                let shape = self.shape / EARTH_RADIUS_KM;
-                self.spherical(station, area, 1.0 + shape * shape / 2.0)
-            }
+            Metric::Chordal => self.spherical(station, area, 1.0 + shape * shape / 2.0),
             // r = R arccos u: singular where u = cosh(shape), and at the antipode, u = −1.
             Metric::GreatCircle => {
-                let shape = self.shape / EARTH_RADIUS_KM;
-                self.spherical(station, area, shape.cosh())
-                    && self.spherical(&station.antipode(), area, 1.0)
+                let near = self.spherical(station, area, shape.cosh())?;
+                Some(near.min(self.spherical(&station.antipode(), area, 1.0)?))
             }
-        };
-        if smooth { View::Smooth } else { View::Rough }
+        }
     }
 
     /// How all stations of a cluster appear. Smooth only where that shows at a glance.
@@ -229,7 +259,11 @@ impl Admission {
         if gap > 0.0 && self.metric.distance(gap * gap) >= self.horizon {
             return View::Nothing;
         }
-        if self.sees(area, cluster, apart) { View::Smooth } else { View::Rough }
+        if self.sees(area, cluster, apart) {
+            View::Smooth(area.free_ellipse(apart - cluster.radius))
+        } else {
+            View::Rough
+        }
     }
 
     /// Whether a cluster may be replaced by points for all cells of the area: the same test with
@@ -257,7 +291,7 @@ impl Admission {
         if !area.small {
             return false;
         }
-        let squared: f64 = (0..3).map(|k| (station.embedded[k] - area.middle[k]).powi(2)).sum();
+        let squared = area.squared_distance(station);
         let enough = AT_A_GLANCE * (1.0 + self.ellipse) * area.longest;
         // Less than a quarter of the way to the antipode, where great circles are singular, too.
         let below =
@@ -266,15 +300,15 @@ impl Admission {
     }
 
     /// r² + shape² = 0 at x − xᵢ = ± i √(shape² + (y − yᵢ)²), and likewise in y.
-    fn planar(&self, station: &Place, area: &Area) -> bool {
+    fn planar(&self, station: &Place, area: &Area) -> Option<f64> {
         let (dx, dy) = ((station.x - area.x).abs(), (station.y - area.y).abs());
         let (gap_x, gap_y) = ((dx - area.half_x).max(0.0), (dy - area.half_y).max(0.0));
-        self.outside(dx, self.shape.hypot(gap_y), area.half_x)
-            && self.outside(dy, self.shape.hypot(gap_x), area.half_y)
+        let across = self.outside(dx, self.shape.hypot(gap_y), area.half_x)?;
+        Some(across.min(self.outside(dy, self.shape.hypot(gap_x), area.half_y)?))
     }
 
     /// The cosine of the angle between cell and station is `top` (1 or more) at the singularity.
-    fn spherical(&self, station: &Place, area: &Area, top: f64) -> bool {
+    fn spherical(&self, station: &Place, area: &Area, top: f64) -> Option<f64> {
         let turn = (station.x - area.x).rem_euclid(std::f64::consts::TAU);
         let dx = turn.min(std::f64::consts::TAU - turn);
         let dy = (station.y - area.y).abs();
@@ -283,28 +317,30 @@ impl Admission {
         // parallel nearest to the station and no less than with the largest cosine.
         let excess = (1.0 - gap_y.cos()) + (top - 1.0);
         let excess = excess / (area.cosine * station.cosine).max(f64::MIN_POSITIVE);
-        if !self.outside(dx, acosh_one_plus(excess), area.half_x) {
-            return false;
-        }
+        let mut free = self.outside(dx, acosh_one_plus(excess), area.half_x)?;
         // Along a meridian Δλ away: cos(φ − δ) = top/R. It is nearest on the meridian nearest to
         // the station, unless the great circle's bulge brings δ nearer farther away.
         let nearest = (dx - area.half_x).max(0.0);
         let farthest = (dx + area.half_x).min(std::f64::consts::PI);
-        [0.0, 0.5, 1.0].iter().all(|part| {
+        for part in [0.0, 0.5, 1.0] {
             let cosine = (nearest + part * (farthest - nearest)).cos();
             let (north, across) = (station.sine, station.cosine * cosine);
             let radius = north.hypot(across).max(f64::MIN_POSITIVE);
             let middle = north.atan2(across);
             let above = acosh_one_plus((top - radius) / radius);
-            self.outside((middle - area.y).abs(), above, area.half_y)
-        })
+            free = free.min(self.outside((middle - area.y).abs(), above, area.half_y)?);
+        }
+        Some(free)
     }
 
-    /// Whether a singularity `along ± i·across` from the middle of an interval lies outside the
-    /// ellipse of ρ*, whose half axes are `(ρ* ± 1/ρ*)/2` halves of the interval.
-    fn outside(&self, along: f64, across: f64, half: f64) -> bool {
+    /// The ellipse through a singularity `along ± i·across` from the middle of an interval, if that lies
+    /// outside the ellipse of ρ*, whose half axes are `(ρ* ± 1/ρ*)/2` halves of the interval.
+    fn outside(&self, along: f64, across: f64, half: f64) -> Option<f64> {
         let long = self.ellipse * self.ellipse;
-        along * along / long + across * across / (long - 1.0) >= half * half
+        let is_outside = along * along / long + across * across / (long - 1.0) >= half * half;
+        let root = |x: f64| (x * x + across * across).sqrt();
+        is_outside
+            .then(|| ((root(along - half) + root(along + half)) / (2.0 * half)).max(self.ellipse))
     }
 }
 
@@ -347,15 +383,9 @@ mod tests {
             let station = Place::new(embedded.at(0), metric);
             let admission = Admission::new(Kernel::Linear, 1.0, metric, rho);
             if admission.is_far(&station, &area) {
-                let closely = match metric {
-                    Metric::Planar => admission.planar(&station, &area),
-                    Metric::Chordal => admission.spherical(&station, &area, 1.0),
-                    Metric::GreatCircle => {
-                        admission.spherical(&station, &area, 1.0)
-                            && admission.spherical(&station.antipode(), &area, 1.0)
-                    }
-                };
-                prop_assert!(closely);
+                let glance = area.free_ellipse(area.squared_distance(&station).sqrt());
+                let closely = admission.closely(&station, &area);
+                prop_assert!(closely.is_some_and(|free| free >= glance), "{closely:?} {glance}");
             }
         }
     }

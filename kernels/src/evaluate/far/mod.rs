@@ -15,6 +15,7 @@
 mod admit;
 mod axis;
 mod product;
+mod promise;
 mod scattered;
 mod sources;
 
@@ -23,8 +24,10 @@ use std::ops::Range;
 use self::admit::{Admission, Area, View};
 use self::axis::{AxisTree, Interval};
 pub(super) use self::product::Product;
+use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
+use super::crossed::Crossed;
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets, simd};
 use crate::metric::EARTH_RADIUS_KM;
@@ -58,6 +61,11 @@ pub struct Far<'a> {
     scheme: Scheme,
     sources: Sources,
     admission: Admission,
+    promise: Promise,
+    /// Σ|w| of each field.
+    sizes: Vec<f64>,
+    /// Fields that could not be solved: NaN, though no station may be near.
+    lost: Vec<usize>,
 }
 
 /// A box of cells with what is known of it.
@@ -72,6 +80,17 @@ pub struct Node {
     waiting: Vec<Source>,
     /// Pairs of a station (or what stands for some) and a node that were summed here.
     pairs: u64,
+    /// What theory promises of the error of the sums, by field; empty as long as there are none.
+    bound: Vec<f64>,
+}
+
+/// What the evaluation of some cells took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Pairs of a station and a cell or node.
+    pub pairs: u64,
+    /// What theory promises of the error of each field, on every cell. Rounding errors come on top.
+    pub bound: Vec<f64>,
 }
 
 /// Buffers that a thread keeps from box to box.
@@ -102,6 +121,9 @@ impl<'a> Far<'a> {
             scheme,
             sources: Sources::new(surface, scheme.order, CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            promise: Promise::new(surface, scheme.order, scheme.rho),
+            sizes: surface.sizes(),
+            lost: surface.lost(),
         }
     }
 
@@ -109,7 +131,8 @@ impl<'a> Far<'a> {
     #[must_use]
     pub fn root(&self) -> Node {
         let waiting = self.sources.all();
-        self.enter(Node { x: 0, y: 0, sums: Vec::new(), waiting, pairs: 0 }, false)
+        let (sums, bound) = (Vec::new(), Vec::new());
+        self.enter(Node { x: 0, y: 0, sums, waiting, pairs: 0, bound }, false)
     }
 
     /// Rows and columns of the cells of a box.
@@ -134,51 +157,13 @@ impl<'a> Far<'a> {
         node
     }
 
-    /// What theory promises of the error of each field: with p nodes and ρ*, interpolation is off by
-    /// at most 4ρ*^(1−p)/(ρ* − 1) times what it interpolates (Trefethen 2013, theorem 8.2), along
-    /// one axis; along the other likewise, times the Lebesgue constant. What it interpolates is
-    /// below Σ|w| max|φ|. Where points stand for stations, the same once more on their side, with
-    /// weights whose sum is at most Σ|w| times the square of the Lebesgue constant.
-    #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_wrap,
-        clippy::cast_possible_truncation,
-        reason = "orders are below a hundred"
-    )]
-    pub fn bound(&self) -> Vec<f64> {
-        let (p, rho) = (self.scheme.order, self.scheme.rho);
-        let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (p as f64).ln();
-        let one_axis = 4.0 * rho.powi(1 - p as i32) / (rho - 1.0);
-        let area = Area::new(self.x.at(0), self.y.at(0), self.surface.metric);
-        let reach = self.sources.places().iter().map(|s| area.reach(s)).fold(0.0, f64::max);
-        let farthest = self.surface.metric.distance(reach * reach) * self.surface.epsilon;
-        let kernel = self.surface.kernel;
-        // Largest at the ends, but for r² ln r, which dips to −1/2e before it rises.
-        let largest =
-            kernel.phi(0.0).abs().max(kernel.phi(farthest).abs()).max(kernel.phi(0.6).abs());
-        let fields = self.surface.fields;
-        let sides = if self.sources.has_proxies() { 1.0 + lebesgue * lebesgue } else { 1.0 };
-        (0..fields)
-            .map(|f| {
-                let weights = self.surface.weights.iter().skip(f).step_by(fields);
-                sides
-                    * one_axis
-                    * (1.0 + lebesgue)
-                    * largest
-                    * weights.map(|w| w.abs()).sum::<f64>()
-            })
-            .collect()
-    }
-
-    /// Evaluates all cells of a tile and says how many pairs of a station and a cell or node that
-    /// took: `out[(f * rows + row) * columns + column]`.
+    /// Evaluates all cells of a tile, `out[(f * rows + row) * columns + column]`, and says what that took.
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> u64 {
+    pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> Work {
         let (rows, columns) = self.cells(&tile);
-        let mut pairs = 0;
+        let mut work = Work { pairs: 0, bound: vec![0.0; self.surface.fields] };
         assert_eq!(out.len(), self.surface.fields * rows.len() * columns.len());
         let (origin, stride) = ([rows.start, columns.start], columns.len());
         let plane = rows.len() * stride;
@@ -189,14 +174,25 @@ impl<'a> Far<'a> {
             if parts.is_empty() {
                 let node = self.enter(node, true);
                 let (rows, columns) = self.cells(&node);
-                pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
+                work.add_bound(&node.bound);
+                work.pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
                 let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
                 self.leaf(node, scratch, &mut Plane { out, start, stride, plane });
             }
-            pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
+            work.pairs += parts.iter().map(|part| part.pairs).sum::<u64>();
             boxes.extend(parts);
         }
-        pairs
+        self.leave_out(&mut work);
+        work
+    }
+
+    /// What the stations left out may come to.
+    fn leave_out(&self, work: &mut Work) {
+        if self.admission.leaves_out() {
+            for (bound, size) in work.bound.iter_mut().zip(&self.sizes) {
+                *bound += LEFT_OUT * size;
+            }
+        }
     }
 
     /// Whether a box is small, and so few stations wait that its parts would gain nothing.
@@ -235,7 +231,8 @@ impl<'a> Far<'a> {
     /// A part of a box, with the sums of the whole on its own nodes.
     fn hand_down(&self, whole: &Node, x: usize, y: usize) -> Node {
         let waiting = whole.waiting.clone();
-        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0 };
+        let bound = whole.bound.clone();
+        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0, bound };
         if whole.sums.is_empty() {
             return part;
         }
@@ -272,7 +269,8 @@ impl<'a> Far<'a> {
         b: &[f64],
         out: &mut [f64],
     ) {
-        self.evaluator.multiply(Product { rows, inner, columns, a, b, out, stride: columns });
+        let stride = columns;
+        self.evaluator.multiply(Product { rows, inner, columns, a, b, out, stride, add: false });
     }
 
     /// Lets the stations enter that are smooth from here, and forgets those that are nothing.
@@ -280,22 +278,40 @@ impl<'a> Far<'a> {
     fn enter(&self, mut node: Node, leaf: bool) -> Node {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let area = Area::new(x, y, self.surface.metric);
+        // A leaf with fewer cells than nodes is cheaper without the nodes.
+        let few_cells = leaf
+            && self.rows.is_some()
+            && x.nodes.len() * y.nodes.len() >= x.cells.len() * y.cells.len();
         let mut open = std::mem::take(&mut node.waiting);
         let (mut stations, mut proxies) = (Vec::new(), Vec::new());
         while let Some(source) = open.pop() {
             if let Some(i) = source.as_station() {
                 match self.admission.view(self.sources.place(i), &area) {
                     View::Nothing => {}
-                    View::Rough => node.waiting.push(source),
-                    View::Smooth => stations.push(i),
+                    View::Smooth(free) if !few_cells => {
+                        self.promise_station(&mut node.bound, i, &area, free);
+                        stations.push(i);
+                    }
+                    View::Smooth(_) | View::Rough => node.waiting.push(source),
                 }
                 continue;
             }
             let cluster = self.sources.cluster(source);
             match (self.admission.view_cluster(&cluster.area, &area), &cluster.proxies) {
                 (View::Nothing, _) => {}
-                (View::Smooth, None) => stations.extend(self.sources.stations_of(cluster)),
-                (View::Smooth, Some(points)) if self.admission.replaces(&cluster.area, &area) => {
+                (View::Smooth(_), None) if few_cells => {
+                    node.waiting.extend(self.sources.each_of(cluster));
+                }
+                (View::Smooth(free), None) => {
+                    for &i in self.sources.stations_of(cluster) {
+                        self.promise_station(&mut node.bound, i, &area, free);
+                        stations.push(i);
+                    }
+                }
+                (View::Smooth(_), Some(points))
+                    if self.admission.replaces(&cluster.area, &area) =>
+                {
+                    self.promise_cluster(&mut node.bound, points, &cluster.area, &area);
                     proxies.push(points);
                 }
                 (View::Rough, _) if !leaf && cluster.area.is_dwarfed_by(&area) => {
@@ -311,12 +327,48 @@ impl<'a> Far<'a> {
         node
     }
 
+    /// Adds what is promised of a station that enters.
+    fn promise_station(&self, bound: &mut Vec<f64>, station: u32, area: &Area, free: f64) {
+        let fields = self.surface.fields;
+        bound.resize(fields, 0.0);
+        let each = self.promise.of(self.sources.place(station), area, free);
+        let weights = &self.surface.weights[station as usize * fields..][..fields];
+        bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
+    }
+
+    /// The same of points that stand for a cluster: both sides are interpolated.
+    fn promise_cluster(
+        &self,
+        bound: &mut Vec<f64>,
+        proxies: &Proxies,
+        cluster: &Area,
+        area: &Area,
+    ) {
+        bound.resize(self.surface.fields, 0.0);
+        let apart = cluster.distance(area);
+        let side = |here: &Area, there: &Area| {
+            let free = here.free_ellipse(apart - there.radius());
+            self.promise.at(apart + there.radius(), here, free)
+        };
+        let each = self.promise.both_sides * (side(area, cluster) + side(cluster, area));
+        bound.iter_mut().zip(&proxies.magnitudes).for_each(|(sum, w)| *sum += each * w);
+    }
+
     /// Adds to the sums on the nodes of a box.
     fn sum_on_nodes(&self, node: &mut Node, stations: &[u32], proxies: &[&Proxies]) {
         if stations.is_empty() && proxies.is_empty() {
             return;
         }
         let surface = self.surface.only(stations, proxies);
+        if surface.is_separable() {
+            let [x, y] = [&self.x.at(node.x).nodes[..], &self.y.at(node.y).nodes[..]];
+            let plane = x.len() * y.len();
+            node.pairs += (surface.stations.len() * plane) as u64;
+            node.sums.resize(surface.fields * plane, 0.0);
+            let (surface, out) = (&surface, &mut node.sums[..]);
+            self.evaluator.add_crossed(Crossed { surface, x, y, stride: x.len(), plane, out });
+            return;
+        }
         let points = self.nodes(node);
         node.pairs += (surface.stations.len() * points.len()) as u64;
         let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
@@ -326,7 +378,16 @@ impl<'a> Far<'a> {
     }
 
     /// The cells of a leaf: from the nodes, and to that the stations still waiting, exactly.
-    fn leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+    fn leaf(&self, node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
+        let [width, height] = [self.x.at(node.x), self.y.at(node.y)].map(|axis| axis.cells.len());
+        self.sum_leaf(node, scratch, plane);
+        for f in &self.lost {
+            let rows = plane.out[f * plane.plane + plane.start..].chunks_mut(plane.stride);
+            rows.take(height).for_each(|row| row[..width].fill(f64::NAN));
+        }
+    }
+
+    fn sum_leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
         let (fields, width, height) = (self.surface.fields, x.cells.len(), y.cells.len());
         let (p, q) = (x.nodes.len(), y.nodes.len());
@@ -349,10 +410,23 @@ impl<'a> Far<'a> {
                 b: half,
                 out,
                 stride: plane.stride,
+                add: false,
             });
         }
         let Some(rows) = self.rows.filter(|_| !node.waiting.is_empty()) else { return };
         let near = self.near(&node);
+        if near.is_separable() {
+            let (all_x, all_y) = rows.axes();
+            self.evaluator.add_crossed(Crossed {
+                surface: &near,
+                x: &all_x[x.cells.clone()],
+                y: &all_y[y.cells.clone()],
+                stride: plane.stride,
+                plane: plane.plane,
+                out: &mut plane.out[plane.start..],
+            });
+            return;
+        }
         for (r, row) in y.cells.clone().enumerate() {
             let out = &mut plane.out[plane.start + r * plane.stride..];
             rows.with(row, x.cells.clone(), axes, |targets| {
@@ -409,6 +483,13 @@ fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
     ])
 }
 
+impl Work {
+    /// The larger of both.
+    fn add_bound(&mut self, bound: &[f64]) {
+        self.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(*here));
+    }
+}
+
 /// Where in the values of a tile a leaf stands.
 struct Plane<'a> {
     out: &'a mut [f64],
@@ -448,6 +529,19 @@ impl Surface {
             fields: 2 * self.fields,
             ..*self
         }
+    }
+
+    /// Σ|w| of each field.
+    fn sizes(&self) -> Vec<f64> {
+        let size = |f| self.weights.iter().skip(f).step_by(self.fields).map(|w| w.abs()).sum();
+        (0..self.fields).map(size).collect()
+    }
+
+    /// Fields with weights that are no numbers.
+    fn lost(&self) -> Vec<usize> {
+        let is_lost =
+            |f: &usize| self.weights.iter().skip(*f).step_by(self.fields).any(|w| w.is_nan());
+        (0..self.fields).filter(is_lost).collect()
     }
 
     /// A station in the coordinates of [`Metric::embed`](crate::Metric::embed), not scaled.

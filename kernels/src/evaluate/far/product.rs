@@ -6,7 +6,8 @@ use pulp::NullaryFnOnce;
 
 use crate::evaluate::lanes::Lanes;
 
-/// `out[r][c] = Σₖ a[r][k] b[k][c]`, row by row; rows of `out` begin `stride` apart.
+/// `out[r][c] = Σₖ a[r][k] b[k][c]`, row by row; rows of `out` begin `stride` apart. To be added to what is
+/// there, columns must be whole vectors.
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
     pub(crate) inner: usize,
@@ -17,6 +18,8 @@ pub(crate) struct Product<'a> {
     pub(crate) b: &'a [f64],
     pub(crate) out: &'a mut [f64],
     pub(crate) stride: usize,
+    /// Whether to add to `out`.
+    pub(crate) add: bool,
 }
 
 /// Rows and vectors of columns whose sums stay in registers.
@@ -109,6 +112,8 @@ fn block<L: Lanes, const R: usize, const V: usize>(
     for r in 0..R {
         let out = &mut product.out[(row + r) * product.stride + column..][..width];
         let (vectors, _) = L::as_mut_simd_f64s(out);
-        vectors[..V].copy_from_slice(&sums[r]);
+        for v in 0..V {
+            vectors[v] = if product.add { l.plus(vectors[v], sums[r][v]) } else { sums[r][v] };
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::axis::{barycentric, lagrange};
-use super::{Admission, AxisTree, Far, Node, Product, Scheme, Sources};
+use super::{Admission, AxisTree, Far, Node, Product, Promise, Scheme, Sources, Work};
 use crate::evaluate::{Axis, Evaluator, Surface, Targets};
 
 /// Places of a bin, on average.
@@ -27,6 +27,7 @@ pub struct Scattered<'a> {
 struct Part {
     places: Vec<u32>,
     values: Vec<f64>,
+    bound: Vec<f64>,
 }
 
 impl<'a> Scattered<'a> {
@@ -63,27 +64,27 @@ impl<'a> Scattered<'a> {
             scheme,
             sources: Sources::new(surface, scheme.order, super::CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            promise: Promise::new(surface, scheme.order, scheme.rho),
+            sizes: surface.sizes(),
+            lost: surface.lost(),
         };
         Self { far, x, y, across, bins }
     }
 
-    /// What theory promises of the error of each field: see [`Far::bound`].
-    #[must_use]
-    pub fn bound(&self) -> Vec<f64> {
-        self.far.bound()
-    }
-
-    /// Evaluates all places: `out[f * places + i]`.
+    /// Evaluates all places, `out[f * places + i]`, and says what theory promises of the error of each field:
+    /// see [`Work::bound`](super::Work).
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, out: &mut [f64]) {
+    pub fn evaluate(&self, out: &mut [f64]) -> Vec<f64> {
         let n = self.x.len();
         assert_eq!(out.len(), self.far.surface.fields * n);
+        let mut work = Work { pairs: 0, bound: vec![0.0; self.far.surface.fields] };
         if n == 0 {
-            return;
+            return work.bound;
         }
         for part in self.parts(self.far.root()) {
+            work.add_bound(&part.bound);
             let fields = out.chunks_exact_mut(n).zip(part.values.chunks_exact(part.places.len()));
             for (out, values) in fields {
                 for (&place, value) in part.places.iter().zip(values) {
@@ -91,6 +92,8 @@ impl<'a> Scattered<'a> {
                 }
             }
         }
+        self.far.leave_out(&mut work);
+        work.bound
     }
 
     fn parts(&self, node: Node) -> Vec<Part> {
@@ -132,7 +135,8 @@ impl<'a> Scattered<'a> {
             let targets = Targets { axes: &axes, len: n };
             self.far.evaluator.add_sum(&self.far.near(&node), targets, n, &mut values);
         }
-        Part { places, values }
+        self.far.lost.iter().for_each(|f| values[f * n..][..n].fill(f64::NAN));
+        Part { places, values, bound: node.bound }
     }
 
     /// Σ over both axes of the nodes' sums times Lagrange polynomials.
@@ -164,6 +168,7 @@ impl<'a> Scattered<'a> {
             b: &turned,
             out: &mut half,
             stride: columns,
+            add: false,
         });
         let (mut upright, mut sums) = (vec![0.0; q], vec![0.0; fields]);
         for (k, (&place, half)) in places.iter().zip(half.chunks_exact(columns)).enumerate() {

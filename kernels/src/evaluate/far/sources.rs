@@ -37,6 +37,8 @@ pub(super) struct Proxies {
     y: Vec<f64>,
     /// The fields of a point are neighbours.
     weights: Vec<f64>,
+    /// Σ|w| of the stations, of each field.
+    pub(super) magnitudes: Vec<f64>,
 }
 
 /// A station or a cluster, in one number.
@@ -84,15 +86,6 @@ impl Sources {
 
     pub(super) fn place(&self, station: u32) -> &Place {
         &self.places[station as usize]
-    }
-
-    /// Whether points stand for any stations.
-    pub(super) fn has_proxies(&self) -> bool {
-        self.clusters.iter().any(|cluster| cluster.proxies.is_some())
-    }
-
-    pub(super) fn places(&self) -> &[Place] {
-        &self.places
     }
 
     /// How many stations that is.
@@ -195,7 +188,12 @@ impl Sources {
             }
         }
         let (x, y) = nodes[1].iter().flat_map(|&y| nodes[0].iter().map(move |&x| (x, y))).unzip();
-        Proxies { x, y, weights }
+        let mut magnitudes = vec![0.0; fields];
+        for &i in self.stations_of(&self.clusters[cluster]) {
+            let weights = &surface.weights[i as usize * fields..][..fields];
+            magnitudes.iter_mut().zip(weights).for_each(|(sum, w)| *sum += w.abs());
+        }
+        Proxies { x, y, weights, magnitudes }
     }
 }
 
