@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use crate::certificate::{Judge, Verdict};
 use crate::tiles::Tiling;
 
-/// Cost is least near here (docs/math.md, 6): larger ellipses leave more stations near, smaller
-/// ones need higher orders.
+/// Cost is least near here, for every kernel, metric and tolerance: larger ellipses leave more stations near,
+/// smaller ones need higher orders, and from 2.5 to 3.5 it is flat (docs/performance.md, benches/record/ellipses-…).
 const RHO: f64 = 3.0;
 
 /// Cells each way of the smallest boxes; larger ones are divided only where many stations wait.

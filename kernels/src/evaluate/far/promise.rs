@@ -92,10 +92,12 @@ impl Promise {
         let farthest = || self.epsilon * self.stretched(distance + (1.0 + major) * half);
         match self.kernel {
             Kernel::Linear => farthest(),
-            // Of the logarithm's imaginary part, too; r² ln r is below 0.19 in size where r < 1.
+            // In another unit the kernel differs by a multiple of r², which is interpolated without error
+            // (on the sphere nearly). Of the
+            // logarithm's imaginary part, too; r² ln r is below 0.19 in size where r < 1.
             Kernel::ThinPlateSpline => {
-                let r = farthest();
-                r * r * (r.ln().max(0.0) + std::f64::consts::FRAC_PI_2) + 0.2
+                let (r, unit) = (farthest(), self.epsilon * half);
+                r * r * ((r / unit).ln().max(0.0) + std::f64::consts::FRAC_PI_2) + 0.2 * unit * unit
             }
             Kernel::Cubic => farthest().powi(3),
             Kernel::Quintic => farthest().powi(5),
