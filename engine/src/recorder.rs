@@ -121,6 +121,7 @@ impl Recorder {
         }
         let mut warnings: Vec<String> = factor.warnings().iter().map(ToString::to_string).collect();
         warnings.extend(self.warnings);
+        warnings.extend(plan.observations.readings_report().warnings.iter().cloned());
         let failed: Vec<_> = self.fields.iter().filter(|f| f.failed.is_some()).collect();
         if let Some(first) = failed.first() {
             warnings.push(format!(

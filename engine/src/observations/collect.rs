@@ -74,7 +74,11 @@ impl<'a> Collector<'a> {
         places: Option<PlaceTable>,
     ) -> Result<Self, ReadError> {
         let clock = Clock::new(options.zone.as_deref())?;
-        let selection = Selection::new(&options.times, &clock)?;
+        let mut selection = Selection::new(&options.times, &clock)?;
+        if options.series.is_any() {
+            // A mean needs readings of other times, too: the means are selected, not these.
+            selection = Selection::new(&[], &clock)?;
+        }
         let mut report = ReadingsReport::default();
         for code in places.iter().flat_map(|places| &places.conflicts) {
             report.rejected += 1;
