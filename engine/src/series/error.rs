@@ -45,6 +45,11 @@ pub enum SeriesError {
     NotHourly { step: String },
     #[error("{what} of {span} is {steps} steps of {step}, more than {limit}; choose a longer step")]
     TooManySteps { what: &'static str, span: String, steps: i64, step: String, limit: i64 },
+    #[error(
+        "a running mean over {window} has {steps} steps but needs only {needed} of them; ask for a \
+         data capture of at least 0.01"
+    )]
+    Thin { window: String, steps: i64, needed: i64 },
     #[error("a time lies beyond the calendar: {seconds} s since 1970; correct it")]
     Calendar { seconds: i64 },
     #[error(

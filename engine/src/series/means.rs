@@ -347,7 +347,7 @@ mod tests {
             for end in 0..=90 {
                 let members: Vec<f64> =
                     series.range(end - window + 1..=end).map(|(_, value)| *value).collect();
-                if members.len() as i64 >= needed {
+                if i64::try_from(members.len()).expect("a few") >= needed {
                     want.push((end, members.iter().sum::<f64>() / members.len() as f64));
                 }
             }

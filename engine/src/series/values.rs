@@ -46,6 +46,8 @@ pub(super) fn censor(points: &mut Vec<Point>, limit: f64, below: BelowLimit) -> 
 
 /// Readings looked at on either side of one.
 const SIDE: usize = 3;
+/// And how far they may be, in steps.
+const SIDE_STEPS: i64 = 3;
 /// With fewer readings than this in its window one is not judged.
 const LEAST: usize = 5;
 /// Makes the median absolute deviation of a normal distribution its standard deviation.
@@ -66,7 +68,7 @@ pub(super) struct Spike {
 /// came, before any is taken out.
 pub(super) fn take_spikes(points: &mut Vec<Point>, step: i64, width: f64) -> Vec<Spike> {
     let floor = last_digit(points);
-    let reach = step.saturating_mul(SIDE as i64);
+    let reach = step.saturating_mul(SIDE_STEPS);
     let judge = |at: usize| {
         let point = points[at];
         let near = |other: &Point| (other.time - point.time).abs() <= reach;
@@ -169,8 +171,8 @@ mod tests {
     #[test]
     fn readings_beyond_a_gap_are_no_neighbours() {
         let mut points = hourly(&[10.0, 11.0, 12.0, 500.0, 12.0, 11.0, 10.0]);
-        for (index, point) in points.iter_mut().enumerate() {
-            point.time = 3600 * 24 * index as i64;
+        for (day, point) in (0..).zip(&mut points) {
+            point.time = 3600 * 24 * day;
         }
         let before = points.clone();
         assert_eq!(take_spikes(&mut points, 3600, 5.0), []);

@@ -10,8 +10,12 @@ use super::values::{Point, Spike, censor, take_spikes};
 use super::words::{Average, Length, MaximumRule, Share, Stamp};
 use super::{Treatment, calendar as stretches};
 
-/// A window, or a gap, of more steps than this is a slip of the pen.
-const MOST_STEPS: i64 = 100_000;
+/// Steps of a window at most: more than a year of hours.
+const WINDOW_STEPS: i64 = 10_000;
+/// Steps of a gap at most.
+const GAP_STEPS: i64 = 1000;
+/// Means that one reading may give at most, where few readings make a mean.
+const MEANS_OF_ONE: i64 = 100;
 const HOUR: i64 = 3600;
 
 /// What is known of the readings before any series is touched.
@@ -71,7 +75,7 @@ impl<'a> Work<'a> {
         let need = || step.ok_or(SeriesError::NoStep);
         let fill = match treatment.fill_gaps {
             None => None,
-            Some(gap) => Some((need()?, within("a gap", gap, need()?)?)),
+            Some(gap) => Some((need()?, within("a gap", gap, need()?, GAP_STEPS)?)),
         };
         let on_grid = |time: i64| grid.map_or(time, |grid| grid.time(time));
         let mean = match treatment.average {
@@ -149,11 +153,15 @@ fn mean(
     let stamp = treatment.stamp;
     Ok(match average {
         Average::Running(window) => {
-            let length = within("a window", window, step)?;
+            let length = within("a window", window, step, WINDOW_STEPS)?;
             if length % step != 0 {
                 return Err(unfit(window, step));
             }
             let needed = share.of(length / step);
+            if length / step > needed * MEANS_OF_ONE {
+                let window = window.to_string();
+                return Err(SeriesError::Thin { window, steps: length / step, needed });
+            }
             Mean::Running(Running { window: length, step, needed, stamp, range })
         }
         Average::Day if step > 24 * HOUR => return Err(unfit(Length::DAY, step)),
@@ -175,11 +183,11 @@ fn unfit(window: Length, step: i64) -> SeriesError {
 }
 
 /// The length in seconds, unless it has too many steps.
-fn within(what: &'static str, length: Length, step: i64) -> Result<i64, SeriesError> {
+fn within(what: &'static str, length: Length, step: i64, limit: i64) -> Result<i64, SeriesError> {
     let steps = length.seconds() / step;
-    if steps > MOST_STEPS {
+    if steps > limit {
         let (span, step) = (length.to_string(), Length::told(step));
-        return Err(SeriesError::TooManySteps { what, span, steps, step, limit: MOST_STEPS });
+        return Err(SeriesError::TooManySteps { what, span, steps, step, limit });
     }
     Ok(length.seconds())
 }
