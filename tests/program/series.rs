@@ -217,5 +217,17 @@ fn what_was_done_to_series_is_told_by_check_report_and_file() {
     assert_eq!(report["readings"]["series"]["variables"][0]["spikes"], 1);
     assert_eq!(report["readings"]["series"]["step_seconds"], 3600);
     assert_eq!(report["fields"].as_array().map(Vec::len), Some(2));
+    let file_of_days = netcdf::open(bench.path("o.nc")).expect("a NetCDF file");
+    let get = |name: &str| file_of_days.variable(name).expect(name);
+    let bounds = get("time_bnds").get_values::<f64, _>(..).expect("bounds");
+    let times = get("time").get_values::<f64, _>(..).expect("times");
+    assert_eq!(bounds, [times[0], times[1], times[1], times[1] + 86_400.0]);
+    let text = |name: &str, attribute: &str| {
+        let value = get(name).attribute_value(attribute).expect(attribute).expect("text");
+        String::try_from(value).expect("text")
+    };
+    assert_eq!(text("time", "bounds"), "time_bnds");
+    assert_eq!(text("pm25", "cell_methods"), "time: mean area: point");
+    assert_eq!(text("pm25_reading", "cell_methods"), "time: mean");
     bench.run(&["check", &file, "--average", "90min"]).failed(3, &["90 min", "1 h apart"]);
 }

@@ -106,6 +106,7 @@ impl ByStation {
             variables,
             report,
             sorted,
+            time_cells: None,
         })
     }
 }

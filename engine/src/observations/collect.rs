@@ -371,7 +371,18 @@ impl<'a> Collector<'a> {
         let in_degrees =
             !self.options.planar || !self.in_plane && self.stations.iter().all(in_range);
         let Self { stations, report, .. } = self;
-        Ok(Observations { in_degrees, stations, variables, times, report, sorted, steps, rank })
+        let time_cells = None;
+        Ok(Observations {
+            in_degrees,
+            stations,
+            variables,
+            times,
+            report,
+            sorted,
+            steps,
+            rank,
+            time_cells,
+        })
     }
 
     /// Times in order, and for each the numbers under which it arrived.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernels;
 use crate::network::Duplicates;
 use crate::report::ReadingsReport;
-use crate::series::{self, Treatment};
+use crate::series::{self, TimeCells, Treatment};
 
 mod by_station;
 mod cells;
@@ -262,6 +262,7 @@ pub struct Observations {
     steps: Vec<Vec<u32>>,
     /// `rank[v]`: index in `variables` of the variable stored as `v`.
     rank: Vec<usize>,
+    time_cells: Option<TimeCells>,
 }
 
 impl Observations {
@@ -325,6 +326,16 @@ impl Observations {
     #[must_use]
     pub fn times(&self) -> &[Option<UnixSeconds>] {
         &self.times
+    }
+
+    /// What stretch of time each step stands for, where readings were averaged.
+    #[must_use]
+    pub fn time_cells(&self) -> Option<&TimeCells> {
+        self.time_cells.as_ref()
+    }
+
+    pub(crate) fn with_time_cells(self, time_cells: Option<TimeCells>) -> Self {
+        Self { time_cells, ..self }
     }
 
     /// Whether places are longitudes and latitudes in degrees, also where the metric takes them for

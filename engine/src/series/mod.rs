@@ -19,6 +19,7 @@ use crate::observations::{
 
 mod account;
 mod calendar;
+mod cells;
 mod error;
 mod means;
 mod steps;
@@ -29,6 +30,7 @@ mod words;
 mod work;
 
 pub use account::{SeriesCounts, SeriesReport};
+pub use cells::TimeCells;
 pub use error::SeriesError;
 pub(crate) use values::Point;
 pub use words::{Average, BelowLimit, DetectionLimit, Length, MaximumRule, Share, Stamp, Width};
@@ -154,7 +156,12 @@ pub(crate) fn treat(
         }
         Ok(())
     })?;
-    results.finish(readings)
+    let observations = results.finish(readings)?;
+    let cells = work.span().zip(cells::method(treatment)).map(|(span, method)| {
+        let times = observations.times().iter().flatten();
+        TimeCells { bounds: times.map(|time| span.bounds(time.0)).collect(), method }
+    });
+    Ok(observations.with_time_cells(cells))
 }
 
 fn counts_of(variables: &[Variable]) -> Vec<SeriesCounts> {

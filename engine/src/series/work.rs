@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::account::SeriesCounts;
+use super::cells::Span;
 use super::error::SeriesError;
 use super::means::{DailyMaximum, Means, Running, Stretch, calendar};
 use super::steps::{Grid, fill, position};
@@ -112,6 +113,20 @@ impl<'a> Work<'a> {
             told.push(format!("{average}, {}", mean.told()));
         }
         told
+    }
+
+    /// The stretch that a result stands for; none where times are as received.
+    pub(super) fn span(&self) -> Option<Span> {
+        let stamp = self.treatment.stamp;
+        match (&self.mean, self.grid) {
+            (Some(Mean::Running(running)), _) => Some(Span::Even(running.window, stamp)),
+            (Some(Mean::Calendar { stretches, .. }), _)
+            | (Some(Mean::Maximum { days: stretches, .. }), _) => {
+                Some(Span::Calendar(stretches.clone()))
+            }
+            (None, Some(grid)) => Some(Span::Even(grid.step, stamp)),
+            (None, None) => None,
+        }
     }
 
     /// Does it. `points` are in order of time.
