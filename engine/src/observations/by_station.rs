@@ -15,8 +15,10 @@ use crate::series::Point;
 pub(crate) struct ByStation {
     pub(crate) stations: Vec<Station>,
     pub(crate) variables: Vec<Variable>,
-    /// Ascending.
+    /// Ascending; a single zero where readings carry none.
     pub(crate) times: Vec<i64>,
+    /// Whether readings carry a time.
+    pub(crate) has_times: bool,
     pub(crate) report: ReadingsReport,
     in_degrees: bool,
     sorted: Sorted,
@@ -26,8 +28,9 @@ pub(crate) struct ByStation {
 pub(crate) type StationSeries = Vec<(usize, Vec<Point>)>;
 
 impl ByStation {
-    /// Turns readings around; none where they carry no time.
-    pub(crate) fn new(observations: Observations, limit: u64) -> Result<Option<Self>, ReadError> {
+    /// Turns readings around.
+    pub(crate) fn new(observations: Observations, limit: u64) -> Result<Self, ReadError> {
+        let has_times = observations.has_times();
         let Observations {
             in_degrees,
             stations,
@@ -39,10 +42,7 @@ impl ByStation {
             rank,
             ..
         } = observations;
-        let Some(times) = times.into_iter().map(|t| t.map(|t| t.0)).collect::<Option<Vec<i64>>>()
-        else {
-            return Ok(None);
-        };
+        let times = times.into_iter().map(|time| time.map_or(0, |time| time.0)).collect();
         let mut store = Store::new(limit);
         for (time, numbers) in steps.iter().enumerate() {
             for &number in numbers {
@@ -65,7 +65,7 @@ impl ByStation {
         drop(sorted);
         // Two sources may have brought one time under two numbers.
         let sorted = store.finish(stations.len(), Duplicates::Last).map_err(store_error)?;
-        Ok(Some(Self { stations, variables, times, report, in_degrees, sorted }))
+        Ok(Self { stations, variables, times, has_times, report, in_degrees, sorted })
     }
 
     /// Number of readings of a station.
@@ -91,7 +91,7 @@ impl ByStation {
 
     /// The same stations and variables with other readings.
     pub(crate) fn rebuilt(self, readings: Gathered) -> Result<Observations, ReadError> {
-        let Self { stations, variables, report, in_degrees, sorted, .. } = self;
+        let Self { stations, variables, has_times, report, in_degrees, sorted, .. } = self;
         drop(sorted);
         let Gathered { times, store, .. } = readings;
         let mut order: Vec<u32> = (0..narrow(times.len())).collect();
@@ -100,7 +100,10 @@ impl ByStation {
         Ok(Observations {
             in_degrees,
             rank: (0..variables.len()).collect(),
-            times: order.iter().map(|&n| Some(UnixSeconds(times[n as usize]))).collect(),
+            times: order
+                .iter()
+                .map(|&number| has_times.then(|| UnixSeconds(times[number as usize])))
+                .collect(),
             steps: order.into_iter().map(|number| vec![number]).collect(),
             stations,
             variables,

@@ -72,8 +72,12 @@ impl Treatment {
     /// Whether anything is to be done.
     #[must_use]
     pub fn is_any(&self) -> bool {
-        !self.detection_limits.is_empty()
-            || self.despike.is_some()
+        !self.detection_limits.is_empty() || self.needs_times()
+    }
+
+    /// Whether single readings are not enough.
+    fn needs_times(&self) -> bool {
+        self.despike.is_some()
             || self.step.is_some()
             || self.fill_gaps.is_some()
             || self.average.is_some()
@@ -125,8 +129,13 @@ pub(crate) fn treat(
     let days = Clock::new(treatment.day_zone.as_deref().or(options.zone.as_deref()))?;
     let selecting = if treatment.is_calendar() { &days } else { &clock };
     let selection = Selection::new(&options.times, selecting)?;
-    let mut readings =
-        ByStation::new(observations, options.spill_bytes)?.ok_or(SeriesError::NoTimes)?;
+    if !observations.has_times() && treatment.needs_times() {
+        return Err(SeriesError::NoTimes.into());
+    }
+    if !observations.has_times() && !options.times.is_empty() {
+        return Err(ReadError::NoTimes { name: "what was read".to_owned() });
+    }
+    let mut readings = ByStation::new(observations, options.spill_bytes)?;
     let found = if treatment.asks_for_step() { find_step(&mut readings)? } else { None };
     let known = Known { times: &readings.times, found, zone: days.zone() };
     let work = Work::new(treatment, limits, known)?;

@@ -218,6 +218,26 @@ fn what_cannot_be_done_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn detection_limits_need_no_times_but_a_selection_does() {
+    let text = "id,lon,lat,o3\na,1,1,5\nb,2,1,1\n";
+    let series = || Treatment {
+        detection_limits: vec!["o3=2".parse().expect("a limit")],
+        below_limit: BelowLimit::Drop,
+        ..Treatment::default()
+    };
+    let options = ReadOptions { series: series(), ..ReadOptions::default() };
+    let observations = read(text, options).expect("read");
+    assert_eq!(observations.times(), [None]);
+    let mut step = Vec::new();
+    observations.step(0, &mut step).expect("readable");
+    assert!(step[0] == 5.0 && step[1].is_nan(), "{step:?}");
+    let times = vec!["2024-01".to_owned()];
+    let options = ReadOptions { series: series(), times, ..ReadOptions::default() };
+    let error = read(text, options).expect_err("no times").to_string();
+    assert!(error.contains("has no column of times"), "{error}");
+}
+
+#[test]
 fn irregular_readings_are_warned_of_and_a_step_makes_them_regular() {
     let text: String = std::iter::once("id,lon,lat,time,o3\n".to_owned())
         .chain((0..48).map(|hour| {
