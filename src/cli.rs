@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use isopleth_engine::{Bound, Digits, Folds, Tolerance};
 
+use crate::series::SeriesArguments;
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 would exceed a limit;
 5 a file, the network or the machine failed; 130 interrupted.
@@ -86,6 +88,8 @@ pub(crate) struct ReadingArguments {
     /// Several stations at one place, or several readings of one: error, mean, first or last
     #[arg(long, value_name = "RULE", default_value = "mean")]
     pub(crate) duplicates: String,
+    #[command(flatten)]
+    pub(crate) series: SeriesArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -8,6 +8,7 @@ mod config;
 mod failure;
 mod logging;
 mod progress;
+mod series;
 mod table;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use crate::state::AppState;
 use crate::wire::order::{House, Order};
 use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
+use crate::wire::series::SeriesQuery;
 
 /// A body as received.
 #[derive(Debug)]
@@ -79,8 +80,10 @@ async fn receive_patiently(
         "text/csv" => {
             let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
             let method: MethodQuery = query.take()?;
+            let series: SeriesQuery = query.take()?;
             query.nothing_left("/openapi.json lists those that there are")?;
-            let request_of_query = Box::new(document(&grid, method)?);
+            let mut request_of_query = Box::new(document(&grid, method)?);
+            request_of_query.read.series = series.document()?;
             let body = body::receive(request.into_body(), limit, dir).await?;
             Ok(Received::Table { body, gzip, request: request_of_query })
         }

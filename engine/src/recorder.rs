@@ -143,6 +143,7 @@ impl Recorder {
             return Err(Error::NothingToMap { first });
         }
         let mut warnings = self.warnings;
+        warnings.extend(plan.observations.readings_report().warnings.iter().cloned());
         // Several methods have the same to say.
         let mut told = HashSet::new();
         warnings.retain(|warning| told.insert(warning.clone()));

@@ -8,6 +8,7 @@ use crate::choice::By;
 use crate::factors::Origin;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
+use crate::series::SeriesReport;
 
 /// Everything a run has to say.
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +80,12 @@ pub struct ReadingsReport {
     pub repeated: u64,
     /// Columns (or keys) left out, each with the reason.
     pub ignored: Vec<String>,
+    /// What was done to the series of each station, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesReport>,
+    /// What the user should know of the readings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The stations that were used.

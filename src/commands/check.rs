@@ -1,6 +1,7 @@
 //! `isopleth check`: what was read, and what is wrong with it.
 
 use isopleth_engine::kernels::Metric;
+use isopleth_engine::series::SeriesReport;
 use isopleth_engine::{Network, Observations};
 use serde::Serialize;
 
@@ -127,6 +128,9 @@ fn text(summary: &Summary<'_>) -> String {
     if let (Some(first), Some(last)) = (&summary.first_time, &summary.last_time) {
         text.push_str(&format!("\nfrom {first} to {last}\n"));
     }
+    if let Some(series) = &readings.series {
+        text.push_str(&series_text(series));
+    }
     let mut list = |title: &str, lines: &[String]| {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}:\n"));
@@ -138,9 +142,24 @@ fn text(summary: &Summary<'_>) -> String {
             }
         }
     };
+    list("Warnings", &readings.warnings);
     list("Rejected", &readings.rejected_examples);
+    list("Spikes dropped", readings.series.as_ref().map_or(&[], |series| &series.spike_examples));
     list("Without a place", &readings.without_place);
     let merged: Vec<String> = summary.merged.iter().map(|ids| ids.join(", ")).collect();
     list("At one place", &merged);
     text
+}
+
+/// What was done to the series of each station, and how often.
+fn series_text(series: &SeriesReport) -> String {
+    let columns =
+        ["variable", "readings", "faults", "below limit", "spikes", "filled", "too few", "values"];
+    let mut table = Table::new(&columns);
+    for c in &series.variables {
+        let counts = [c.readings, c.faults, c.below_limit, c.spikes, c.filled, c.too_few, c.values];
+        let counts = counts.iter().map(ToString::to_string);
+        table.row(std::iter::once(c.variable.clone()).chain(counts).collect());
+    }
+    format!("\nSeries: {}\n{}", series.steps.join("; "), table.render())
 }

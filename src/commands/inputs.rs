@@ -35,6 +35,7 @@ pub(crate) fn observations(
         planar,
         stations: arguments.stations.clone().map(Source::File),
         duplicates: named(&arguments.duplicates)?,
+        series: arguments.series.treatment(),
         ..ReadOptions::default()
     };
     let sources = arguments.readings.iter().map(|path| Source::File(path.clone())).collect();

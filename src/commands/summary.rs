@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use isopleth_engine::progress::Stage;
 use isopleth_engine::report::{Errors, StageReport};
+use isopleth_engine::series::SeriesCounts;
 use isopleth_engine::{By, Limits, Report, machine};
 
 use super::{print, write_json};
@@ -120,6 +121,22 @@ fn text(report: &Report, output: &Path) -> String {
         let codes = &readings.without_place;
         let few = codes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "           {} stations without a place: {few} …", codes.len());
+    }
+    if let Some(series) = &readings.series {
+        let _ = writeln!(text, "series     {}", series.steps.join("; "));
+        let sum = |count: fn(&SeriesCounts) -> u64| series.variables.iter().map(count).sum::<u64>();
+        let _ = writeln!(
+            text,
+            "           {} values of {} readings: {} below the limit, {} faults, {} spikes, \
+             {} filled, {} windows with too few",
+            sum(|c| c.values),
+            sum(|c| c.readings),
+            sum(|c| c.below_limit),
+            sum(|c| c.faults),
+            sum(|c| c.spikes),
+            sum(|c| c.filled),
+            sum(|c| c.too_few)
+        );
     }
     let how = match network.blocks {
         Some(size) => format!("blocks of {size}"),

@@ -52,6 +52,13 @@ fn a_map_without_time_is_accepted() {
 }
 
 #[test]
+fn averages_over_time_are_accepted() {
+    let more = ["--bounds", "100,30,110,38", "--shape", "41x33", "--stamp", "end", "--average"];
+    judge("running", &readings(30, 12), &[&more[..], &["8h"]].concat());
+    judge("maximum", &readings(30, 24), &[&more[..], &["mda8", "--capture", "0.5"]].concat());
+}
+
+#[test]
 fn a_planar_map_is_accepted() {
     let text = readings(30, 1).replace("station,lon,lat", "station,x,y");
     let more = ["--bounds", "100,30,110,38", "--shape", "41x33", "--metric", "planar"];

@@ -10,4 +10,5 @@ mod examples;
 mod judges;
 mod maps;
 mod real_files;
+mod series;
 mod serve;

@@ -12,6 +12,7 @@ use crate::state::AppState;
 use crate::wire::answer::CrossvalidationAnswer;
 use crate::wire::query::{FormQuery, MethodQuery, Query};
 use crate::wire::request::CrossvalidationRequest;
+use crate::wire::series::SeriesQuery;
 
 /// Leave out every station in turn, and say how well the others foretell it.
 ///
@@ -21,7 +22,7 @@ use crate::wire::request::CrossvalidationRequest;
     post,
     path = "/v1/crossvalidations",
     tag = "maps",
-    params(FormQuery, MethodQuery),
+    params(FormQuery, MethodQuery, SeriesQuery),
     request_body(content(
         (CrossvalidationRequest = "application/json"),
         (String = "text/csv"),

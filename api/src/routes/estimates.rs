@@ -12,6 +12,7 @@ use crate::state::AppState;
 use crate::wire::answer::EstimateAnswer;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
+use crate::wire::series::SeriesQuery;
 
 /// Say what a map would take, without making it.
 ///
@@ -20,7 +21,7 @@ use crate::wire::request::MapRequest;
     post,
     path = "/v1/estimates",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery),
+    params(FormQuery, GridQuery, MethodQuery, SeriesQuery),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),

@@ -20,6 +20,7 @@ use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
+use crate::wire::series::SeriesQuery;
 
 /// Make a map of readings at stations.
 ///
@@ -32,7 +33,7 @@ use crate::wire::request::MapRequest;
     post,
     path = "/v1/maps",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery),
+    params(FormQuery, GridQuery, MethodQuery, SeriesQuery),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),

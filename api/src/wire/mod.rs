@@ -1,9 +1,10 @@
 //! What travels over HTTP, and how it becomes the engine's types: checked once, here.
 //!
-//! `request` is the JSON document, `query` the same choices as parameters, `order` what both
-//! become; `answer` is what goes back.
+//! `request` is the JSON document, `query` the same choices as parameters, `series` both of them for
+//! averages, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
 pub(crate) mod order;
 pub mod query;
 pub mod request;
+pub mod series;

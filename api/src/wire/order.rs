@@ -288,6 +288,7 @@ fn options_of(
         encoding: read.encoding.clone(),
         planar,
         duplicates,
+        series: read.series.treatment()?,
         ..ReadOptions::default()
     })
 }

@@ -113,7 +113,8 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 7] = ["folds", "variable", "time", "column", "missing", "min", "max"];
+const LISTS: [&str; 8] =
+    ["folds", "variable", "time", "column", "missing", "min", "max", "detection-limit"];
 
 /// A query taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,6 +216,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             layout: method.layout,
             delimiter: method.delimiter,
             encoding: method.encoding,
+            ..ReadRequest::default()
         },
         variables: method.variable,
         folds: method.folds,
@@ -279,13 +281,17 @@ fn role_of(pair: &str) -> Result<(String, String), ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::series::SeriesQuery;
 
     fn read(query: &str) -> Result<MapRequest, (u16, Option<String>)> {
         let mut query = Query::parse(Some(query));
         let request = query.take::<GridQuery>().and_then(|grid| {
             let method = query.take::<MethodQuery>()?;
+            let series = query.take::<SeriesQuery>()?;
             query.nothing_left("")?;
-            document(&grid, method)
+            let mut request = document(&grid, method)?;
+            request.read.series = series.document()?;
+            Ok(request)
         });
         request.map_err(|error| {
             let place = error.problem().errors.first().and_then(|place| place.parameter.clone());
@@ -298,13 +304,18 @@ mod tests {
         let query = "bounds=73,18,135,54&shape=1400x1000&registration=pixel&kernel=gaussian\
                      &epsilon=0.5&smoothing=1,2,3&degree=-1&metric=planar&compat=scipy-rbf\
                      &duplicates=first&precision=f64&digits=exact&compress=small&thin=0.5&variable=pm25&variable=so2&time=2017-07-07\
-                     &column=station%3DCode&zone=%2B08:00&missing=xx&delimiter=;&layout=wide";
+                     &column=station%3DCode&zone=%2B08:00&missing=xx&delimiter=;&layout=wide&average=8h&capture=0.5\
+                     &stamp=end&day-zone=-05:00&step=1h&fill-gaps=3h&despike=5&detection-limit=pm25%3D2\
+                     &detection-limit=so2%3D1&below-limit=drop";
         let document = r#"{"grid": {"bounds": [73,18,135,54], "shape": [1400,1000],
             "registration": "pixel"}, "precision": "f64", "digits": "exact", "compress": "small", "variables": ["pm25", "so2"],
             "method": {"kernel": "gaussian", "epsilon": 0.5, "smoothing": [1,2,3], "degree": -1,
             "metric": "planar", "compat": "scipy-rbf", "duplicates": "first", "thin": 0.5},
             "read": {"times": ["2017-07-07"], "zone": "+08:00", "missing": ["xx"],
-            "columns": {"station": "Code"}, "delimiter": ";", "layout": "wide"}}"#;
+            "columns": {"station": "Code"}, "delimiter": ";", "layout": "wide",
+            "series": {"average": "8h", "capture": 0.5, "stamp": "end", "day_zone": "-05:00",
+            "step": "1h", "fill_gaps": "3h", "despike": 5, "below_limit": "drop",
+            "detection_limits": {"pm25": 2, "so2": 1}}}}"#;
         assert_eq!(read(query), Ok(serde_json::from_str(document).expect("a document")));
         assert_eq!(read(""), Ok(MapRequest::default()));
     }
@@ -326,6 +337,9 @@ mod tests {
             ("column=Code", "column"),
             ("compat=matlab", "compat"),
             ("bounds=1,2,3,4&compress=zip", "compress"),
+            ("capture=most", "capture"),
+            ("stamp=middle", "stamp"),
+            ("detection-limit=pm25", "detection-limit"),
         ] {
             assert_eq!(read(query), Err((422, Some(name.to_owned()))), "{query}");
         }

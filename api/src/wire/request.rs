@@ -311,7 +311,7 @@ pub enum PrecisionName {
 }
 
 /// How readings are to be understood. All of it may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadRequest {
     /// Only these times: each as precise as it is written (`2017-07-07`: the day), or a range
@@ -333,6 +333,10 @@ pub struct ReadRequest {
     pub delimiter: Option<char>,
     /// Encoding of a table, such as `gb18030`. Default UTF-8.
     pub encoding: Option<String>,
+    /// What is made of the readings of each station before anything is mapped. With any of it,
+    /// `times` selects results, not readings.
+    #[serde(default)]
+    pub series: super::series::SeriesRequest,
 }
 
 /// How a table is laid out.

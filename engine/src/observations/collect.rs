@@ -11,6 +11,7 @@ use super::store::{Record, Store, StoreError};
 use super::table::At;
 use super::times::{Clock, Selection};
 use super::{Observations, ReadOptions, Station, UnixSeconds, Variable};
+use crate::output::plausible;
 use crate::report::ReadingsReport;
 
 /// Refused rows or values that are told one by one.
@@ -57,6 +58,8 @@ pub(super) struct Collector<'a> {
     by_place: HashMap<[u64; 2], u32>,
     lost: HashSet<Box<str>>,
     variables: Vec<Variable>,
+    /// Smallest and largest reading of each variable.
+    ranges: Vec<[f64; 2]>,
     /// Order of each variable in the result.
     order: Vec<(usize, usize)>,
     by_name: HashMap<String, u32>,
@@ -74,7 +77,11 @@ impl<'a> Collector<'a> {
         places: Option<PlaceTable>,
     ) -> Result<Self, ReadError> {
         let clock = Clock::new(options.zone.as_deref())?;
-        let selection = Selection::new(&options.times, &clock)?;
+        let mut selection = Selection::new(&options.times, &clock)?;
+        if options.series.is_any() {
+            // A mean needs readings of other times, too: the means are selected, not these.
+            selection = Selection::new(&[], &clock)?;
+        }
         let mut report = ReadingsReport::default();
         for code in places.iter().flat_map(|places| &places.conflicts) {
             report.rejected += 1;
@@ -100,6 +107,7 @@ impl<'a> Collector<'a> {
             by_place: HashMap::new(),
             lost: HashSet::new(),
             variables: Vec::new(),
+            ranges: Vec::new(),
             order: Vec::new(),
             by_name: HashMap::new(),
             unwanted: Vec::new(),
@@ -214,6 +222,7 @@ impl<'a> Collector<'a> {
         };
         let units = units.map(str::trim).filter(|units| !units.is_empty()).map(str::to_owned);
         self.variables.push(Variable { name: name.to_owned(), units });
+        self.ranges.push([f64::INFINITY, f64::NEG_INFINITY]);
         self.order.push(order);
         let number = index(self.variables.len() - 1);
         self.by_name.insert(name.to_owned(), number);
@@ -332,6 +341,8 @@ impl<'a> Collector<'a> {
     /// Stores a value, uncounted.
     pub(super) fn store(&mut self, slot: Slot, value: f64) -> Result<(), ReadError> {
         let Slot { time, station, variable } = slot;
+        let [low, high] = &mut self.ranges[variable as usize];
+        (*low, *high) = (low.min(value), high.max(value));
         let before = self.sources.last().map_or(0, |(before, _)| *before);
         let ordinal = u32::try_from(before + self.last_row).unwrap_or(u32::MAX);
         let record = Record { time, variable, station, ordinal, value };
@@ -341,6 +352,7 @@ impl<'a> Collector<'a> {
     /// Checks that there is something, and puts it in order.
     pub(super) fn finish(mut self) -> Result<Observations, ReadError> {
         self.check_found()?;
+        self.doubt_units();
         let mut order: Vec<usize> = (0..self.variables.len()).collect();
         order.sort_by_key(|&variable| self.order[variable]);
         let mut rank = vec![0; order.len()];
@@ -359,7 +371,18 @@ impl<'a> Collector<'a> {
         let in_degrees =
             !self.options.planar || !self.in_plane && self.stations.iter().all(in_range);
         let Self { stations, report, .. } = self;
-        Ok(Observations { in_degrees, stations, variables, times, report, sorted, steps, rank })
+        let time_cells = None;
+        Ok(Observations {
+            in_degrees,
+            stations,
+            variables,
+            times,
+            report,
+            sorted,
+            steps,
+            rank,
+            time_cells,
+        })
     }
 
     /// Times in order, and for each the numbers under which it arrived.
@@ -388,6 +411,14 @@ impl<'a> Collector<'a> {
             return Err(ReadError::MixedTimes);
         }
         Ok((times, steps))
+    }
+
+    /// Warns of units and values that a variable known by its name cannot have.
+    fn doubt_units(&mut self) {
+        for (variable, &[low, high]) in self.variables.iter().zip(&self.ranges) {
+            let range = (low <= high).then_some([low, high]);
+            self.report.warnings.extend(plausible::doubt(variable, range));
+        }
     }
 
     fn check_found(&self) -> Result<(), ReadError> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::series::SeriesError;
+
 /// Where in the source something is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Location {
@@ -117,6 +119,9 @@ pub enum ReadError {
          duplicates = mean, first or last", places.len(), places[0].join(", ")
     )]
     SamePlace { places: Vec<Vec<String>> },
+    /// Series cannot be averaged, filled or the like.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
 }
 
 impl ReadError {

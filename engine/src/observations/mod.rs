@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::kernels;
 use crate::network::Duplicates;
 use crate::report::ReadingsReport;
+use crate::series::{self, TimeCells, Treatment};
 
+mod by_station;
 mod cells;
 mod collect;
 mod columns;
@@ -37,6 +39,9 @@ mod text;
 mod times;
 
 pub use error::{Location, ReadError};
+
+pub(crate) use by_station::{ByStation, Gathered, StationSeries};
+pub(crate) use times::{Clock, Selection};
 
 use collect::Collector;
 use document::Document;
@@ -206,6 +211,9 @@ pub struct ReadOptions {
     pub max_stations: usize,
     /// What to do with several readings of one station, variable and time.
     pub duplicates: Duplicates,
+    /// What is done to the series of each station before anything is mapped; with any of it,
+    /// [`times`](Self::times) selects from what comes out, and everything is read.
+    pub series: Treatment,
 }
 
 impl Default for ReadOptions {
@@ -224,6 +232,7 @@ impl Default for ReadOptions {
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
             duplicates: Duplicates::default(),
+            series: Treatment::default(),
         }
     }
 }
@@ -253,6 +262,7 @@ pub struct Observations {
     steps: Vec<Vec<u32>>,
     /// `rank[v]`: index in `variables` of the variable stored as `v`.
     rank: Vec<usize>,
+    time_cells: Option<TimeCells>,
 }
 
 impl Observations {
@@ -267,11 +277,11 @@ impl Observations {
         for source in sources {
             read_source(source, &mut collector)?;
         }
-        collector.finish()
+        series::treat(collector.finish()?, &options)
     }
 
     /// Readings that are in memory already, checked like those of a file. Of the options, those on
-    /// times, missing marks, variables and coordinates count.
+    /// times, missing marks, variables, coordinates and series count.
     ///
     /// # Errors
     /// [`ReadError`] with a JSON pointer: lengths that disagree, times or coordinates that are none.
@@ -297,7 +307,7 @@ impl Observations {
             JsonStation { id, lon: Some(s.x), lat: Some(s.y) }
         };
         document.finish(parts.stations.into_iter().map(station).collect(), &parts.times)?;
-        collector.finish()
+        series::treat(collector.finish()?, options)
     }
 
     /// Stations as received: each distinct (code, x, y), so that one that moved is two.
@@ -316,6 +326,16 @@ impl Observations {
     #[must_use]
     pub fn times(&self) -> &[Option<UnixSeconds>] {
         &self.times
+    }
+
+    /// What stretch of time each step stands for, where readings were averaged.
+    #[must_use]
+    pub fn time_cells(&self) -> Option<&TimeCells> {
+        self.time_cells.as_ref()
+    }
+
+    pub(crate) fn with_time_cells(self, time_cells: Option<TimeCells>) -> Self {
+        Self { time_cells, ..self }
     }
 
     /// Whether places are longitudes and latitudes in degrees, also where the metric takes them for

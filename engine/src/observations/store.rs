@@ -213,6 +213,11 @@ impl Sorted {
         self.resolved.repeated
     }
 
+    /// Number of readings of one time.
+    pub(super) fn count(&self, time: usize) -> u64 {
+        self.resolved.starts[time + 1] - self.resolved.starts[time]
+    }
+
     /// Hands out the readings of one time, in order.
     pub(super) fn each(&self, time: usize, mut take: impl FnMut(Entry)) -> io::Result<()> {
         let (from, to) = (self.resolved.starts[time], self.resolved.starts[time + 1]);

@@ -383,3 +383,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_unit_or_a_value_that_cannot_be_is_warned_of() {
+    let text = "id,lon,lat,time,parameter,value,unit\n\
+        a,1,2,2024-01-01,PM2.5,5,ppb\na,1,2,2024-01-01,RH,3000,%\na,1,2,2024-01-01,O3,50,ppb\n";
+    let observations = read(text).expect("read");
+    let warnings = &observations.readings_report().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("PM2.5 came in `ppb`"), "{warnings:?}");
+    assert!(warnings[1].contains("RH is 3000 somewhere"), "{warnings:?}");
+}

@@ -10,7 +10,7 @@ use super::error::ReadError;
 /// Understands times; those without an offset are in the zone told, UTC by default. Where clocks
 /// are put back, such a time is the earlier of the two; where they are put forward, the later.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     zone: TimeZone,
 }
 
@@ -26,13 +26,18 @@ enum Precision {
 
 impl Clock {
     /// A clock in the zone told.
-    pub(super) fn new(zone: Option<&str>) -> Result<Self, ReadError> {
+    pub(crate) fn new(zone: Option<&str>) -> Result<Self, ReadError> {
         let zone = match zone {
             None => TimeZone::UTC,
             Some(name) => known_zone(name.trim())
                 .ok_or_else(|| ReadError::UnknownZone { zone: name.to_owned() })?,
         };
         Ok(Self { zone })
+    }
+
+    /// The zone of times without an offset.
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The same for columns whose name says UTC.
@@ -179,11 +184,11 @@ fn compact(text: &str) -> Option<(DateTime, Precision)> {
 
 /// Which times are wanted: stretches, their ends excluded; none means all.
 #[derive(Debug)]
-pub(super) struct Selection(Vec<[i64; 2]>);
+pub(crate) struct Selection(Vec<[i64; 2]>);
 
 impl Selection {
     /// Understands what [`ReadOptions::times`](super::ReadOptions::times) documents.
-    pub(super) fn new(texts: &[String], clock: &Clock) -> Result<Self, ReadError> {
+    pub(crate) fn new(texts: &[String], clock: &Clock) -> Result<Self, ReadError> {
         let parse = |text: &String| {
             let stretch = match text.split_once('/') {
                 // `2017/07/07` is a date, not a range.
@@ -206,7 +211,7 @@ impl Selection {
     }
 
     /// Whether a time is wanted.
-    pub(super) fn takes(&self, time: UnixSeconds) -> bool {
+    pub(crate) fn takes(&self, time: UnixSeconds) -> bool {
         self.0.is_empty() || self.0.iter().any(|[from, to]| (*from..*to).contains(&time.0))
     }
 

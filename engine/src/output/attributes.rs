@@ -116,6 +116,10 @@ pub(super) fn of_layout(layout: &Layout<'_>) -> Vec<Attribute> {
 fn time_coverage(layout: &Layout<'_>, all: &mut Attributes) {
     let times: Vec<i64> = layout.times.iter().flatten().map(|t| t.0).collect();
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return };
+    // Averages cover more than their times.
+    let bounds = layout.time_cells.map_or(&[][..], |cells| &cells.bounds);
+    let ends = bounds.first().zip(bounds.last());
+    let (first, last) = ends.map_or((first, last), |(begin, end)| (begin[0], end[1]));
     all.put("time_coverage_start", iso(UnixSeconds(first)))
         .put("time_coverage_end", iso(UnixSeconds(last)))
         .put("time_coverage_duration", format!("PT{}S", last.saturating_sub(first)));

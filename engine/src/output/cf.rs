@@ -8,7 +8,7 @@ use crate::observations::Variable;
 
 /// What a unit measures, as far as standard names depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quantity {
+pub(super) enum Quantity {
     Mass,
     Mole,
     Temperature,
@@ -195,7 +195,7 @@ fn safe_name(name: &str) -> String {
     }
 }
 
-fn known_unit(unit: &str) -> Option<(&'static str, Quantity)> {
+pub(super) fn known_unit(unit: &str) -> Option<(&'static str, Quantity)> {
     let squeezed = squeeze_unit(unit);
     let found = UNITS.iter().find(|(spellings, ..)| spellings.contains(&squeezed.as_str()));
     found.map(|&(_, unit, quantity)| (unit, quantity))
@@ -221,11 +221,21 @@ fn squeeze_unit(unit: &str) -> String {
 }
 
 fn standard_name(name: &str, quantity: Quantity) -> Option<&'static str> {
+    let standard = standard_names(name)?;
+    standard.iter().find(|(needed, _)| *needed == quantity).map(|&(_, name)| name)
+}
+
+/// What a variable known by its name may measure.
+pub(super) fn quantities(name: &str) -> Option<Vec<Quantity>> {
+    Some(standard_names(name)?.iter().map(|(quantity, _)| *quantity).collect())
+}
+
+fn standard_names(name: &str) -> Option<&'static [(Quantity, &'static str)]> {
     let squeezed: String =
         name.chars().flat_map(char::to_lowercase).filter(char::is_ascii_alphanumeric).collect();
     let (_, standard) =
         STANDARD_NAMES.iter().find(|(keys, _)| keys.contains(&squeezed.as_str()))?;
-    standard.iter().find(|(needed, _)| *needed == quantity).map(|&(_, name)| name)
+    Some(standard)
 }
 
 #[cfg(test)]

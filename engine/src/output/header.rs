@@ -20,11 +20,13 @@ use super::layout::Layout;
 use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::observations::UnixSeconds;
+use crate::series::TimeCells;
 use crate::storage::{Compression, Precision};
 
 /// Names that are not the variables'.
-const RESERVED: [&str; 20] = [
+const RESERVED: [&str; 21] = [
     "time",
+    "time_bnds",
     "lat",
     "lon",
     "x",
@@ -137,14 +139,23 @@ fn define_time(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
             ("units_metadata", "leap_seconds: utc"),
             ("axis", "T"),
         ],
-    )
+    )?;
+    if layout.time_cells.is_some() {
+        time.put_attribute("bounds", "time_bnds")?;
+        file.add_dimension("bnds", 2)?;
+        file.add_variable::<f64>("time_bnds", &["time", "bnds"])?;
+    }
+    Ok(())
 }
 
 fn define_grid(file: &mut FileMut, grid: &Grid, spherical: bool) -> netcdf::Result<()> {
     let [x, y] = Coordinate::both(spherical);
     file.add_dimension(y.name, grid.y().len())?;
     file.add_dimension(x.name, grid.x().len())?;
-    file.add_dimension("bnds", 2)?;
+    // Averages over time have bounds of their own.
+    if file.dimension("bnds").is_none() {
+        file.add_dimension("bnds", 2)?;
+    }
     for coordinate in [y, x] {
         let bounds = format!("{}_bnds", coordinate.name);
         let mut variable = file.add_variable::<f64>(coordinate.name, &[coordinate.name])?;
@@ -215,13 +226,14 @@ fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netc
     }
     match layout.targets {
         Targets::Grid(_) => {
-            map.put("cell_methods", "area: point");
+            map.put("cell_methods", cell_methods(layout, "area: point"));
             let dimensions = [time, &[y.name, x.name]].concat();
             let chunk = [step, &[tiling.tile_rows, tiling.tile_columns]].concat();
             define_field(file, layout, &name.map, &dimensions, &chunk, map)?;
         }
         Targets::Points(_) => {
             map.put("coordinates", format!("{} {}", y.name, x.name));
+            map.put("cell_methods", cell_methods(layout, ""));
             let chunk = [&[tiling.tile_columns], step].concat();
             define_field(file, layout, &name.map, &[&["point"], time].concat(), &chunk, map)?;
         }
@@ -234,13 +246,19 @@ fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netc
     if let Some(standard_name) = name.standard_name {
         readings.put("standard_name", standard_name);
     }
-    readings.put("coordinates", places.as_str());
+    readings.put("coordinates", places.as_str()).put("cell_methods", cell_methods(layout, ""));
     define_field(file, layout, &name.reading, &dimensions, &chunk, readings)?;
     let text = "reading minus the value predicted from all other stations";
     let mut residuals =
         of_variable(name, &format!("{}: {text}", name.long_name), "qualityInformation");
     residuals.put("coordinates", places);
     define_field(file, layout, &name.residual, &dimensions, &chunk, residuals)
+}
+
+/// What was done within cells: over time, where readings were averaged, before in space.
+fn cell_methods(layout: &Layout<'_>, space: &str) -> String {
+    let time = layout.time_cells.map_or("", |cells| cells.method.as_str());
+    format!("{time} {space}").trim().to_owned()
 }
 
 /// What maps, readings and residuals of a variable say alike; `content` is a term of ISO 19115.
@@ -287,6 +305,13 @@ fn write_coordinates(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<
         let seconds = |&time: &UnixSeconds| time.0 as f64;
         let times: Vec<f64> = layout.times.iter().flatten().map(seconds).collect();
         put(file, "time", &times)?;
+        #[expect(clippy::cast_precision_loss, reason = "seconds, exact to 285 million years")]
+        let bounds = |cells: &TimeCells| -> Vec<f64> {
+            cells.bounds.iter().flatten().map(|&bound| bound as f64).collect()
+        };
+        if let Some(bounds) = layout.time_cells.map(bounds) {
+            put(file, "time_bnds", &bounds)?;
+        }
     }
     let [x, y] = Coordinate::both(layout.spherical);
     match layout.targets {

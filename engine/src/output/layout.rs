@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::grid::Targets;
 use crate::observations::{Station, UnixSeconds, Variable};
 use crate::plan::Plan;
+use crate::series::TimeCells;
 use crate::storage::Storage;
 use crate::tiles::Tiling;
 
@@ -20,6 +21,8 @@ pub struct Layout<'a> {
     /// Times, ascending, in the order of [`FieldId::time`](super::FieldId); a single `None` for
     /// readings without time, whose maps have no time dimension.
     pub times: &'a [Option<UnixSeconds>],
+    /// What stretch of time each of them stands for, where readings were averaged.
+    pub time_cells: Option<&'a TimeCells>,
     /// Stations, in the order of [`StationValues`](super::StationValues).
     pub stations: &'a [Station],
     /// Tiles; one chunk of the file each.
@@ -39,6 +42,7 @@ impl<'a> Layout<'a> {
             spherical: plan.observations.in_degrees(),
             variables: plan.observations.variables(),
             times: plan.observations.times(),
+            time_cells: plan.observations.time_cells(),
             stations: plan.network.stations(),
             tiling: plan.tiling,
             storage: plan.settings.storage,

@@ -9,6 +9,7 @@ mod header;
 mod layout;
 mod memory;
 mod netcdf;
+pub(crate) mod plausible;
 mod points_csv;
 
 use std::ops::Range;

@@ -65,6 +65,7 @@ impl Sample {
             },
             variables: &self.variables,
             times: &self.times,
+            time_cells: None,
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
