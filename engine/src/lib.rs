@@ -28,6 +28,7 @@ mod scattered;
 pub mod settings;
 pub mod storage;
 pub mod tiles;
+pub mod uncertainty;
 
 pub use certificate::Certificate;
 pub use error::{Error, Kind};
@@ -43,3 +44,4 @@ pub use report::Report;
 pub use run::run;
 pub use settings::{Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
+pub use uncertainty::Uncertainty;

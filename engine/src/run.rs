@@ -22,6 +22,7 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
 use crate::settings::Tolerance;
+use crate::uncertainty::{BlockDoubt, Doubt};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -55,8 +56,11 @@ pub fn run(
         let evaluator = Evaluator::new();
         let factor = obtained.factor;
         let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
-        let certificate = run.blocks(&mut recorder)?;
-        recorder.into_report(plan, &run.factor, evaluator.name(), certificate)
+        let mut doubt = Doubt::new(plan, &run.factor, par)?;
+        let certificate = run.blocks(&mut recorder, doubt.as_mut())?;
+        let mut report = recorder.into_report(plan, &run.factor, evaluator.name(), certificate)?;
+        report.uncertainty = doubt.map(Doubt::into_report);
+        Ok(report)
     })
 }
 
@@ -85,7 +89,11 @@ struct Batch<'a> {
 }
 
 impl Run<'_> {
-    fn blocks(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
+    fn blocks(
+        &self,
+        recorder: &mut Recorder,
+        mut doubt: Option<&mut Doubt<'_>>,
+    ) -> Result<Option<Certificate>, Error> {
         let mut certificate = None;
         let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
@@ -99,8 +107,11 @@ impl Run<'_> {
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             recorder.time(Stage::Evaluate, || {
+                let doubt = doubt.as_mut();
+                let doubt = doubt.map(|d| d.block(&block.fields, block.readings.as_ref(), &fit));
+                let doubt = doubt.transpose()?;
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, &mut certificate)
+                self.batches(&block, &fit.weights, doubt.as_ref(), &mut certificate)
             })?;
         }
         Ok(certificate)
@@ -140,6 +151,7 @@ impl Run<'_> {
         &self,
         block: &Block,
         weights: &Weights,
+        doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let (plan, all) = (self.plan, block.fields.len());
@@ -152,14 +164,19 @@ impl Run<'_> {
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), &plan.method, drift, &weights),
             };
-            self.tiles(&batch, certificate)?;
-            self.sink.batch_done()?;
+            self.tiles(&batch, doubt, certificate)?;
         }
-        Ok(())
+        // The fields of all batches were announced together.
+        self.sink.batch_done()
     }
 
     /// The tiles of a batch, fast where that is asked for and cheaper.
-    fn tiles(&self, batch: &Batch<'_>, certificate: &mut Option<Certificate>) -> Result<(), Error> {
+    fn tiles(
+        &self,
+        batch: &Batch<'_>,
+        doubt: Option<&BlockDoubt<'_>>,
+        certificate: &mut Option<Certificate>,
+    ) -> Result<(), Error> {
         let plan = self.plan;
         let (surface, ranges) = (&batch.surface, &batch.ranges);
         let fields = Fields {
@@ -168,6 +185,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            doubt,
             progress: self.progress,
             done: &self.done,
         };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::kernels::Method;
 use crate::network::Duplicates;
 use crate::storage::Storage;
+use crate::uncertainty::Uncertainty;
 
 /// How a map is made, apart from readings and targets.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+    /// What is given beside the maps of how sure they are; default: nothing.
+    pub uncertainty: Uncertainty,
 }
 
 /// How near to the exact sum a map on a grid must be.

@@ -116,7 +116,8 @@ impl<'a> Variance<'a> {
             core
         };
         let core = Symmetric::new(core(), 0, core, par).ok()?;
-        if !core.is_cholesky() || !(core.condition() <= WORST_CONDITION) {
+        let condition = core.condition();
+        if !core.is_cholesky() || condition.is_nan() || condition > WORST_CONDITION {
             return None;
         }
         let half = |part: MatRef<'_, f64>| {

@@ -69,6 +69,7 @@ pub(crate) fn settings(
         tolerance: arguments.tolerance,
         threads: arguments.threads,
         memory_bytes: arguments.memory,
+        ..Settings::default()
     })
 }
 

@@ -66,6 +66,7 @@ impl Order {
             tolerance: tolerance_of(&request.method)?,
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
+            ..Settings::default()
         };
         Ok(Self { targets, settings, options, parts: parts_of(request)? })
     }

@@ -3,16 +3,19 @@
 //! Rows come time by time, and within a time in the order of the places. Numbers are the shortest
 //! that read back as the same 64 bits; a missing value is an empty cell.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::atomic::AtomicFile;
 use super::attributes::iso;
+use super::layers::suffix;
 use super::{FieldId, Sink, StationValues, Tile};
 use crate::error::Error;
 use crate::grid::Places;
 use crate::observations::{UnixSeconds, Variable};
+use crate::uncertainty::{Layer, LayerOf};
 
 /// A table of values at places being written. To a file, nothing is left of it when dropped
 /// without [`finish`](Self::finish).
@@ -22,6 +25,7 @@ pub struct PointsCsv<'a> {
     places: &'a Places,
     times: &'a [Option<UnixSeconds>],
     variables: usize,
+    layers: &'a [LayerOf],
     state: Mutex<State<'a>>,
 }
 
@@ -30,6 +34,8 @@ struct State<'a> {
     fields: Vec<FieldId>,
     /// `values[f * places + place]` of the batch under way.
     values: Vec<f64>,
+    /// Of the batch, by layer and time: a value for each place.
+    layers: BTreeMap<(usize, usize), Vec<f64>>,
 }
 
 impl<'a> PointsCsv<'a> {
@@ -42,12 +48,13 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
         let place = AtomicFile::create(path)?;
         let file = place.file().try_clone();
         let file =
             file.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })?;
-        let mut table = Self::begin(path, Box::new(file), places, variables, times)?;
+        let mut table = Self::begin(path, Box::new(file), places, variables, times, layers)?;
         table.place = Some(place);
         Ok(table)
     }
@@ -62,8 +69,9 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
-        Self::begin(Path::new(name), stream, places, variables, times)
+        Self::begin(Path::new(name), stream, places, variables, times, layers)
     }
 
     /// Writes what is left, syncs and renames.
@@ -83,21 +91,29 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
         let table = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(stream);
-        let state = State { table, fields: Vec::new(), values: Vec::new() };
+        let state =
+            State { table, fields: Vec::new(), values: Vec::new(), layers: BTreeMap::new() };
         let sink = Self {
             path: path.to_owned(),
             place: None,
             places,
             times,
             variables: variables.len(),
+            layers,
             state: Mutex::new(state),
         };
         let mut header = places.header.clone();
         let time = times.iter().any(Option::is_some).then_some("time");
         for name in time.into_iter().chain(variables.iter().map(|v| v.name.as_str())) {
             let name = new_name(&header, name);
+            header.push(name);
+        }
+        for (variable, layer) in layers {
+            let name = format!("{}_{}", variables[*variable].name, suffix(*layer));
+            let name = new_name(&header, &name);
             header.push(name);
         }
         sink.write(|state| state.table.write_record(&header))?;
@@ -126,6 +142,7 @@ impl<'a> PointsCsv<'a> {
         for (f, id) in state.fields.iter().enumerate().filter(|(_, id)| id.time == time) {
             column_of[id.variable] = Some(f * n);
         }
+        let number = time;
         let time = self.times[time].map(iso);
         for (place, row) in self.places.rows.iter().enumerate() {
             for cell in row {
@@ -136,8 +153,11 @@ impl<'a> PointsCsv<'a> {
             }
             for column in &column_of {
                 let value = column.map_or(f64::NAN, |start| state.values[start + place]);
-                let text = if value.is_nan() { String::new() } else { value.to_string() };
-                state.table.write_field(text)?;
+                state.table.write_field(text(value))?;
+            }
+            for layer in 0..self.layers.len() {
+                let values = state.layers.get(&(layer, number));
+                state.table.write_field(text(values.map_or(f64::NAN, |values| values[place])))?;
             }
             state.table.write_record(None::<&[u8]>)?;
         }
@@ -159,8 +179,22 @@ impl Sink for PointsCsv<'_> {
         })
     }
 
+    fn layer(&self, layer: Layer, tile: Tile<'_>) -> Result<(), Error> {
+        let (n, columns) = (self.places.x.len(), tile.columns.clone());
+        self.write(|state| {
+            for (id, values) in tile.fields.iter().zip(tile.values.chunks_exact(columns.len())) {
+                let wanted = (id.variable, layer);
+                let Some(k) = self.layers.iter().position(|of| *of == wanted) else { continue };
+                let column = state.layers.entry((k, id.time)).or_insert_with(|| vec![f64::NAN; n]);
+                column[columns.clone()].copy_from_slice(values);
+            }
+            Ok(())
+        })
+    }
+
     fn stations(&self, of: StationValues<'_>) -> Result<(), Error> {
         self.write(|state| {
+            state.layers.clear();
             state.fields = of.fields.to_vec();
             state.values.clear();
             state.values.resize(of.fields.len() * self.places.x.len(), f64::NAN);
@@ -176,6 +210,11 @@ impl Sink for PointsCsv<'_> {
             times.into_iter().try_for_each(|time| self.write_time(state, time))
         })
     }
+}
+
+/// Nothing for what is missing.
+fn text(value: f64) -> String {
+    if value.is_nan() { String::new() } else { value.to_string() }
 }
 
 /// `name`, or `name_2`, … where the places have a column of that name.
@@ -234,7 +273,7 @@ mod tests {
         let path = directory.path().join("values.csv");
         let (places, variables) = (places(), variables());
         let times = [0, 3600, 7200].map(|t| Some(UnixSeconds(t)));
-        let sink = PointsCsv::create(&path, &places, &variables, &times).unwrap();
+        let sink = PointsCsv::create(&path, &places, &variables, &times, &[]).unwrap();
         fill(&sink, &[0, 1]);
         fill(&sink, &[2]);
         assert!(!path.exists());
@@ -255,13 +294,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("values.csv");
         let (places, variables) = (places(), variables());
-        let sink = PointsCsv::create(&path, &places, &variables, &[None]).unwrap();
+        let sink = PointsCsv::create(&path, &places, &variables, &[None], &[]).unwrap();
         fill(&sink, &[0]);
         drop(sink);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         let mut out = Vec::new();
-        let sink = PointsCsv::to_stream("stdout", Box::new(&mut out), &places, &variables, &[None])
-            .unwrap();
+        let sink =
+            PointsCsv::to_stream("stdout", Box::new(&mut out), &places, &variables, &[None], &[])
+                .unwrap();
         fill(&sink, &[0]);
         sink.finish().unwrap();
         assert!(String::from_utf8(out).unwrap().starts_with("name,lon,lat,time,PM10,name_2\n"));

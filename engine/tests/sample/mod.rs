@@ -13,6 +13,7 @@ use isopleth_engine::report::{
     Errors, MethodReport, NetworkReport, ReadingsReport, Report, TargetsReport, VariableReport,
 };
 use isopleth_engine::tiles::Tiling;
+use isopleth_engine::uncertainty::Of;
 use isopleth_engine::{Compression, Digits, Precision, Storage};
 use isopleth_engine::{Error, Grid, Registration, Targets};
 use rayon::prelude::*;
@@ -68,6 +69,8 @@ impl Sample {
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
+            layers: &[],
+            layers_of: Of::default(),
             provenance: &self.provenance,
         }
     }
