@@ -33,7 +33,6 @@ pub(crate) struct BlockDoubt<'a> {
     mesh: Option<&'a Mesh>,
     groups: Vec<Group>,
     fields: Vec<FieldDoubt>,
-    shapes: Vec<Shape>,
     /// Added to σ².
     noise: f64,
 }
@@ -50,6 +49,7 @@ struct Group {
 struct FieldDoubt {
     id: FieldId,
     scale: f64,
+    shape: Shape,
     /// Group, and column in it (0: nothing is missing). None where there is no surface.
     mask: Option<(usize, usize)>,
 }
@@ -90,9 +90,10 @@ impl<'a> Doubt<'a> {
     ) -> Result<BlockDoubt<'_>, Error> {
         let start = Instant::now();
         let variables = self.plan.observations.variables().len();
-        let mut fields: Vec<FieldDoubt> =
-            ids.iter().map(|&id| FieldDoubt { id, scale: f64::NAN, mask: None }).collect();
-        let mut shapes = vec![Shape::Normal; variables];
+        let mut fields: Vec<FieldDoubt> = ids
+            .iter()
+            .map(|&id| FieldDoubt { id, scale: f64::NAN, shape: Shape::Normal, mask: None })
+            .collect();
         for variable in 0..variables {
             let which: Vec<usize> =
                 (0..ids.len()).filter(|&f| ids[f].variable == variable).collect();
@@ -100,8 +101,9 @@ impl<'a> Doubt<'a> {
             self.coverage[variable].add(&z);
             let plain = |z: &Vec<(usize, f64)>| z.iter().map(|(_, z)| *z).collect();
             let spread = Spread::new(&z.iter().map(plain).collect::<Vec<Vec<f64>>>());
-            which.iter().zip(&spread.scales).for_each(|(&f, scale)| fields[f].scale = *scale);
-            shapes[variable] = spread.shape;
+            for ((&f, scale), shape) in which.iter().zip(spread.scales).zip(spread.shapes) {
+                (fields[f].scale, fields[f].shape) = (scale, shape);
+            }
         }
         let groups = self.groups(readings, fit, &mut fields)?;
         self.report.seconds += start.elapsed().as_secs_f64();
@@ -112,7 +114,7 @@ impl<'a> Doubt<'a> {
             Of::Field => 0.0,
         };
         let (plan, factor, mesh) = (self.plan, self.factor, self.mesh.as_ref());
-        Ok(BlockDoubt { plan, factor, mesh, groups, fields, shapes, noise })
+        Ok(BlockDoubt { plan, factor, mesh, groups, fields, noise })
     }
 
     /// Each set of missing stations, with σ² at the nodes.
@@ -267,7 +269,7 @@ impl BlockDoubt<'_> {
         variance: &[f64],
         out: &mut [f64],
     ) {
-        let at_cell = AtCell::new(layer, &self.shapes[field.id.variable]);
+        let at_cell = AtCell::new(layer, &field.shape);
         for ((out, &centre), &variance) in out.iter_mut().zip(centres).zip(variance) {
             *out = at_cell.value(centre, field.scale * (variance + self.noise).sqrt());
         }

@@ -22,9 +22,9 @@ use crate::tiles::Tiling;
 const LARGEST_BLOCK: usize = 32;
 
 /// How far σ may be from what the corners of a block alone would give, at the five other cells it is
-/// known at, relative to the median of the map. What three by three cells give is better by a factor of
-/// about four: 1 %. The scale of σ, from some hundred residuals, is not known better.
-const BENT: f64 = 0.04;
+/// known at, relative to the median of the map. What three by three cells give is far better (typically
+/// 1 %). The scale of σ, from some hundred residuals, is not known to 3 %.
+const BENT: f64 = 0.06;
 
 /// How wrong σ may be at a station's cell.
 const ALLOWED: f64 = 0.02;

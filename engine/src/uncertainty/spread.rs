@@ -2,8 +2,8 @@
 //!
 //! A residual has variance `s²/B'ᵢᵢ` where the readings of a field have the scale `s²`. So
 //! `z = e √B'ᵢᵢ` estimates s field by field (the root of the mean square; drawn to that of the
-//! variable where there are few), and `z/s` of all fields of a variable that are solved together give the
-//! shape: the empirical quantiles. Readings have heavier and less even tails than a normal law; on a
+//! variable where there are few), and `z/s` gives the shape: the empirical quantiles, of the field where
+//! it has many, else of all fields of the variable that are solved together. Readings have heavier and less even tails than a normal law; on a
 //! year of daily PM10 at 69 stations its 90 % intervals have 4.6 % below and 5.9 % above, the empirical
 //! ones 5.3 % and 5.4 % (docs/uncertainty.md).
 
@@ -11,6 +11,10 @@ use super::Layer;
 
 /// Residuals from which a shape is taken; fewer are taken for normal.
 const FEWEST: usize = 200;
+
+/// Residuals from which a field has a shape of its own. One that an outlier made wide must not borrow from
+/// others: CO of one hour, at 1459 stations, had 95.5 % in its 90 % intervals so.
+const OWN: usize = 400;
 
 /// Residuals that the scale of the variable counts for in that of a field.
 const DRAWN_BY: f64 = 5.0;
@@ -28,11 +32,11 @@ pub(crate) enum Shape {
     Empirical(Box<[f64; KNOTS]>),
 }
 
-/// The scale of each field, and the shape of all.
+/// The scale and the shape of each field.
 #[derive(Clone, Debug)]
 pub(crate) struct Spread {
     pub(crate) scales: Vec<f64>,
-    pub(crate) shape: Shape,
+    pub(crate) shapes: Vec<Shape>,
 }
 
 impl Spread {
@@ -44,17 +48,18 @@ impl Spread {
         let scale =
             |z: &Vec<f64>| ((squares(z) + DRAWN_BY * pooled) / (real(z.len()) + DRAWN_BY)).sqrt();
         let scales: Vec<f64> = fields.iter().map(scale).collect();
-        let mut standard: Vec<f64> = (fields.iter().zip(&scales))
-            .filter(|(_, scale)| **scale > 0.0)
-            .flat_map(|(z, scale)| z.iter().map(move |z| z / scale))
+        let standard: Vec<Vec<f64>> = (fields.iter().zip(&scales))
+            .map(|(z, scale)| z.iter().map(|z| z / scale).filter(|u| u.is_finite()).collect())
             .collect();
-        standard.sort_unstable_by(f64::total_cmp);
-        Self { scales, shape: Shape::of(&standard) }
+        let of_all = Shape::of(standard.concat());
+        let shape = |u: Vec<f64>| if u.len() < OWN { of_all.clone() } else { Shape::of(u) };
+        Self { scales, shapes: standard.into_iter().map(shape).collect() }
     }
 }
 
 impl Shape {
-    fn of(sorted: &[f64]) -> Self {
+    fn of(mut sorted: Vec<f64>) -> Self {
+        sorted.sort_unstable_by(f64::total_cmp);
         if sorted.len() < FEWEST {
             return Self::Normal;
         }
@@ -190,8 +195,8 @@ impl Coverage {
                 field.iter().filter(|(i, _)| i % PARTS != part).map(|(_, z)| *z).collect()
             };
             let spread = Spread::new(&fields.iter().map(others).collect::<Vec<_>>());
-            let (low, high) = (spread.shape.quantile(0.05), spread.shape.quantile(0.95));
-            for (field, scale) in fields.iter().zip(&spread.scales) {
+            for ((field, scale), shape) in fields.iter().zip(&spread.scales).zip(&spread.shapes) {
+                let (low, high) = (shape.quantile(0.05), shape.quantile(0.95));
                 for (_, z) in field.iter().filter(|(i, _)| i % PARTS == part) {
                     if scale.is_finite() {
                         self.count += 1;
@@ -218,7 +223,7 @@ mod tests {
 
     #[test]
     fn quantiles_and_probabilities_undo_each_other_in_the_middle_and_in_the_tails() {
-        let shapes = [Shape::Normal, Spread::new(&[skewed(5000)]).shape];
+        let shapes = [Shape::Normal, Spread::new(&[skewed(5000)]).shapes[0].clone()];
         assert!(matches!(shapes[1], Shape::Empirical(_)));
         for shape in &shapes {
             let mut before = f64::NEG_INFINITY;
@@ -236,10 +241,10 @@ mod tests {
     fn the_shape_of_many_residuals_is_theirs_and_few_are_taken_for_normal() {
         let spread = Spread::new(&[skewed(10_000)]);
         assert!((spread.scales[0] - 1.0).abs() < 0.01);
-        let within = |p: f64| (spread.shape.quantile(p) - (-(1.0 - p).ln() - 1.0)).abs();
+        let within = |p: f64| (spread.shapes[0].quantile(p) - (-(1.0 - p).ln() - 1.0)).abs();
         // A knot is a percentile: between them the law is taken for linear.
         assert!([0.05, 0.5, 0.95].into_iter().all(|p| within(p) < 0.01));
-        assert_eq!(Spread::new(&[skewed(FEWEST - 1)]).shape, Shape::Normal);
+        assert_eq!(Spread::new(&[skewed(FEWEST - 1)]).shapes[0], Shape::Normal);
     }
 
     #[test]
@@ -249,6 +254,9 @@ mod tests {
         assert!((spread.scales[0] - 10.0).abs() < 0.3);
         assert!(spread.scales[1] > 7.0 && spread.scales[1] < 9.0);
         assert!((spread.scales[2] - 10.0).abs() < 0.3);
+        assert!(spread.shapes.iter().all(|shape| *shape == spread.shapes[0]));
+        let own = Spread::new(&[skewed(OWN), skewed(OWN).iter().map(|z| -z).collect()]);
+        assert_ne!(own.shapes[0], own.shapes[1]);
         assert!(Spread::new(&[Vec::new()]).scales[0].is_nan());
     }
 
