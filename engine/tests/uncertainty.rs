@@ -129,7 +129,7 @@ fn the_deviation_on_a_grid_is_the_formula_times_one_scale_a_field_whatever_is_mi
     let of = report.uncertainty.expect("it was asked for");
     assert!(of.nodes > 1000 && of.nodes < 300 * 220 / 2, "{} nodes", of.nodes);
     // Of the worst mask: the mesh is made for the whole network.
-    assert!(of.typical_difference < 0.02, "{}", of.typical_difference);
+    assert!(of.typical_difference < 0.03, "{}", of.typical_difference);
     let Targets::Grid(grid) = &plan.targets else { unreachable!("it was made of a grid") };
     let factor = Factor::new(plan.network.points(), &plan.method, Par::Seq).unwrap();
     // A cell in each tile and many more.
@@ -152,7 +152,7 @@ fn the_deviation_on_a_grid_is_the_formula_times_one_scale_a_field_whatever_is_mi
         let within = |share: f64| {
             ratios.iter().filter(|r| (*r / scale - 1.0).abs() < share).count() * 100 / cells.len()
         };
-        assert!(within(0.02) >= 90 && within(0.1) >= 99, "{} {}", within(0.02), within(0.1));
+        assert!(within(0.05) >= 95 && within(0.2) >= 99, "{} {}", within(0.05), within(0.2));
     }
 }
 

@@ -10,3 +10,4 @@ mod judges;
 mod maps;
 mod real_files;
 mod serve;
+mod uncertainty;

@@ -24,10 +24,10 @@ const LARGEST_BLOCK: usize = 32;
 /// How far σ may be from what the corners of a block alone would give, at the five other cells it is
 /// known at, relative to the median of the map. What three by three cells give is far better (typically
 /// 1 %). The scale of σ, from some hundred residuals, is not known to 3 %.
-const BENT: f64 = 0.06;
+const BENT: f64 = 0.1;
 
 /// How wrong σ may be at a station's cell.
-const ALLOWED: f64 = 0.02;
+const ALLOWED: f64 = 0.05;
 
 /// Cells at which the mesh is compared with the formula.
 const COMPARED: usize = 1000;
