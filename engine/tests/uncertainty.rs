@@ -1,5 +1,6 @@
 //! How sure a map is: that intervals hold what was left out, and that a map's layers are those of the
 //! formula.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,15 @@ use isopleth_engine::{
     Report, Settings, Source, Targets, Tolerance, Uncertainty, run,
 };
 
-/// Keeps maps (no layer) and layers by time, variable and number of the layer, row by row.
+/// By time, variable and number of the layer, row by row; no layer: the map.
+type Maps = BTreeMap<(usize, usize, Option<usize>), Vec<f64>>;
+
+/// Keeps maps and layers.
 struct Kept {
     columns: usize,
     cells: usize,
     layers: Vec<(usize, Layer)>,
-    values: Mutex<BTreeMap<(usize, usize, Option<usize>), Vec<f64>>>,
+    values: Mutex<Maps>,
 }
 
 impl Kept {
@@ -66,8 +70,6 @@ impl Sink for Kept {
         Ok(())
     }
 }
-
-type Maps = BTreeMap<(usize, usize, Option<usize>), Vec<f64>>;
 
 fn made(plan: &Plan) -> (Maps, Report) {
     let sink = Kept::new(plan);
@@ -223,8 +225,11 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Stations, times and rows of readings of a file: `[variable][time][station]`.
-fn read(path: &Path) -> (Vec<Station>, Vec<String>, Vec<(String, Vec<Vec<f64>>)>) {
+/// Readings of a variable: `[time][station]`.
+type Rows = (String, Vec<Vec<f64>>);
+
+/// Stations, times and variables of a file.
+fn read(path: &Path) -> (Vec<Station>, Vec<String>, Vec<Rows>) {
     let source = Source::File(path.to_owned());
     let all = Observations::read(vec![source], ReadOptions::default()).unwrap();
     let (n, variables) = (all.stations().len(), all.variables().len());

@@ -147,6 +147,7 @@ impl Sample {
 pub fn report() -> Report {
     let errors = Errors { count: 6, bias: 0.5, mae: 1.0, rmse: 2.0, r2: Some(0.25) };
     Report {
+        uncertainty: None,
         software: "isopleth test".to_owned(),
         readings: ReadingsReport::default(),
         network: NetworkReport { read: 8, used: 7, ..NetworkReport::default() },
