@@ -59,7 +59,7 @@ pub fn run(
         let mut doubt = Doubt::new(plan, &run.factor, par)?;
         let certificate = run.blocks(&mut recorder, doubt.as_mut())?;
         let mut report = recorder.into_report(plan, &run.factor, evaluator.name(), certificate)?;
-        report.uncertainty = doubt.map(Doubt::into_report);
+        report.uncertainty = doubt.map(|doubt| doubt.into_report(None));
         Ok(report)
     })
 }

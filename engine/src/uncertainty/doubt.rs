@@ -71,9 +71,9 @@ impl<'a> Doubt<'a> {
         Ok(Some(Self { plan, factor, par, mesh: None, coverage, report }))
     }
 
-    fn place(plan: &'a Plan) -> Option<Place<'a>> {
-        match &plan.targets {
-            Targets::Grid(grid) => Some(Place { grid, metric: plan.method.metric }),
+    fn place(&self) -> Option<Place<'a>> {
+        match &self.plan.targets {
+            Targets::Grid(grid) => Some(Place { grid, metric: self.factor.method().metric }),
             Targets::Points(_) => None,
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Doubt<'a> {
         }
         let groups = self.groups(readings, fit, &mut fields)?;
         self.report.seconds += start.elapsed().as_secs_f64();
-        let mut diagonal = self.plan.method.diagonal.clone();
+        let mut diagonal = self.factor.method().diagonal.clone();
         diagonal.sort_unstable_by(f64::total_cmp);
         let noise = match self.plan.settings.uncertainty.of {
             Of::Reading => diagonal[diagonal.len() / 2],
@@ -163,7 +163,7 @@ impl<'a> Doubt<'a> {
     ) -> Result<(), Error> {
         let variance = Variance::new(factor.as_ref().unwrap_or(self.factor))?;
         let refs: Vec<&Gap> = gaps.iter().collect();
-        let nodes = match Self::place(self.plan) {
+        let nodes = match self.place() {
             Some(place) => Some(self.nodes(place, (&variance, &refs), factor.is_none())?),
             None => None,
         };
@@ -201,14 +201,23 @@ impl<'a> Doubt<'a> {
         Ok(nodes)
     }
 
-    pub(crate) fn into_report(self) -> UncertaintyReport {
+    /// The report, added to that of other variables, which another factor made.
+    pub(crate) fn into_report(self, before: Option<UncertaintyReport>) -> UncertaintyReport {
+        let mut report = before.unwrap_or_default();
+        report.of = self.report.of;
+        report.nodes += self.report.nodes;
+        report.cells_compared += self.report.cells_compared;
+        report.largest_difference = report.largest_difference.max(self.report.largest_difference);
+        report.typical_difference = report.typical_difference.max(self.report.typical_difference);
+        report.seconds += self.report.seconds;
         let variables = self.plan.observations.variables().iter().zip(&self.coverage);
-        let variables = variables.map(|(variable, coverage)| CoverageReport {
+        let variables = variables.filter(|(_, coverage)| coverage.count > 0);
+        report.variables.extend(variables.map(|(variable, coverage)| CoverageReport {
             variable: variable.name.clone(),
             coverage_90: coverage.share(),
             count: coverage.count,
-        });
-        UncertaintyReport { variables: variables.collect(), ..self.report }
+        }));
+        report
     }
 }
 
@@ -300,7 +309,7 @@ impl TileDoubt<'_> {
             (Targets::Points(places), ..) => {
                 if !self.places.contains_key(&number) {
                     let (x, y) = (&places.x[self.columns.clone()], &places.y[self.columns.clone()]);
-                    let points = self.of.plan.method.metric.embed(x, y);
+                    let points = self.of.factor.method().metric.embed(x, y);
                     let factor = group.factor.as_ref().unwrap_or(self.of.factor);
                     let gaps: Vec<&Gap> = group.gaps.iter().collect();
                     let made = Variance::new(factor)?.at(&points, &gaps, Par::Seq);
