@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use isopleth_engine::{Bound, Digits, Folds, Tolerance};
+use isopleth_engine::uncertainty::Of;
+use isopleth_engine::{Bound, Digits, Folds, Tolerance, Uncertainty};
 
 use crate::series::SeriesArguments;
 
@@ -195,6 +196,35 @@ pub(crate) struct StorageArguments {
     pub(crate) compress: String,
 }
 
+/// How sure the map is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Uncertainty")]
+pub(crate) struct UncertaintyArguments {
+    /// Give the standard deviation of the error at every cell, too: `reading` (a new reading there,
+    /// with the smoothing; the default) or `field` (without it). Holds for --exceed and --quantile
+    #[arg(long, value_name = "OF", num_args = 0..=1, require_equals = true,
+          default_missing_value = "reading", value_parser = parse_of)]
+    pub(crate) uncertainty: Option<Of>,
+    /// Give the probability that a variable exceeds a threshold, in its unit: `pm25=75`; may be given
+    /// several times
+    #[arg(long, value_name = "VARIABLE=VALUE", value_parser = parse_exceed)]
+    pub(crate) exceed: Vec<(String, f64)>,
+    /// Give these quantiles of every variable: `0.05,0.95` bound a 90 % interval
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', value_parser = parse_level)]
+    pub(crate) quantile: Vec<f64>,
+}
+
+impl UncertaintyArguments {
+    pub(crate) fn wanted(&self) -> Uncertainty {
+        Uncertainty {
+            deviation: self.uncertainty.is_some(),
+            exceed: self.exceed.clone(),
+            quantiles: self.quantile.clone(),
+            of: self.uncertainty.unwrap_or_default(),
+        }
+    }
+}
+
 /// What is kept from run to run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
@@ -233,6 +263,8 @@ pub(crate) struct MapArguments {
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]
+    pub(crate) uncertainty: UncertaintyArguments,
+    #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
     pub(crate) cache: CacheOptions,
@@ -250,6 +282,8 @@ pub(crate) struct PointsArguments {
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) uncertainty: UncertaintyArguments,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
@@ -356,6 +390,25 @@ pub(crate) struct HealthcheckArguments {
 pub(crate) struct CompletionsArguments {
     /// Which shell
     pub(crate) shell: Shell,
+}
+
+fn parse_of(text: &str) -> Result<Of, String> {
+    text.parse()
+}
+
+fn parse_exceed(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.rsplit_once('=').ok_or("expected VARIABLE=VALUE, such as pm25=75")?;
+    match value.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok((name.trim().to_owned(), value)),
+        _ => Err(format!("`{value}` is not a finite number")),
+    }
+}
+
+fn parse_level(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        _ => Err(format!("`{text}` is not a number above 0 and below 1")),
+    }
 }
 
 fn parse_tolerance(text: &str) -> Result<Tolerance, String> {

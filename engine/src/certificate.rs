@@ -264,7 +264,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The node of an axis nearest to a coordinate, if the axis reaches there.
-fn nearest(axis: &[f64], at: f64, turn: Option<f64>) -> Option<usize> {
+pub(crate) fn nearest(axis: &[f64], at: f64, turn: Option<f64>) -> Option<usize> {
     let (first, last) = (*axis.first()?, *axis.last()?);
     let (low, high) = (first.min(last), first.max(last));
     let at = turn.map_or(at, |turn| low + (at - low).rem_euclid(turn));
@@ -278,7 +278,7 @@ fn nearest(axis: &[f64], at: f64, turn: Option<f64>) -> Option<usize> {
 }
 
 /// Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(pub(crate) u64);
 
 impl SplitMix {
     fn next(&mut self) -> u64 {
@@ -290,7 +290,7 @@ impl SplitMix {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 }

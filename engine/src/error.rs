@@ -30,6 +30,28 @@ pub enum Error {
         /// What is wrong with them.
         text: String,
     },
+    /// Something is asked of a variable that is not there.
+    #[error("there is no variable `{got}`; the readings have: {known}")]
+    NoSuchVariable {
+        /// What was asked for.
+        got: String,
+        /// What there is.
+        known: String,
+    },
+    /// A threshold must be a number.
+    #[error("the threshold of {variable} is {value}; it must be a finite number")]
+    BadThreshold {
+        /// Of which variable.
+        variable: String,
+        /// What was asked for.
+        value: f64,
+    },
+    /// A quantile's level must be a probability.
+    #[error("quantile {value} is not above 0 and below 1; 0.05 and 0.95 bound a 90 % interval")]
+    BadQuantile {
+        /// What was asked for.
+        value: f64,
+    },
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -103,6 +125,9 @@ impl Error {
             | Self::Method(_)
             | Self::Blocks { .. }
             | Self::Bounds { .. }
+            | Self::NoSuchVariable { .. }
+            | Self::BadThreshold { .. }
+            | Self::BadQuantile { .. }
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,

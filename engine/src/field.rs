@@ -17,6 +17,7 @@ use crate::grid::{Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
+use crate::uncertainty::BlockDoubt;
 
 /// The fields of a batch, about to be evaluated.
 pub(crate) struct Fields<'a> {
@@ -25,6 +26,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) evaluator: Evaluator,
     pub(crate) sink: &'a dyn Sink,
+    /// What layers are made of, where some are asked for.
+    pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
     pub(crate) progress: Progress<'a>,
     /// Values done in all batches so far.
     pub(crate) done: &'a AtomicU64,
@@ -135,6 +138,9 @@ impl Fields<'_> {
             values.iter_mut().for_each(|v| *v = v.clamp(low, high));
         }
         self.sink.tile(Tile { fields: self.ids, rows, columns, values })?;
+        if let Some(doubt) = self.doubt {
+            doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
+        }
         let done = self.done.fetch_add(values.len() as u64, Ordering::Relaxed);
         let total = self.plan.targets.cells() * self.plan.estimate.fields;
         let done = done + values.len() as u64;
@@ -292,6 +298,7 @@ mod tests {
                 surface: &surface,
                 evaluator,
                 sink: &sink,
+                doubt: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
                 done: &AtomicU64::new(0),
             };

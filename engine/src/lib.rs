@@ -32,6 +32,7 @@ pub mod series;
 pub mod settings;
 pub mod storage;
 pub mod tiles;
+pub mod uncertainty;
 
 pub use bounds::{Bound, Bounds};
 pub use certificate::Certificate;
@@ -50,3 +51,4 @@ pub use run::run;
 pub use series::Treatment;
 pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
+pub use uncertainty::Uncertainty;

@@ -17,6 +17,7 @@ use crate::observations::Observations;
 use crate::scattered;
 use crate::settings::{Choice, Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
+use crate::uncertainty::LayerOf;
 
 /// Fields that share one pass over the cells, unless one time step has more. Measured on 48 fields of
 /// 1400 × 1000 cells, 2 cores of Zen 4: 16 instead of 48 costs a tenth of the time of a fast map and a
@@ -34,6 +35,10 @@ const STATIONS_TO_A_SOLVED_FIELD: usize = 12;
 /// Multiply-adds a second and thread in the factorisation: measured 8 to 12 on one Zen 4 core at
 /// 1500 stations. Only estimates use it.
 const SOLVER_FLOPS: f64 = 8e9;
+
+/// Residuals of a variable from which the shape of its errors is taken, at least, where there are so
+/// many: a percentile of so many is known to a tenth of a standard deviation.
+const RESIDUALS: usize = 1000;
 
 /// Bytes that a thread compresses in a second, measured likewise (level 1, shuffled).
 const COMPRESSED_BYTES: f64 = 200e6;
@@ -77,6 +82,8 @@ pub struct Plan {
     pub memory_bytes: u64,
     /// What it will take.
     pub estimate: Estimate,
+    /// Layers beside the maps.
+    pub layers: Vec<LayerOf>,
     /// Things the user should know already.
     pub warnings: Vec<String>,
 }
@@ -129,6 +136,14 @@ impl Plan {
         let steps_at_once = (fields / variables).clamp(1, steps);
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
+        let layers = settings.uncertainty.layers(observations.variables())?;
+        let steps_solved_at_once = if layers.is_empty() {
+            steps_solved_at_once
+        } else {
+            RESIDUALS
+                .div_ceil(network.stations().len())
+                .clamp(steps_solved_at_once, steps.max(steps_solved_at_once))
+        };
         let warnings = typical.warnings().iter().map(ToString::to_string).collect();
         let mut plan = Self {
             estimate: Estimate::default(),
@@ -143,6 +158,7 @@ impl Plan {
             steps_at_once,
             threads,
             memory_bytes,
+            layers,
             warnings,
         };
         plan.estimate = plan.foresee();
@@ -200,7 +216,9 @@ impl Plan {
         let rows = cells as f64 / ROW as f64 * batches;
         let share =
             if is_fast(&self.targets, &self.settings) { (FAST_STATIONS / n).min(1.0) } else { 1.0 };
-        let output_bytes = fields * cells * self.settings.storage.precision.bytes() as u64;
+        let layers = (self.layers.len() * self.observations.times().len()) as u64;
+        let output_bytes =
+            (fields + layers) * cells * self.settings.storage.precision.bytes() as u64;
         let compress = output_bytes as f64 / COMPRESSED_BYTES;
         let work = self.seconds_of_a_row() * rows * share + solve + compress;
         Estimate {
@@ -229,12 +247,38 @@ impl Plan {
             // Values of some tiles twice: as they come, and in order.
             Targets::Points(_) => self.threads.max(2 * scattered::TILES_AT_ONCE),
         };
-        let evaluating = tiles * a_tile + 6 * n * (fields + solved) * 8 + n * n * 8;
-        let chunks = self.tiling.count() as u64 * self.estimated_fields();
+        let evaluating = tiles * (a_tile + self.layer_bytes_of_a_tile(n, solved))
+            + 6 * n * (fields + solved) * 8
+            + n * n * 8
+            + self.mesh_bytes(n, solved);
+        let layers = (self.layers.len() * self.observations.times().len()) as u64;
+        let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
         machine::resident_bytes()
             + THREADS
             + solving.max(evaluating as u64)
             + (chunks * CHUNK).min(CHUNKS)
+    }
+
+    /// What layers add to a tile: σ², one layer, and the columns of stations × cells of a block of the
+    /// mesh; for places, σ² of each set of missing stations.
+    fn layer_bytes_of_a_tile(&self, stations: usize, solved: usize) -> usize {
+        let cells = self.tiling.cells_of_a_tile();
+        match &self.targets {
+            _ if self.layers.is_empty() => 0,
+            Targets::Grid(_) => 2 * cells * 8 + 2 * 256 * stations * 8,
+            Targets::Points(_) => (3 + solved) * cells * 8 + 2 * 256 * stations * 8,
+        }
+    }
+
+    /// σ² at the mesh's cells, for each field that is solved: some thirty a station, and a hundredth
+    /// of all; and the gaps' columns.
+    fn mesh_bytes(&self, stations: usize, solved: usize) -> usize {
+        if self.layers.is_empty() {
+            return 0;
+        }
+        let cells = usize::try_from(self.targets.cells()).unwrap_or(usize::MAX);
+        let nodes = cells.min(30 * stations + cells / 100);
+        nodes * (4 * (1 + solved) + 32) + stations * stations * 16
     }
 
     fn estimated_fields(&self) -> u64 {

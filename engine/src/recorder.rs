@@ -176,6 +176,7 @@ impl Recorder {
                 })
                 .collect(),
             fields,
+            uncertainty: None,
             stages: self.stages,
             seconds: self.start.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),

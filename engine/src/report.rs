@@ -9,6 +9,7 @@ use crate::factors::Origin;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 use crate::series::SeriesReport;
+use crate::uncertainty::UncertaintyReport;
 
 /// Everything a run has to say.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +34,9 @@ pub struct Report {
     pub fields: Vec<FieldReport>,
     /// Leave-one-out errors of each variable over all times.
     pub variables: Vec<VariableReport>,
+    /// How sure the maps are, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<UncertaintyReport>,
     /// Seconds and memory, stage by stage.
     pub stages: Vec<StageReport>,
     /// Wall-clock seconds in all.

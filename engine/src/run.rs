@@ -25,6 +25,7 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
+use crate::uncertainty::{BlockDoubt, Doubt};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -60,7 +61,7 @@ pub fn run(
             }
         };
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
-        let mut certificate = None;
+        let (mut certificate, mut uncertainty) = (None, None);
         for (number, chosen) in methods.each.iter().enumerate() {
             progress.begin(Stage::Factorise)?;
             let obtained = recorder.time(Stage::Factorise, || {
@@ -70,9 +71,12 @@ pub fn run(
             let (factor, done) = (obtained.factor, &done);
             let method = (&methods, number);
             let run = Run { plan, sink, progress, method, factor, evaluator, par, done };
-            run.blocks(&mut recorder, &mut certificate)?;
+            let mut doubt = Doubt::new(plan, &run.factor, par)?;
+            run.blocks(&mut recorder, doubt.as_mut(), &mut certificate)?;
+            uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
         }
-        recorder.into_report(plan, evaluator.name(), certificate)
+        let report = recorder.into_report(plan, evaluator.name(), certificate)?;
+        Ok(Report { uncertainty, ..report })
     })
 }
 
@@ -135,6 +139,7 @@ impl Run<'_> {
     fn blocks(
         &self,
         recorder: &mut Recorder,
+        mut doubt: Option<&mut Doubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let steps = self.plan.observations.times().len();
@@ -152,13 +157,20 @@ impl Run<'_> {
             let mut fit = recorder.time(Stage::Solve, || {
                 self.factor.fit(block.readings.as_ref(), self.par).map_err(Error::from)
             })?;
+            // Residuals are those of the surface itself, before any bound.
+            let doubt = doubt.as_mut().map(|doubt| {
+                recorder.time(Stage::Evaluate, || {
+                    doubt.block(&block.fields, block.readings.as_ref(), &fit)
+                })
+            });
+            let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, certificate)
+                self.batches(&block, &fit.weights, doubt.as_ref(), certificate)
             })?;
             if certificate.is_some_and(|c| c.tiles > before) {
                 recorder.evaluated_fast();
@@ -195,6 +207,7 @@ impl Run<'_> {
         &self,
         block: &Block,
         weights: &Weights,
+        doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let (plan, all) = (self.plan, block.fields.len());
@@ -207,14 +220,19 @@ impl Run<'_> {
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, certificate)?;
-            self.sink.batch_done()?;
+            self.tiles(&batch, doubt, certificate)?;
         }
-        Ok(())
+        // The fields of all batches were announced together.
+        self.sink.batch_done()
     }
 
     /// The tiles of a batch, fast where that is asked for and cheaper.
-    fn tiles(&self, batch: &Batch<'_>, certificate: &mut Option<Certificate>) -> Result<(), Error> {
+    fn tiles(
+        &self,
+        batch: &Batch<'_>,
+        doubt: Option<&BlockDoubt<'_>>,
+        certificate: &mut Option<Certificate>,
+    ) -> Result<(), Error> {
         let plan = self.plan;
         let (surface, ranges) = (&batch.surface, &batch.ranges);
         let fields = Fields {
@@ -223,6 +241,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            doubt,
             progress: self.progress,
             done: self.done,
         };

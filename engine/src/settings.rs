@@ -8,6 +8,7 @@ use crate::bounds::Bounds;
 use crate::kernels::{Kernel, Method, Metric};
 use crate::network::Duplicates;
 use crate::storage::Storage;
+use crate::uncertainty::Uncertainty;
 
 /// How a map is made, apart from readings and targets.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Settings {
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+    /// What is given beside the maps of how sure they are; default: nothing.
+    pub uncertainty: Uncertainty,
 }
 
 /// Who chooses how a surface is made.

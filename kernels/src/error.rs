@@ -1,7 +1,7 @@
 //! What can be wrong with a network or a method. Each text says what was got, what is needed and
 //! what to do.
 
-use crate::Kernel;
+use crate::{Kernel, Metric};
 
 /// Why no surface can be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -59,4 +59,10 @@ pub enum Error {
     BadReading { station: usize, field: usize, value: f64 },
     #[error("field {field} has no reading at any station")]
     AllMissing { field: usize },
+    #[error(
+        "kernel {kernel} with a drift of degree {degree} and {metric} distance is no covariance on \
+         this network, so that nothing can be said of the surface's uncertainty; choose degree \
+         {least} or more and chordal or planar distance, without compat"
+    )]
+    NoCovariance { kernel: Kernel, degree: i8, least: i8, metric: Metric },
 }

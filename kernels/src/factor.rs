@@ -72,6 +72,23 @@ impl Factor {
         Ok(Self { stations, method, drift, space, core, condition })
     }
 
+    /// The factor of the others when some stations (ascending) have no reading, and who they are. The
+    /// drift keeps the frame of the whole network, so that its coefficients mean the same.
+    ///
+    /// # Errors
+    /// Where the others make no surface: see [`new`](Self::new).
+    pub fn without(&self, missing: &[usize], par: Par) -> Result<(Vec<usize>, Self), Error> {
+        let present: Vec<usize> =
+            (0..self.stations.len()).filter(|i| missing.binary_search(i).is_err()).collect();
+        let method = Resolved {
+            diagonal: present.iter().map(|&i| self.method.diagonal[i]).collect(),
+            ..self.method.clone()
+        };
+        let stations = self.stations.select(&present);
+        let smaller = Self::with_drift(&stations, &method, self.drift.clone(), par)?;
+        Ok((present, smaller))
+    }
+
     pub(crate) fn from_parts(
         stations: Points,
         method: Resolved,

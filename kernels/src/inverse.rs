@@ -48,7 +48,10 @@ pub(crate) fn invert(matrix: &mut Mat<f64>, skip: usize, kind: &Kind, par: Par) 
         }
     };
     let mut out = half_mut(matrix);
-    out.rb_mut().submatrix_mut(0, 0, skip + size, skip).fill(0.0);
+    // Only the half that is kept: across its diagonal lies what the owner keeps in these columns.
+    for j in 0..skip {
+        out.rb_mut().submatrix_mut(j, j, skip + size - j, 1).fill(0.0);
+    }
     let mut out = out.submatrix_mut(skip, skip, size, size);
     let mut from = 0;
     while from < size {

@@ -29,6 +29,7 @@ pub mod points;
 pub mod radial;
 mod symmetric;
 mod system;
+pub mod variance;
 mod warning;
 pub mod weights;
 
@@ -41,5 +42,6 @@ pub use metric::Metric;
 pub use numbers::Shared;
 pub use points::Points;
 pub use radial::Kernel;
+pub use variance::Variance;
 pub use warning::Warning;
 pub use weights::{Fit, Weights};

@@ -18,11 +18,11 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::Factor;
 use crate::error::Error;
 use crate::inverse::Leading;
 use crate::symmetric::Symmetric;
 use crate::weights::{Fit, Weights};
-use crate::{Factor, Resolved};
 
 /// `B[M,M]`, scaled to a unit diagonal, may cost this many digits of a correction (as a factor).
 /// At 1e6 ten of sixteen are left, as many as the solution itself has at the same condition.
@@ -38,6 +38,7 @@ pub(crate) fn fit(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> Fit {
     let mut fit = Fit {
         weights,
         leave_one_out: Mat::full(values.nrows(), values.ncols(), f64::NAN),
+        unit_variance: Mat::full(values.nrows(), values.ncols(), f64::NAN),
         failed,
         masks: groups.keys().filter(|mask| !mask.is_empty()).count(),
         refactored: 0,
@@ -273,14 +274,7 @@ fn refactor(
     fit: &mut Fit,
     par: Par,
 ) {
-    let present: Vec<usize> =
-        (0..values.nrows()).filter(|i| mask.binary_search(i).is_err()).collect();
-    let method = Resolved {
-        diagonal: present.iter().map(|&i| factor.method().diagonal[i]).collect(),
-        ..factor.method().clone()
-    };
-    let stations = factor.stations().select(&present);
-    let smaller = match Factor::with_drift(&stations, &method, factor.drift().clone(), par) {
+    let (present, smaller) = match factor.without(mask, par) {
         Ok(smaller) => smaller,
         Err(error) => {
             for &field in fields {
@@ -298,6 +292,7 @@ fn refactor(
         for (i, &station) in present.iter().enumerate() {
             fit.weights.stations[(station, field)] = part.weights.stations[(i, f)];
             fit.leave_one_out[(station, field)] = part.leave_one_out[(i, f)];
+            fit.unit_variance[(station, field)] = part.unit_variance[(i, f)];
         }
         fit.weights.drift.col_mut(field).copy_from(part.weights.drift.col(f));
     }
@@ -312,6 +307,10 @@ impl Fit {
             let value = weights[i] / diagonal[i];
             *residual = if exists[i] && value.is_finite() { value } else { f64::NAN };
         }
+        let variance = self.unit_variance.col_as_slice_mut(field);
+        for (i, value) in variance.iter_mut().enumerate() {
+            *value = if exists[i] { diagonal[i].recip() } else { f64::NAN };
+        }
     }
 
     /// A field without a surface.
@@ -319,5 +318,6 @@ impl Fit {
         self.weights.stations.col_mut(field).fill(f64::NAN);
         self.weights.drift.col_mut(field).fill(f64::NAN);
         self.leave_one_out.col_mut(field).fill(f64::NAN);
+        self.unit_variance.col_mut(field).fill(f64::NAN);
     }
 }

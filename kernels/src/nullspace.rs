@@ -7,7 +7,9 @@
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::triangular_solve::solve_upper_triangular_in_place;
+use faer::linalg::triangular_solve::{
+    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
+};
 use faer::prelude::{Reborrow, ReborrowMut};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
@@ -123,6 +125,16 @@ impl Nullspace {
         for (k, &term) in self.order.iter().enumerate() {
             out.row_mut(term).copy_from(x.row(k));
         }
+        out
+    }
+
+    /// `R⁻ᵀ Πᵀ X`: of terms of the drift at some places, the weights in `Q₁` that reproduce them.
+    pub(crate) fn weights_of_drift(&self, terms: &Mat<f64>, par: Par) -> Mat<f64> {
+        let mut out = Mat::zeros(terms.nrows(), terms.ncols());
+        for (k, &term) in self.order.iter().enumerate() {
+            out.row_mut(k).copy_from(terms.row(term));
+        }
+        solve_lower_triangular_in_place(self.r.transpose(), out.as_mut(), par);
         out
     }
 

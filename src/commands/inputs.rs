@@ -60,6 +60,7 @@ pub(crate) fn settings(
         bounds: Bounds { min: arguments.min.clone(), max: arguments.max.clone() },
         threads: arguments.threads,
         memory_bytes: arguments.memory,
+        ..Settings::default()
     })
 }
 

@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let duplicates = &arguments.readings.duplicates;
-    let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    let mut settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    settings.uncertainty = arguments.uncertainty.wanted();
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())
@@ -45,9 +46,9 @@ pub(crate) fn write(
     let (variables, times) = (plan.observations.variables(), plan.observations.times());
     let file = if output.as_os_str() == "-" {
         let stream = Box::new(std::io::stdout());
-        PointsCsv::to_stream("standard output", stream, places, variables, times)?
+        PointsCsv::to_stream("standard output", stream, places, variables, times, &plan.layers)?
     } else {
-        PointsCsv::create(output, places, variables, times)?
+        PointsCsv::create(output, places, variables, times, &plan.layers)?
     };
     let bar = Bar::new(quiet);
     let on_event = |event| bar.tell(event);

@@ -106,6 +106,28 @@ fn methods(text: &mut String, report: &Report) {
     }
 }
 
+/// What is said of how sure the map is, where that was asked for.
+fn uncertainty(report: &Report) -> String {
+    let Some(uncertainty) = &report.uncertainty else { return String::new() };
+    let held = uncertainty.variables.iter().filter_map(|of| {
+        Some(format!("{} {:.1} % of {}", of.variable, 100.0 * of.coverage_90?, of.count))
+    });
+    let held: Vec<String> = held.collect();
+    let mut text = format!("90 % intervals held, each left out: {}\n", held.join(", "));
+    if uncertainty.nodes > 0 {
+        let _ = writeln!(
+            text,
+            "standard deviation from {} cells, typically within {:.2} % of the formula ({:.1} % at \
+             most of {} compared)",
+            uncertainty.nodes,
+            100.0 * uncertainty.typical_difference,
+            100.0 * uncertainty.largest_difference,
+            uncertainty.cells_compared
+        );
+    }
+    text + "\n"
+}
+
 fn text(report: &Report, output: &Path) -> String {
     let (readings, network) = (&report.readings, &report.network);
     let mut text = String::new();
@@ -163,6 +185,7 @@ fn text(report: &Report, output: &Path) -> String {
         );
     }
     let _ = writeln!(text, "\nErrors at stations left out, one at a time:\n{}", errors(report));
+    text.push_str(&uncertainty(report));
     let stages: Vec<String> =
         report.stages.iter().map(|s| format!("{:?} {:.3}", s.stage, s.seconds)).collect();
     let _ = writeln!(

@@ -59,6 +59,19 @@ fn averages_over_time_are_accepted() {
 }
 
 #[test]
+fn layers_of_uncertainty_are_accepted() {
+    // In the long layout, which carries a unit: only then there are standard names.
+    let mut text = String::from("station,lon,lat,time,parameter,value,unit\n");
+    for line in readings(30, 2).lines().skip(1) {
+        let (place, value) = line.rsplit_once(',').expect("a value");
+        text.push_str(&format!("{place},PM2.5,{value},ug/m3\n"));
+    }
+    let layers = ["--uncertainty", "--exceed", "PM2.5=35.5", "--quantile", "0.05,0.95"];
+    let grid = ["--bounds", "100,30,110,38", "--shape", "41x33"];
+    judge("layers", &text, &[&grid[..], &layers].concat());
+}
+
+#[test]
 fn a_planar_map_is_accepted() {
     let text = readings(30, 1).replace("station,lon,lat", "station,x,y");
     let more = ["--bounds", "100,30,110,38", "--shape", "41x33", "--metric", "planar"];

@@ -12,3 +12,4 @@ mod maps;
 mod real_files;
 mod series;
 mod serve;
+mod uncertainty;

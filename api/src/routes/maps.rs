@@ -116,7 +116,8 @@ fn make(
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
-            let file = PointsCsv::create(&path, places, variables, times).map_err(of_engine)?;
+            let file =
+                PointsCsv::create(&path, places, variables, times, &[]).map_err(of_engine)?;
             run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             file.finish().map_err(of_engine)?;
         }

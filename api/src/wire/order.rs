@@ -75,6 +75,7 @@ impl Order {
             },
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
+            ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })

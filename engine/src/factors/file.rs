@@ -27,7 +27,7 @@ use memmap2::Mmap;
 use super::Key;
 
 const MAGIC: [u8; 8] = *b"isoplfac";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ORDER: u32 = 0x0102_0304;
 const HEAD: usize = 512;
 const TEXT: usize = 88;

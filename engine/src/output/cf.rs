@@ -175,7 +175,7 @@ pub(super) fn names(variables: &[Variable], taken: &[&str]) -> Vec<Naming> {
 
 /// Lower-case letters, digits and `_`, beginning with a letter; CF's advice, and what the oldest
 /// readers take. At most 64, so that suffixes fit into NetCDF's 256.
-fn safe_name(name: &str) -> String {
+pub(super) fn safe_name(name: &str) -> String {
     let mut safe = String::new();
     for c in name.chars().flat_map(char::to_lowercase) {
         if c.is_ascii_alphanumeric() {

@@ -16,12 +16,14 @@ use super::attributes::{self, Attributes};
 use super::cf::{self, Naming};
 use super::chunk::{FILL_VALUE, level};
 use super::hdf5::NcChar;
+use super::layers;
 use super::layout::Layout;
 use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::observations::UnixSeconds;
 use crate::series::TimeCells;
 use crate::storage::{Compression, Precision};
+use crate::uncertainty::Layer;
 
 /// Names that are not the variables'.
 const RESERVED: [&str; 21] = [
@@ -96,9 +98,13 @@ impl Coordinate {
     }
 }
 
-/// Writes the head and the coordinates; returns how the variables are called.
-pub(super) fn write(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<Vec<Naming>> {
+/// Writes the head and the coordinates; returns how the variables and the layers are called.
+pub(super) fn write(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+) -> netcdf::Result<(Vec<Naming>, Vec<String>)> {
     let names = cf::names(layout.variables, &RESERVED);
+    let layers = layers::names(layout.layers, &names, &RESERVED);
     for (name, value) in attributes::of_layout(layout) {
         file.add_attribute(&name, value)?;
     }
@@ -114,13 +120,16 @@ pub(super) fn write(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<V
         define_quantization(file, layout)?;
     }
     define_stations(file, layout)?;
-    for name in &names {
-        define_fields(file, layout, name)?;
+    for (variable, name) in names.iter().enumerate() {
+        let of_variable = layout.layers.iter().zip(&layers).filter(|((v, _), _)| *v == variable);
+        let beside: Vec<_> =
+            of_variable.map(|((_, layer), name)| (*layer, name.as_str())).collect();
+        define_fields(file, layout, name, &beside)?;
     }
     // In the classic model values may be written only when everything is defined.
     file.enddef()?;
     write_coordinates(file, layout)?;
-    Ok(names)
+    Ok((names, layers))
 }
 
 fn define_time(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
@@ -208,36 +217,25 @@ fn define_stations(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()
     Ok(())
 }
 
-/// The map of a variable, its readings used and its residuals.
-fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netcdf::Result<()> {
-    let tiling = &layout.tiling;
+/// The map of a variable with the layers beside it, its readings used and its residuals.
+fn define_fields(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+    name: &Naming,
+    beside: &[(Layer, &str)],
+) -> netcdf::Result<()> {
     let [x, y] = Coordinate::both(layout.spherical);
     let mut map = of_variable(name, &name.long_name, "modelResult");
     if let Some(standard_name) = name.standard_name {
         map.put("standard_name", standard_name);
     }
-    if layout.has_grid_mapping() {
-        map.put("grid_mapping", "crs");
+    let all: Vec<&str> = beside.iter().map(|(_, name)| *name).collect();
+    map.put("ancillary_variables", all.join(" "));
+    define_map(file, layout, &name.map, map)?;
+    for &(layer, of_layer) in beside {
+        define_map(file, layout, of_layer, layers::attributes(layer, layout.layers_of, name))?;
     }
-    let (time, step): (&[&str], &[usize]) =
-        if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
-    if let Some(bits) = layout.storage.kept_bits() {
-        map.put("quantization", "quantization").put("quantization_nsb", bits.cast_signed());
-    }
-    match layout.targets {
-        Targets::Grid(_) => {
-            map.put("cell_methods", cell_methods(layout, "area: point"));
-            let dimensions = [time, &[y.name, x.name]].concat();
-            let chunk = [step, &[tiling.tile_rows, tiling.tile_columns]].concat();
-            define_field(file, layout, &name.map, &dimensions, &chunk, map)?;
-        }
-        Targets::Points(_) => {
-            map.put("coordinates", format!("{} {}", y.name, x.name));
-            map.put("cell_methods", cell_methods(layout, ""));
-            let chunk = [&[tiling.tile_columns], step].concat();
-            define_field(file, layout, &name.map, &[&["point"], time].concat(), &chunk, map)?;
-        }
-    }
+    let (time, step) = steps(layout);
     let places = format!("station_{} station_{} station_id", y.name, x.name);
     let (dimensions, chunk) =
         ([&["station"], time].concat(), [&[layout.stations.len()], step].concat());
@@ -259,6 +257,43 @@ fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netc
 fn cell_methods(layout: &Layout<'_>, space: &str) -> String {
     let time = layout.time_cells.map_or("", |cells| cells.method.as_str());
     format!("{time} {space}").trim().to_owned()
+}
+
+/// The dimension of time, where there is one, and how much of it is in a chunk.
+fn steps(layout: &Layout<'_>) -> (&'static [&'static str], &'static [usize]) {
+    if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) }
+}
+
+/// A map, or a layer beside it.
+fn define_map(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+    name: &str,
+    mut map: Attributes,
+) -> netcdf::Result<()> {
+    let tiling = &layout.tiling;
+    let [x, y] = Coordinate::both(layout.spherical);
+    let (time, step) = steps(layout);
+    if layout.has_grid_mapping() {
+        map.put("grid_mapping", "crs");
+    }
+    if let Some(bits) = layout.storage.kept_bits() {
+        map.put("quantization", "quantization").put("quantization_nsb", bits.cast_signed());
+    }
+    match layout.targets {
+        Targets::Grid(_) => {
+            map.put("cell_methods", cell_methods(layout, "area: point"));
+            let dimensions = [time, &[y.name, x.name]].concat();
+            let chunk = [step, &[tiling.tile_rows, tiling.tile_columns]].concat();
+            define_field(file, layout, name, &dimensions, &chunk, map)
+        }
+        Targets::Points(_) => {
+            map.put("coordinates", format!("{} {}", y.name, x.name));
+            map.put("cell_methods", cell_methods(layout, ""));
+            let chunk = [&[tiling.tile_columns], step].concat();
+            define_field(file, layout, name, &[&["point"], time].concat(), &chunk, map)
+        }
+    }
 }
 
 /// What maps, readings and residuals of a variable say alike; `content` is a term of ISO 19115.

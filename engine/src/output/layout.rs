@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::series::TimeCells;
 use crate::storage::Storage;
 use crate::tiles::Tiling;
+use crate::uncertainty::{LayerOf, Of};
 
 /// Everything that the head of a file of maps says.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,10 @@ pub struct Layout<'a> {
     pub tiling: Tiling,
     /// How numbers are kept in the file.
     pub storage: Storage,
+    /// Layers beside the maps.
+    pub layers: &'a [LayerOf],
+    /// What they are meant of.
+    pub layers_of: Of,
     /// Where it comes from.
     pub provenance: &'a Provenance,
 }
@@ -46,6 +51,8 @@ impl<'a> Layout<'a> {
             stations: plan.network.stations(),
             tiling: plan.tiling,
             storage: plan.settings.storage,
+            layers: &plan.layers,
+            layers_of: plan.settings.uncertainty.of,
             provenance,
         }
     }

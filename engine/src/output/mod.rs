@@ -6,6 +6,7 @@ mod cf;
 mod chunk;
 mod hdf5;
 mod header;
+mod layers;
 mod layout;
 mod memory;
 mod netcdf;
@@ -23,6 +24,7 @@ pub use netcdf::NetcdfFile;
 pub use points_csv::PointsCsv;
 
 use crate::error::Error;
+use crate::uncertainty::Layer;
 
 /// One field: one variable at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,16 @@ pub trait Sink: Sync {
     /// # Errors
     /// If it cannot be written; the run stops.
     fn tile(&self, tile: Tile<'_>) -> Result<(), Error>;
+
+    /// One tile of a layer beside the maps, of one field; as [`tile`](Self::tile), after the map's. A
+    /// sink that keeps no layers lets it pass.
+    ///
+    /// # Errors
+    /// If it cannot be written; the run stops.
+    fn layer(&self, layer: Layer, tile: Tile<'_>) -> Result<(), Error> {
+        let _ = (layer, tile);
+        Ok(())
+    }
 
     /// The stations' values of a batch of fields, before any of its tiles.
     ///

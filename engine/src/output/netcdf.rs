@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::grid::Targets;
 use crate::report::Report;
 use crate::storage::{Digits, Storage};
+use crate::uncertainty::{Layer, LayerOf};
 
 /// A file of maps being written. Dropped without [`finish`](Self::finish), nothing is left of it.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct NetcdfFile {
     /// Open from the first chunk to the last: by then the solver has given back what it needed.
     chunks: OnceLock<ChunkFile>,
     names: Vec<Naming>,
+    /// With the names of their variables.
+    layers: Vec<(LayerOf, String)>,
     has_times: bool,
     on_grid: bool,
     map_chunk: ChunkShape,
@@ -54,6 +57,7 @@ impl NetcdfFile {
             place: Some(AtomicFile::create(path)?),
             chunks: OnceLock::new(),
             names: Vec::new(),
+            layers: Vec::new(),
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
             map_chunk: ChunkShape { rows: tiling.tile_rows, columns: tiling.tile_columns, storage },
@@ -83,15 +87,18 @@ impl NetcdfFile {
         let Some(place) = &self.place else { return Ok(()) };
         hdf5::silence();
         let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
-        self.names = with_netcdf(place, file, |file| header::write(file, layout))?;
+        let (names, layers) = with_netcdf(place, file, |file| header::write(file, layout))?;
+        self.names = names;
+        self.layers = layout.layers.iter().copied().zip(layers).collect();
         Ok(())
     }
 
     fn chunks(&self) -> Result<&ChunkFile, String> {
         if let (None, Some(place)) = (self.chunks.get(), &self.place) {
             let names = self.names.iter();
-            let variables: Vec<&str> =
+            let mut variables: Vec<&str> =
                 names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual]).collect();
+            variables.extend(self.layers.iter().map(|(_, name)| name.as_str()));
             // Should two threads come here at once, the library opens the file once.
             let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
         }
@@ -162,6 +169,19 @@ impl Sink for NetcdfFile {
         for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
             let offset = self.map_offset(field.time, tile.rows.start, tile.columns.start);
             let variable = field.variable * KINDS + MAP;
+            self.write_chunk(self.map_chunk, values, columns, variable, &offset)?;
+        }
+        Ok(())
+    }
+
+    fn layer(&self, layer: Layer, tile: Tile<'_>) -> Result<(), Error> {
+        let (rows, columns) = (tile.rows.len(), tile.columns.len());
+        for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
+            let wanted = (field.variable, layer);
+            // Layers are announced by the layout; others would have no place.
+            let Some(k) = self.layers.iter().position(|(of, _)| *of == wanted) else { continue };
+            let offset = self.map_offset(field.time, tile.rows.start, tile.columns.start);
+            let variable = self.names.len() * KINDS + k;
             self.write_chunk(self.map_chunk, values, columns, variable, &offset)?;
         }
         Ok(())

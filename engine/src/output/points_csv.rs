@@ -6,6 +6,7 @@
 //! A row has all variables of a time. Where these come one after another, each with a method of its
 //! own, values wait in an unnamed temporary file; else rows leave as they come.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -14,10 +15,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::atomic::AtomicFile;
 use super::attributes::iso;
+use super::layers::suffix;
 use super::{FieldId, Sink, StationValues, Tile};
 use crate::error::Error;
 use crate::grid::Places;
 use crate::observations::{UnixSeconds, Variable};
+use crate::uncertainty::{Layer, LayerOf};
 
 /// A table of values at places being written. To a file, nothing is left of it when dropped
 /// without [`finish`](Self::finish).
@@ -27,6 +30,7 @@ pub struct PointsCsv<'a> {
     places: &'a Places,
     times: &'a [Option<UnixSeconds>],
     variables: usize,
+    layers: &'a [LayerOf],
     state: Mutex<State<'a>>,
 }
 
@@ -37,9 +41,11 @@ struct State<'a> {
     fields: Vec<FieldId>,
     /// `values[f * places + place]` of the batch under way.
     values: Vec<f64>,
+    /// Of the fields announced last, by layer and time: a value for each place.
+    layers: BTreeMap<(usize, usize), Vec<f64>>,
     /// The first time whose rows are not written yet.
     next: usize,
-    /// Fields that wait: `[time * variables + variable]`, as many numbers as there are places.
+    /// Columns that wait: `[time * columns + column]`, as many numbers as there are places.
     waiting: Vec<bool>,
     spool: Option<File>,
 }
@@ -54,12 +60,13 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
         let place = AtomicFile::create(path)?;
         let file = place.file().try_clone();
         let file =
             file.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })?;
-        let mut table = Self::begin(path, Box::new(file), places, variables, times)?;
+        let mut table = Self::begin(path, Box::new(file), places, variables, times, layers)?;
         table.place = Some(place);
         Ok(table)
     }
@@ -74,8 +81,9 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
-        Self::begin(Path::new(name), stream, places, variables, times)
+        Self::begin(Path::new(name), stream, places, variables, times, layers)
     }
 
     /// Writes what is left, syncs and renames.
@@ -96,14 +104,16 @@ impl<'a> PointsCsv<'a> {
         places: &'a Places,
         variables: &[Variable],
         times: &'a [Option<UnixSeconds>],
+        layers: &'a [LayerOf],
     ) -> Result<Self, Error> {
         let table = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(stream);
         let state = State {
             table,
             fields: Vec::new(),
             values: Vec::new(),
+            layers: BTreeMap::new(),
             next: 0,
-            waiting: vec![false; times.len() * variables.len()],
+            waiting: vec![false; times.len() * (variables.len() + layers.len())],
             spool: None,
         };
         let sink = Self {
@@ -112,12 +122,18 @@ impl<'a> PointsCsv<'a> {
             places,
             times,
             variables: variables.len(),
+            layers,
             state: Mutex::new(state),
         };
         let mut header = places.header.clone();
         let time = times.iter().any(Option::is_some).then_some("time");
         for name in time.into_iter().chain(variables.iter().map(|v| v.name.as_str())) {
             let name = new_name(&header, name);
+            header.push(name);
+        }
+        for (variable, layer) in layers {
+            let name = format!("{}_{}", variables[*variable].name, suffix(*layer));
+            let name = new_name(&header, &name);
             header.push(name);
         }
         sink.write(|state| state.table.write_record(&header))?;
@@ -139,8 +155,8 @@ impl<'a> PointsCsv<'a> {
         })
     }
 
-    /// The rows of one time: `columns[variable]` has a value for each place, or none. A variable
-    /// that could not be mapped leaves its cells empty.
+    /// The rows of one time: `columns[k]` has a value for each place, or none. What could not
+    /// be mapped leaves its cells empty.
     fn write_time(
         &self,
         table: &mut Table<'_>,
@@ -157,41 +173,49 @@ impl<'a> PointsCsv<'a> {
             }
             for column in columns {
                 let value = column.map_or(f64::NAN, |values| values[place]);
-                let text = if value.is_nan() { String::new() } else { value.to_string() };
-                table.write_field(text)?;
+                table.write_field(text(value))?;
             }
             table.write_record(None::<&[u8]>)?;
         }
         Ok(())
     }
 
-    /// Writes the times of the batch that are complete and next; what is neither waits.
-    fn take_batch(&self, state: &mut State<'_>) -> Result<(), csv::Error> {
+    /// Columns of a row, apart from those of the places and the time: variables, then layers.
+    fn columns(&self) -> usize {
+        self.variables + self.layers.len()
+    }
+
+    /// Writes the times of the fields announced last that are complete and next; what is neither
+    /// waits.
+    fn take_block(&self, state: &mut State<'_>) -> Result<(), csv::Error> {
         let n = self.places.x.len();
         let mut times: Vec<usize> = state.fields.iter().map(|id| id.time).collect();
         times.sort_unstable();
         times.dedup();
         for time in times {
-            let of_time = state.fields.iter().enumerate().filter(|(_, id)| id.time == time);
-            let mut columns = vec![None; self.variables];
-            for (f, id) in of_time {
+            let mut columns = vec![None; self.columns()];
+            for (f, id) in state.fields.iter().enumerate().filter(|(_, id)| id.time == time) {
                 columns[id.variable] = Some(&state.values[f * n..(f + 1) * n]);
             }
-            if time == state.next && columns.iter().all(Option::is_some) {
+            for (layer, column) in columns[self.variables..].iter_mut().enumerate() {
+                *column = state.layers.get(&(layer, time)).map(Vec::as_slice);
+            }
+            let complete = columns[..self.variables].iter().all(Option::is_some);
+            if time == state.next && complete {
                 self.write_time(&mut state.table, time, &columns)?;
                 state.next += 1;
                 continue;
             }
-            for (variable, values) in columns.into_iter().enumerate() {
+            for (column, values) in columns.into_iter().enumerate() {
                 let Some(values) = values else { continue };
                 let file = match &mut state.spool {
                     Some(file) => file,
                     none => none.insert(tempfile::tempfile()?),
                 };
-                let field = time * self.variables + variable;
+                let at = time * self.columns() + column;
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                file.write_all_at(&bytes, (field * n * 8) as u64)?;
-                state.waiting[field] = true;
+                file.write_all_at(&bytes, (at * n * 8) as u64)?;
+                state.waiting[at] = true;
             }
         }
         Ok(())
@@ -203,15 +227,15 @@ impl<'a> PointsCsv<'a> {
         let Some(file) = state.spool.take() else { return Ok(()) };
         let mut bytes = vec![0; n * 8];
         for time in state.next..self.times.len() {
-            let fields = time * self.variables..(time + 1) * self.variables;
-            if !state.waiting[fields.clone()].contains(&true) {
+            let all = time * self.columns()..(time + 1) * self.columns();
+            if !state.waiting[all.clone()].contains(&true) {
                 continue;
             }
-            let mut read = Vec::with_capacity(self.variables);
-            for field in fields {
+            let mut read = Vec::with_capacity(self.columns());
+            for at in all {
                 read.push(None);
-                if state.waiting[field] {
-                    file.read_exact_at(&mut bytes, (field * n * 8) as u64)?;
+                if state.waiting[at] {
+                    file.read_exact_at(&mut bytes, (at * n * 8) as u64)?;
                     let numbers = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
                     *read.last_mut().expect("pushed") = Some(numbers.collect::<Vec<f64>>());
                 }
@@ -237,8 +261,22 @@ impl Sink for PointsCsv<'_> {
         })
     }
 
+    fn layer(&self, layer: Layer, tile: Tile<'_>) -> Result<(), Error> {
+        let (n, columns) = (self.places.x.len(), tile.columns.clone());
+        self.write(|state| {
+            for (id, values) in tile.fields.iter().zip(tile.values.chunks_exact(columns.len())) {
+                let wanted = (id.variable, layer);
+                let Some(k) = self.layers.iter().position(|of| *of == wanted) else { continue };
+                let column = state.layers.entry((k, id.time)).or_insert_with(|| vec![f64::NAN; n]);
+                column[columns.clone()].copy_from_slice(values);
+            }
+            Ok(())
+        })
+    }
+
     fn stations(&self, of: StationValues<'_>) -> Result<(), Error> {
         self.write(|state| {
+            state.layers.clear();
             state.fields = of.fields.to_vec();
             state.values.clear();
             state.values.resize(of.fields.len() * self.places.x.len(), f64::NAN);
@@ -247,8 +285,13 @@ impl Sink for PointsCsv<'_> {
     }
 
     fn batch_done(&self) -> Result<(), Error> {
-        self.write(|state| self.take_batch(state))
+        self.write(|state| self.take_block(state))
     }
+}
+
+/// Nothing for what is missing.
+fn text(value: f64) -> String {
+    if value.is_nan() { String::new() } else { value.to_string() }
 }
 
 /// `name`, or `name_2`, … where the places have a column of that name.
@@ -307,7 +350,7 @@ mod tests {
         let path = directory.path().join("values.csv");
         let (places, variables) = (places(), variables());
         let times = [0, 3600, 7200].map(|t| Some(UnixSeconds(t)));
-        let sink = PointsCsv::create(&path, &places, &variables, &times).unwrap();
+        let sink = PointsCsv::create(&path, &places, &variables, &times, &[]).unwrap();
         fill(&sink, &[0, 1]);
         fill(&sink, &[2]);
         assert!(!path.exists());
@@ -345,7 +388,7 @@ mod tests {
     ) -> String {
         let mut out = Vec::new();
         let sink =
-            PointsCsv::to_stream("out", Box::new(&mut out), places, variables, times).unwrap();
+            PointsCsv::to_stream("out", Box::new(&mut out), places, variables, times, &[]).unwrap();
         for batch in batches {
             let fields: Vec<FieldId> =
                 batch.iter().map(|&(time, variable)| FieldId { time, variable }).collect();
@@ -367,13 +410,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("values.csv");
         let (places, variables) = (places(), variables());
-        let sink = PointsCsv::create(&path, &places, &variables, &[None]).unwrap();
+        let sink = PointsCsv::create(&path, &places, &variables, &[None], &[]).unwrap();
         fill(&sink, &[0]);
         drop(sink);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         let mut out = Vec::new();
-        let sink = PointsCsv::to_stream("stdout", Box::new(&mut out), &places, &variables, &[None])
-            .unwrap();
+        let sink =
+            PointsCsv::to_stream("stdout", Box::new(&mut out), &places, &variables, &[None], &[])
+                .unwrap();
         fill(&sink, &[0]);
         sink.finish().unwrap();
         assert!(String::from_utf8(out).unwrap().starts_with("name,lon,lat,time,PM10,name_2\n"));

@@ -13,6 +13,7 @@ use isopleth_engine::report::{
     Errors, MethodReport, NetworkReport, ReadingsReport, Report, TargetsReport, VariableReport,
 };
 use isopleth_engine::tiles::Tiling;
+use isopleth_engine::uncertainty::Of;
 use isopleth_engine::{Compression, Digits, Precision, Storage};
 use isopleth_engine::{Error, Grid, Registration, Targets};
 use rayon::prelude::*;
@@ -69,6 +70,8 @@ impl Sample {
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
+            layers: &[],
+            layers_of: Of::default(),
             provenance: &self.provenance,
         }
     }
@@ -145,6 +148,7 @@ impl Sample {
 pub fn report() -> Report {
     let errors = Errors { count: 6, bias: 0.5, mae: 1.0, rmse: 2.0, r2: Some(0.25) };
     Report {
+        uncertainty: None,
         software: "isopleth test".to_owned(),
         readings: ReadingsReport::default(),
         network: NetworkReport { read: 8, used: 7, ..NetworkReport::default() },
