@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::certificate::{Judge, Verdict};
 use crate::tiles::Tiling;
 
-/// Cost is least near here, for every kernel, metric and tolerance: larger ellipses leave more stations near,
+/// Cost is least near here, for every class of kernels measured: larger ellipses leave more stations near,
 /// smaller ones need higher orders, and from 2.5 to 3.5 it is flat (docs/performance.md, benches/record/ellipses-…).
 const RHO: f64 = 3.0;
 
