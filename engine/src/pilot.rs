@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::certificate::{Judge, Verdict};
 use crate::tiles::Tiling;
 
-/// Cost is least near here, for every kernel, metric and tolerance: larger ellipses leave more stations near,
+/// Cost is least near here, for every class of kernels measured: larger ellipses leave more stations near,
 /// smaller ones need higher orders, and from 2.5 to 3.5 it is flat (docs/performance.md, benches/record/ellipses-…).
 const RHO: f64 = 3.0;
 
@@ -69,7 +69,7 @@ impl Orders {
     /// Below an eighth of the rounding floor nothing is gained, nor where higher orders do not help: then
     /// what is left are rounding errors, which tiles may have up to half of the floor.
     pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
-        let rounding = |before| seen.largest() > before / RHO;
+        let rounding = |before| seen.largest() > before / RHO && seen.largest() <= seen.floor();
         !seen.failed()
             && (seen.largest() <= self.goal(seen) || self.too_large.is_some_and(rounding))
     }
@@ -84,7 +84,9 @@ impl Orders {
             return false;
         }
         let more = orders_to(seen.largest() / self.goal(seen)).ceil() as usize;
-        self.order = (self.order + more.max(2)).min(HIGHEST_ORDER);
+        // Near the floor by enough to tell whether it helps.
+        let least = if seen.largest() <= seen.floor() { 2 } else { 1 };
+        self.order = (self.order + more.max(least)).min(HIGHEST_ORDER);
         self.lowest = self.order;
         self.too_large = Some(seen.largest());
         true

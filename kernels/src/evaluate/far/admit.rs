@@ -200,7 +200,7 @@ impl Area {
             return 1.0;
         }
         let away = (distance / (CURVED * self.longest) - 1.0).clamp(0.0, 5.0);
-        1.0_f64.hypot(away)
+        (1.0 + away * away).sqrt()
     }
 
     /// Distance of the middles.

@@ -5,6 +5,8 @@
 //! the Lebesgue constant. Any ellipse without singularity will do. A station is rarely as near as ρ* would let
 //! it: here its own distance chooses ρ, and M is that of its own φ.
 
+use std::f64::consts::FRAC_PI_4;
+
 use super::admit::{Area, Place};
 use crate::evaluate::Surface;
 use crate::metric::EARTH_RADIUS_KM;
@@ -24,8 +26,12 @@ pub(super) struct Promise {
     epsilon: f64,
     order: i32,
     rho: f64,
+    /// The largest ρ used.
+    farthest: f64,
     /// 4 (1 + Lebesgue constant).
     factor: f64,
+    /// The same times ρ^(1−p)/(ρ − 1) of the largest ρ, which most stations have.
+    least: f64,
     /// The same of the nodes that stand for a cluster: the error of both sides.
     pub(super) both_sides: f64,
 }
@@ -39,13 +45,16 @@ impl Promise {
     )]
     pub(super) fn new(surface: &Surface, order: usize, rho: f64) -> Self {
         let lebesgue = 1.0 + std::f64::consts::FRAC_2_PI * (order as f64).ln();
+        let (order, farthest, factor) = (order as i32, FARTHEST * rho, 4.0 * (1.0 + lebesgue));
         Self {
             kernel: surface.kernel,
             metric: surface.metric,
             epsilon: surface.epsilon,
-            order: order as i32,
+            order,
             rho,
-            factor: 4.0 * (1.0 + lebesgue),
+            farthest,
+            factor,
+            least: factor * farthest.powi(1 - order) / (farthest - 1.0),
             both_sides: 1.0 + lebesgue * lebesgue,
         }
     }
@@ -64,6 +73,9 @@ impl Promise {
         let singular = (free + (free * free - 1.0).sqrt()).max(self.rho);
         let rho = self.within(singular, half);
         let largest = self.largest(distance, area, rho, singular);
+        if rho >= self.farthest {
+            return self.least * largest;
+        }
         self.factor * largest * rho.powi(1 - self.order) / (rho - 1.0)
     }
 
@@ -82,7 +94,7 @@ impl Promise {
             }
             _ => singular,
         };
-        rho.min(FARTHEST * self.rho)
+        rho.min(self.farthest)
     }
 
     /// No |φ| is larger, with one coordinate inside the ellipse and the other in the box.
@@ -130,10 +142,20 @@ impl Promise {
             return length;
         }
         // An arc is at most π/2 times its chord.
-        let angle = std::f64::consts::FRAC_PI_2 * length / EARTH_RADIUS_KM;
-        if angle < 0.2 {
-            return 1.01 * length;
+        let x = FRAC_PI_4 * length / EARTH_RADIUS_KM;
+        // Above the series of sinh; beyond 3 not.
+        let sinh = if x < 3.0 { x * (1.0 + x * x / 6.0 * (1.0 + x * x / 16.0)) } else { x.sinh() };
+        2.0 * EARTH_RADIUS_KM * sinh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_short_way_to_sinh_is_never_below_it() {
+        for k in 1..3000 {
+            let x = f64::from(k) / 1000.0;
+            assert!(x * (1.0 + x * x / 6.0 * (1.0 + x * x / 16.0)) >= x.sinh(), "{x}");
         }
-        2.0 * EARTH_RADIUS_KM * (angle / 2.0).sinh()
     }
 }
