@@ -8,7 +8,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 PYTHON := $(CACHE)/python/bin/python
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench sweeps memory bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps memory bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,13 @@ bench: build ## the kernels, and the whole program beside its peers
 	cargo build --release --examples --locked
 	scripts/setup.sh peers "$(CACHE)"
 	"$(CACHE)/peers/bin/python" benches/peers/run.py --program "$(PROGRAM)"
+
+SPLITS ?= 1
+skill: build ## errors at readings left out beside other people's methods, with docs/skill.md
+	scripts/setup.sh skill "$(CACHE)"
+	"$(CACHE)/skill/bin/python" benches/skill/run.py --program "$(PROGRAM)" --splits $(SPLITS)
+	"$(CACHE)/skill/bin/python" benches/skill/run.py --program "$(PROGRAM)" --splits $(SPLITS) --ours
+	"$(CACHE)/skill/bin/python" benches/skill/page.py "$$(ls -t benches/record/skill-*.csv | head -1)" --program "$(PROGRAM)"
 
 sweeps: build setup-tests ## error and time against order, stations, cells and fields, with a picture
 	cargo build --release --examples --locked

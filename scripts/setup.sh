@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing: setup.sh build|tests|deny|peers CACHE. Says what, and how to do it by
+# Installs what is missing: setup.sh build|tests|deny|peers|skill CACHE. Says what, and how to do it by
 # hand where it may not. Quick where nothing is missing.
 set -euo pipefail
 
@@ -62,6 +62,9 @@ case $what in
     ;;
   peers)
     python_environment "$cache/peers" "$here/benches/peers/requirements.txt"
+    ;;
+  skill)
+    python_environment "$cache/skill" "$here/benches/skill/requirements.txt"
     ;;
   *)
     say "unknown: $what"
