@@ -164,6 +164,20 @@ pub(crate) struct GridArguments {
     pub(crate) points_file: Option<PathBuf>,
 }
 
+/// Where cells are wanted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mask")]
+pub(crate) struct MaskArguments {
+    /// Map only within: `land` (built in), FILE.geojson (polygons), or FILE.nc:variable (where it is
+    /// neither 0 nor missing); given several times, within all of them. Other cells hold the fill
+    /// value
+    #[arg(long, value_name = "AREA")]
+    pub(crate) mask: Vec<String>,
+    /// Map only within this distance of a station, such as 150km; a number in the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) mask_distance: Option<String>,
+}
+
 /// How numbers are kept.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "File")]
@@ -211,6 +225,8 @@ pub(crate) struct MapArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -231,6 +247,8 @@ pub(crate) struct PointsArguments {
     /// A CSV file of places (lon, lat, …); its columns are kept
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) at: PathBuf,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -260,6 +278,8 @@ pub(crate) struct EstimateArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]

@@ -46,6 +46,9 @@ impl Fields<'_> {
         let tiles = (0..self.plan.tiling.count()).into_par_iter();
         tiles.try_for_each_init(Buffers::default, |buffers, k| {
             let (rows, columns) = self.plan.tiling.tile(k);
+            if self.is_masked(&rows, &columns) {
+                return self.hand_over_nothing(&rows, &columns);
+            }
             self.sum(&cells, &rows, &columns, buffers)?;
             self.hand_over(&rows, &columns, &buffers.tile)
         })
@@ -119,11 +122,35 @@ impl Fields<'_> {
         columns: &Range<usize>,
         values: &[f64],
     ) -> Result<(), Error> {
+        let mask = self.plan.mask.as_ref();
+        let masked = mask.and_then(|mask| mask.masked(&self.plan.targets, rows, columns, values));
+        let values = masked.as_deref().unwrap_or(values);
         self.sink.tile(Tile { fields: self.ids, rows, columns, values })?;
         let done = self.done.fetch_add(values.len() as u64, Ordering::Relaxed);
         let total = self.plan.targets.cells() * self.plan.estimate.fields;
         let done = done + values.len() as u64;
         (self.progress.on_event)(Event::Values { done, total });
+        Ok(())
+    }
+}
+
+impl Fields<'_> {
+    /// Whether all of some whole tiles are outside of the mask.
+    fn is_masked(&self, rows: &Range<usize>, columns: &Range<usize>) -> bool {
+        self.plan.mask.as_ref().is_some_and(|mask| mask.is_outside(rows, columns))
+    }
+
+    /// The tiles of a box that is masked, never evaluated.
+    fn hand_over_nothing(&self, rows: &Range<usize>, columns: &Range<usize>) -> Result<(), Error> {
+        let tiling = &self.plan.tiling;
+        for top in rows.clone().step_by(tiling.tile_rows) {
+            let rows = top..(top + tiling.tile_rows).min(rows.end);
+            for left in columns.clone().step_by(tiling.tile_columns) {
+                let columns = left..(left + tiling.tile_columns).min(columns.end);
+                let cells = rows.len() * columns.len();
+                self.hand_over(&rows, &columns, &vec![f64::NAN; self.ids.len() * cells])?;
+            }
+        }
         Ok(())
     }
 }
@@ -145,6 +172,13 @@ impl Fast<'_> {
     /// Down the tree, the parts of a box in parallel.
     fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, node: Node) {
         if lock(&self.failed).is_some() {
+            return;
+        }
+        let (rows, columns) = self.far.cells(&node);
+        if self.fields.is_masked(&rows, &columns) {
+            if let Err(error) = self.fields.hand_over_nothing(&rows, &columns) {
+                lock(&self.failed).get_or_insert(error);
+            }
             return;
         }
         let parts = self.far.parts(&node);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
+use crate::mask::Mask;
 use crate::network::Network;
 use crate::observations::Observations;
 use crate::scattered;
@@ -63,6 +64,8 @@ pub struct Plan {
     pub method: Resolved,
     /// Tiles of the targets; chunks of the file.
     pub tiling: Tiling,
+    /// Which cells are wanted, if not all.
+    pub(crate) mask: Option<Mask>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -117,6 +120,7 @@ impl Plan {
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
+        let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -133,6 +137,7 @@ impl Plan {
             settings,
             method,
             tiling,
+            mask,
             steps_solved_at_once,
             steps_at_once,
             threads,

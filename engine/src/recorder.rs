@@ -148,6 +148,7 @@ impl Recorder {
             },
             certificate,
             targets: targets_report(&plan.targets),
+            mask: plan.mask.as_ref().map(|mask| mask.report().clone()),
             variables: (self.sums.into_iter().zip(plan.observations.variables()))
                 .map(|((fields, sum), variable)| VariableReport {
                     variable: variable.name.clone(),

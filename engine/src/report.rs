@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::certificate::Certificate;
 use crate::factors::Origin;
+use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 
@@ -23,6 +24,9 @@ pub struct Report {
     pub certificate: Option<Certificate>,
     /// Where it was evaluated.
     pub targets: TargetsReport,
+    /// What a mask left out; none where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskReport>,
     /// Each field with its leave-one-out errors.
     pub fields: Vec<FieldReport>,
     /// Leave-one-out errors of each variable over all times.

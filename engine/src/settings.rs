@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::kernels::Method;
+use crate::mask::Masks;
 use crate::network::Duplicates;
 use crate::storage::Storage;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+    /// Where cells are wanted; default: everywhere.
+    pub masks: Masks,
 }
 
 /// How near to the exact sum a map on a grid must be.

@@ -6,11 +6,13 @@ use std::str::FromStr;
 use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
-    Compression, Duplicates, Grid, Observations, Places, Precision, ReadOptions, Registration,
-    Settings, Source, Storage, Targets, grid,
+    Area, Compression, Duplicates, Grid, Masks, Observations, Places, Precision, ReadOptions,
+    Registration, Settings, Source, Storage, Targets, grid,
 };
 
-use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments, StorageArguments};
+use crate::cli::{
+    GridArguments, LayoutName, MaskArguments, MethodArguments, ReadingArguments, StorageArguments,
+};
 use crate::failure::Failure;
 
 /// Reads the readings.
@@ -69,6 +71,7 @@ pub(crate) fn settings(
         tolerance: arguments.tolerance,
         threads: arguments.threads,
         memory_bytes: arguments.memory,
+        masks: Masks::default(),
     })
 }
 
@@ -111,6 +114,29 @@ pub(crate) fn targets(arguments: &GridArguments, metric: Metric) -> Result<Targe
     };
     let registration: Registration = named(&arguments.registration)?;
     Ok(Targets::Grid(Grid::from_bounds(bounds, size, registration, metric.is_spherical())?))
+}
+
+/// The masks; files are read here.
+pub(crate) fn masks(arguments: &MaskArguments, metric: Metric) -> Result<Masks, Failure> {
+    let spherical = metric.is_spherical();
+    let distance = arguments.mask_distance.as_deref();
+    let distance = distance.map(|text| distance_of(text, spherical)).transpose()?;
+    let areas = arguments.mask.iter().map(|given| Area::read(given, spherical));
+    Ok(Masks { areas: areas.collect::<Result<_, _>>()?, distance })
+}
+
+/// `150km` or `150` on the sphere, a plain number in the plane.
+fn distance_of(text: &str, spherical: bool) -> Result<f64, Failure> {
+    let form = if spherical {
+        "a number of km, such as 150km"
+    } else {
+        "a number in the unit of the plane"
+    };
+    let number = if spherical { text.trim().trim_end_matches("km") } else { text };
+    number
+        .trim()
+        .parse()
+        .map_err(|_| Failure::Usage(format!("--mask-distance {text}: expected {form}")))
 }
 
 /// A table of places.

@@ -15,7 +15,9 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let storage = inputs::storage(&arguments.storage);
-    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
+    let mut settings =
+        inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
+    settings.masks = inputs::masks(&arguments.mask, metric)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

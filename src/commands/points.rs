@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let duplicates = &arguments.readings.duplicates;
-    let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    let mut settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    settings.masks = inputs::masks(&arguments.mask, metric)?;
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

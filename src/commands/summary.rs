@@ -114,6 +114,17 @@ fn text(report: &Report, output: &Path) -> String {
         method.instructions,
         method.threads
     );
+    if let Some(mask) = &report.mask {
+        let cells = report.targets.cells;
+        let by: Vec<String> =
+            mask.by.iter().map(|part| format!("{}: {}", part.mask, part.outside)).collect();
+        let _ = writeln!(
+            text,
+            "           {} of {cells} outside the mask ({})",
+            mask.outside,
+            by.join("; ")
+        );
+    }
     if let Some(c) = &report.certificate {
         let _ = writeln!(
             text,

@@ -8,5 +8,6 @@ mod commands;
 mod examples;
 mod judges;
 mod maps;
+mod masks;
 mod real_files;
 mod serve;

@@ -208,6 +208,11 @@ fn define_fields(file: &mut FileMut, layout: &Layout<'_>, name: &Naming) -> netc
     if layout.has_grid_mapping() {
         map.put("grid_mapping", "crs");
     }
+    if let Some(mask) = layout.mask {
+        let text = mask.text();
+        map.put("comment", format!("cells outside the mask hold the fill value: {text}"))
+            .put("isopleth_mask", text);
+    }
     let (time, step): (&[&str], &[usize]) =
         if layout.has_times() { (&["time"], &[1]) } else { (&[], &[]) };
     if let Some(bits) = layout.storage.kept_bits() {

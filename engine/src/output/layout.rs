@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::grid::Targets;
+use crate::mask::{Mask, MaskReport};
 use crate::observations::{Station, UnixSeconds, Variable};
 use crate::plan::Plan;
 use crate::storage::Storage;
@@ -26,6 +27,8 @@ pub struct Layout<'a> {
     pub tiling: Tiling,
     /// How numbers are kept in the file.
     pub storage: Storage,
+    /// What a mask leaves out, if there is one.
+    pub mask: Option<&'a MaskReport>,
     /// Where it comes from.
     pub provenance: &'a Provenance,
 }
@@ -42,6 +45,7 @@ impl<'a> Layout<'a> {
             stations: plan.network.stations(),
             tiling: plan.tiling,
             storage: plan.settings.storage,
+            mask: plan.mask.as_ref().map(Mask::report),
             provenance,
         }
     }

@@ -58,6 +58,7 @@ impl Sample {
 
     pub fn layout(&self) -> Layout<'_> {
         Layout {
+            mask: None,
             targets: &self.targets,
             spherical: match &self.targets {
                 Targets::Grid(grid) => grid.is_spherical(),
