@@ -155,6 +155,11 @@ pub(crate) struct GridArguments {
     /// Distance of neighbouring cells, in degrees or the planar unit: one number, or dx,dy
     #[arg(long, value_name = "STEP")]
     pub(crate) resolution: Option<String>,
+    /// Plane of the grid: a PROJ string such as `+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=105
+    /// +datum=WGS84`, or EPSG:32632; bounds and steps are then in its metres (degrees of a rotated
+    /// pole), and stations remain in degrees
+    #[arg(long, value_name = "PROJ", allow_hyphen_values = true, conflicts_with = "points_file")]
+    pub(crate) crs: Option<String>,
     /// gridline: the bounds are the outermost nodes; pixel: the outermost cells' edges
     #[arg(long, default_value = "gridline")]
     pub(crate) registration: String,

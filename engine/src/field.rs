@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::certificate::{Account, Judge, Verdict};
 use crate::error::Error;
-use crate::grid::{Places, Targets};
+use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
@@ -218,6 +218,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The targets row by row, in the coordinates of the metric.
 enum Cells<'a> {
     Grid(GridRows<'a>),
+    Projected { grid: &'a Grid, metric: kernels::Metric },
     Places { places: &'a Places, metric: kernels::Metric },
 }
 
@@ -225,6 +226,7 @@ impl<'a> Cells<'a> {
     fn new(plan: &'a Plan) -> Self {
         let metric = plan.method.metric;
         match &plan.targets {
+            Targets::Grid(grid) if grid.crs().is_some() => Self::Projected { grid, metric },
             Targets::Grid(grid) => Self::Grid(GridRows::new(grid.x(), grid.y(), metric)),
             Targets::Points(places) => Self::Places { places, metric },
         }
@@ -240,14 +242,20 @@ impl<'a> Cells<'a> {
     ) {
         match self {
             Self::Grid(rows) => rows.with(row, columns, scratch, then),
+            Self::Projected { grid, metric } => {
+                let [lon, lat] = grid.degrees(row, columns).unwrap_or_default();
+                each(&metric.embed(&lon, &lat), then);
+            }
             Self::Places { places, metric } => {
-                let points = metric.embed(&places.x[columns.clone()], &places.y[columns]);
-                let axes: Vec<Axis<'_>> =
-                    (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-                then(Row { axes: &axes, len: points.len() });
+                each(&metric.embed(&places.x[columns.clone()], &places.y[columns]), then);
             }
         }
     }
+}
+
+fn each(points: &kernels::Points, then: impl FnOnce(Row<'_>)) {
+    let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+    then(Row { axes: &axes, len: points.len() });
 }
 
 #[cfg(test)]
@@ -256,7 +264,7 @@ mod tests {
     use isopleth_kernels::{Factor, Mat, Par};
 
     use super::*;
-    use crate::grid::{Grid, Registration, Size};
+    use crate::grid::{Registration, Size};
     use crate::observations::{Observations, Parts, ReadOptions, Station, Variable};
     use crate::output::MapsInMemory;
     use crate::progress::Cancel;

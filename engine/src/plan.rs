@@ -251,7 +251,7 @@ impl Plan {
 /// Whether a fast evaluation will be tried.
 fn is_fast(targets: &Targets, settings: &Settings) -> bool {
     let enough = match targets {
-        Targets::Grid(_) => true,
+        Targets::Grid(grid) => grid.crs().is_none(),
         Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
     };
     enough && settings.tolerance != Tolerance::Exact

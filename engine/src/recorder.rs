@@ -208,6 +208,10 @@ fn targets_report(targets: &Targets) -> TargetsReport {
     let ((west, east), (south, north)) = (range(x), range(y));
     TargetsReport {
         kind: kind.to_owned(),
+        crs: match targets {
+            Targets::Grid(grid) => grid.crs().map(|crs| crs.text().to_owned()),
+            Targets::Points(_) => None,
+        },
         shape: [targets.columns(), targets.rows()],
         bounds: [west, south, east, north],
         cells: targets.cells(),

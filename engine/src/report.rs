@@ -136,6 +136,9 @@ pub struct MethodReport {
 pub struct TargetsReport {
     /// `grid` or `points`.
     pub kind: String,
+    /// The system of coordinates of a projected grid, in whose plane its bounds are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crs: Option<String>,
     /// Columns and rows, or the number of places and 1.
     pub shape: [usize; 2],
     /// West, south, east, north of the outermost cells' centres.

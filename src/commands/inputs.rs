@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use isopleth_engine::grid::GridError;
 use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
-    Area, Compression, Duplicates, Grid, Masks, Observations, Places, Precision, ReadOptions,
+    Area, Compression, Crs, Duplicates, Grid, Masks, Observations, Places, Precision, ReadOptions,
     Registration, Settings, Source, Storage, Targets, grid,
 };
 
@@ -113,6 +114,15 @@ pub(crate) fn targets(arguments: &GridArguments, metric: Metric) -> Result<Targe
         }
     };
     let registration: Registration = named(&arguments.registration)?;
+    if let Some(crs) = &arguments.crs {
+        if !metric.is_spherical() {
+            let text = "--crs takes stations in degrees and measures along the Earth; leave \
+                        --metric planar out, or project the stations yourself and leave --crs out";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let crs: Crs = crs.parse().map_err(GridError::from)?;
+        return Ok(Targets::Grid(Grid::projected(bounds, size, registration, crs)?));
+    }
     Ok(Targets::Grid(Grid::from_bounds(bounds, size, registration, metric.is_spherical())?))
 }
 

@@ -9,5 +9,6 @@ mod examples;
 mod judges;
 mod maps;
 mod masks;
+mod projected;
 mod real_files;
 mod serve;

@@ -160,7 +160,7 @@ fn a_mask_that_is_none_is_refused_and_leaves_no_file() {
     refused(&["--mask", "far.geojson"], 3, &["no cell", "far.geojson", "another area"]);
     let nowhere = ["--mask", "frame.geojson", "--mask-distance", "0.001"];
     refused(&nowhere, 3, &["no cell", "frame.geojson, within 0.001 km"]);
-    refused(&["--mask-distance", "-3"], 3, &["above 0"]);
+    refused(&["--mask-distance=-3"], 3, &["above 0"]);
     refused(&["--mask-distance", "150 miles"], 2, &["km"]);
     refused(&["--mask", "point.geojson"], 3, &["no Polygon", "1 points and lines"]);
     refused(&["--mask", "broken.geojson"], 3, &["not GeoJSON", "line 1"]);

@@ -353,11 +353,16 @@ impl Mask {
         let mut inside = vec![true; rows.len() * columns.len()];
         let mut part = vec![false; columns.len()];
         for (row, inside) in rows.clone().zip(inside.chunks_exact_mut(columns.len().max(1))) {
-            let row = match targets {
-                Targets::Grid(grid) => {
+            let degrees = match targets {
+                Targets::Grid(grid) => grid.degrees(row, columns.clone()),
+                Targets::Points(_) => None,
+            };
+            let row = match (targets, &degrees) {
+                (_, Some([x, y])) => Row::Each { x, y },
+                (Targets::Grid(grid), None) => {
                     Row::Line { x: &grid.x()[columns.clone()], y: grid.y()[row] }
                 }
-                Targets::Points(places) => {
+                (Targets::Points(places), None) => {
                     Row::Each { x: &places.x[columns.clone()], y: &places.y[columns.clone()] }
                 }
             };

@@ -6,6 +6,7 @@ use crate::grid::Targets;
 use crate::mask::{Mask, MaskReport};
 use crate::observations::{Station, UnixSeconds, Variable};
 use crate::plan::Plan;
+use crate::projection::Crs;
 use crate::storage::Storage;
 use crate::tiles::Tiling;
 
@@ -54,6 +55,14 @@ impl<'a> Layout<'a> {
     #[must_use]
     pub fn has_times(&self) -> bool {
         self.times.iter().any(Option::is_some)
+    }
+
+    /// The system of coordinates of a projected grid.
+    pub(super) fn crs(&self) -> Option<&'a Crs> {
+        match self.targets {
+            Targets::Grid(grid) => grid.crs(),
+            Targets::Points(_) => None,
+        }
     }
 
     /// Whether maps refer to the sphere that they lie on.

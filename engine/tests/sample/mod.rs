@@ -156,6 +156,7 @@ pub fn report() -> Report {
             ..MethodReport::default()
         },
         targets: TargetsReport::default(),
+        mask: None,
         fields: Vec::new(),
         variables: vec![VariableReport {
             variable: "PM2.5".to_owned(),
