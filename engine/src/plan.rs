@@ -207,6 +207,8 @@ impl Plan {
         let tile = self.tiling.cells_of_a_tile();
         // Values in 64 bits, the chunk in the file's precision, shuffled, and compressed.
         let a_tile = tile * fields * 8 + 3 * tile * self.settings.storage.precision.bytes();
+        // A tile that a mask cuts is copied.
+        let a_tile = a_tile + if self.mask.is_some() { tile * fields * 8 } else { 0 };
         // One for each thread, and that of the pilot.
         let tiles = match &self.targets {
             Targets::Grid(_) => self.threads + 1,

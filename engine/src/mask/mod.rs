@@ -247,7 +247,9 @@ impl Mask {
         tiling: Tiling,
         threads: usize,
     ) -> Result<Option<Self>, MaskError> {
-        if masks.areas.is_empty() && masks.distance.is_none() {
+        let nothing = masks.areas.is_empty() && masks.distance.is_none();
+        // A cross-validation has no cells.
+        if nothing || targets.cells() == 0 {
             return Ok(None);
         }
         if let Some(value) = masks.distance.filter(|d| !(d.is_finite() && *d > 0.0)) {
