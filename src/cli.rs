@@ -172,6 +172,11 @@ pub(crate) struct GridArguments {
     /// Distance of neighbouring cells, in degrees or the planar unit: one number, or dx,dy
     #[arg(long, value_name = "STEP")]
     pub(crate) resolution: Option<String>,
+    /// Plane of the grid: a PROJ string such as `+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=105
+    /// +datum=WGS84`, or EPSG:32632; bounds and steps are then in its metres (degrees of a rotated
+    /// pole), and stations remain in degrees
+    #[arg(long, value_name = "PROJ", allow_hyphen_values = true, conflicts_with = "points_file")]
+    pub(crate) crs: Option<String>,
     /// gridline: the bounds are the outermost nodes; pixel: the outermost cells' edges
     #[arg(long, default_value = "gridline")]
     pub(crate) registration: String,
@@ -179,6 +184,20 @@ pub(crate) struct GridArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["bounds", "shape", "resolution"],
           value_hint = ValueHint::FilePath)]
     pub(crate) points_file: Option<PathBuf>,
+}
+
+/// Where cells are wanted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mask")]
+pub(crate) struct MaskArguments {
+    /// Map only within: `land` (built in), FILE.geojson (polygons), or FILE.nc:variable (where it is
+    /// neither 0 nor missing); given several times, within all of them. Other cells hold the fill
+    /// value
+    #[arg(long, value_name = "AREA")]
+    pub(crate) mask: Vec<String>,
+    /// Map only within this distance of a station, such as 150km; a number in the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) mask_distance: Option<String>,
 }
 
 /// How numbers are kept.
@@ -257,6 +276,8 @@ pub(crate) struct MapArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -279,6 +300,8 @@ pub(crate) struct PointsArguments {
     /// A CSV file of places (lon, lat, …); its columns are kept
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) at: PathBuf,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -310,6 +333,8 @@ pub(crate) struct EstimateArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]

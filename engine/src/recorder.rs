@@ -167,6 +167,7 @@ impl Recorder {
             instructions: instructions.to_owned(),
             certificate,
             targets: targets_report(&plan.targets),
+            mask: plan.mask.as_ref().map(|mask| mask.report().clone()),
             variables: (self.sums.into_iter().zip(plan.observations.variables()))
                 .map(|((fields, sum), variable)| VariableReport {
                     variable: variable.name.clone(),
@@ -228,6 +229,10 @@ fn targets_report(targets: &Targets) -> TargetsReport {
     let ((west, east), (south, north)) = (range(x), range(y));
     TargetsReport {
         kind: kind.to_owned(),
+        crs: match targets {
+            Targets::Grid(grid) => grid.crs().map(|crs| crs.text().to_owned()),
+            Targets::Points(_) => None,
+        },
         shape: [targets.columns(), targets.rows()],
         bounds: [west, south, east, north],
         cells: targets.cells(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::certificate::Certificate;
 use crate::choice::By;
 use crate::factors::Origin;
+use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 use crate::series::SeriesReport;
@@ -30,6 +31,9 @@ pub struct Report {
     pub certificate: Option<Certificate>,
     /// Where it was evaluated.
     pub targets: TargetsReport,
+    /// What a mask left out; none where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskReport>,
     /// Each field with its leave-one-out errors.
     pub fields: Vec<FieldReport>,
     /// Leave-one-out errors of each variable over all times.
@@ -148,6 +152,9 @@ pub struct MethodReport {
 pub struct TargetsReport {
     /// `grid` or `points`.
     pub kind: String,
+    /// The system of coordinates of a projected grid, in whose plane its bounds are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crs: Option<String>,
     /// Columns and rows, or the number of places and 1.
     pub shape: [usize; 2],
     /// West, south, east, north of the outermost cells' centres.

@@ -248,6 +248,10 @@ impl Run<'_> {
         let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
         };
+        if matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some()) {
+            // The tree of boxes wants rows of one latitude, which a projected grid has not.
+            return fields.exactly();
+        }
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
         let cells = match &plan.targets {
             Targets::Grid(grid) => Cells::Grid(grid.x(), grid.y()),

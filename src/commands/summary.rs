@@ -177,6 +177,17 @@ fn text(report: &Report, output: &Path) -> String {
         report.instructions,
         report.threads
     );
+    if let Some(mask) = &report.mask {
+        let cells = report.targets.cells;
+        let by: Vec<String> =
+            mask.by.iter().map(|part| format!("{}: {}", part.mask, part.outside)).collect();
+        let _ = writeln!(
+            text,
+            "           {} of {cells} outside the mask ({})",
+            mask.outside,
+            by.join("; ")
+        );
+    }
     if let Some(c) = &report.certificate {
         let _ = writeln!(
             text,

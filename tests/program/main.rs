@@ -9,6 +9,8 @@ mod commands;
 mod examples;
 mod judges;
 mod maps;
+mod masks;
+mod projected;
 mod real_files;
 mod series;
 mod serve;

@@ -18,6 +18,7 @@ use std::ops::Range;
 pub use atomic::AtomicFile;
 pub(crate) use cf::is_concentration;
 pub use chunk::FILL_VALUE;
+pub(crate) use hdf5::silence as silence_hdf5;
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};
 pub use netcdf::NetcdfFile;

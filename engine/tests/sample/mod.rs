@@ -59,6 +59,7 @@ impl Sample {
 
     pub fn layout(&self) -> Layout<'_> {
         Layout {
+            mask: None,
             targets: &self.targets,
             spherical: match &self.targets {
                 Targets::Grid(grid) => grid.is_spherical(),
@@ -162,6 +163,7 @@ pub fn report() -> Report {
         threads: 1,
         instructions: String::new(),
         targets: TargetsReport::default(),
+        mask: None,
         fields: Vec::new(),
         variables: vec![VariableReport {
             variable: "PM2.5".to_owned(),
