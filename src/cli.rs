@@ -142,6 +142,34 @@ pub(crate) struct MethodArguments {
     pub(crate) memory: Option<u64>,
 }
 
+/// What readings are examined for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Quality")]
+pub(crate) struct QualityArguments {
+    /// Treat flagged readings as missing: none of them, the bad ones (flags range and place), or
+    /// the suspect ones, too
+    #[arg(long, value_name = "POLICY", default_value = "none")]
+    pub(crate) reject: String,
+    /// Flag values outside, such as pm25=0..1000, in the unit of the readings; may be given several
+    /// times [default: what is known of the variable]
+    #[arg(long, value_name = "VARIABLE=LOW..HIGH", allow_hyphen_values = true)]
+    pub(crate) valid_range: Vec<String>,
+    /// Flag larger changes in an hour, such as pm25=200; may be given several times [default: what
+    /// is known of the variable]
+    #[arg(long, value_name = "VARIABLE=CHANGE")]
+    pub(crate) rate_limit: Vec<String>,
+    /// Flag a value that so many readings in a row repeat, over as many hours less one; `off`
+    #[arg(long, value_name = "READINGS", default_value = "8")]
+    pub(crate) stuck: String,
+    /// Flag readings that differ from what their neighbours tell by so many times the neighbours'
+    /// own spread; `off`
+    #[arg(long, value_name = "SPREADS", default_value = "5")]
+    pub(crate) buddy: String,
+    /// Flag stations outside this box
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(crate) inside: Option<String>,
+}
+
 /// Where to evaluate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Grid")]
@@ -219,6 +247,8 @@ pub(crate) struct MapArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
@@ -237,6 +267,8 @@ pub(crate) struct PointsArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
@@ -249,6 +281,8 @@ pub(crate) struct CheckArguments {
     /// Coordinates are planar, not degrees
     #[arg(long)]
     pub(crate) planar: bool,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
@@ -278,6 +312,8 @@ pub(crate) struct CrossvalArguments {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]

@@ -24,6 +24,9 @@ pub enum Error {
         /// What was asked for.
         size: f64,
     },
+    /// A rule by which readings are examined makes no sense.
+    #[error(transparent)]
+    Quality(#[from] crate::quality::RuleError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -96,6 +99,7 @@ impl Error {
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }
+            | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,

@@ -7,6 +7,7 @@ use crate::certificate::Certificate;
 use crate::factors::Origin;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
+use crate::quality::QualityReport;
 
 /// Everything a run has to say.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +36,8 @@ pub struct Report {
     pub peak_memory_bytes: u64,
     /// Things the user should know.
     pub warnings: Vec<String>,
+    /// Readings and stations that cannot be right.
+    pub quality: QualityReport,
 }
 
 impl Report {

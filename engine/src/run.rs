@@ -18,6 +18,8 @@ use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
+use crate::quality::buddy::Buddies;
+use crate::quality::{Examiner, Ledger};
 use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
@@ -54,9 +56,16 @@ pub fn run(
         recorder.set_origin(obtained.origin, obtained.warning);
         let evaluator = Evaluator::new();
         let factor = obtained.factor;
-        let run = Run { plan, sink, progress, factor, evaluator, par, done: AtomicU64::new(0) };
-        let certificate = run.blocks(&mut recorder)?;
-        recorder.into_report(plan, &run.factor, evaluator.name(), certificate)
+        let rules = &plan.settings.quality;
+        let examiner = recorder.time(Stage::Read, || Examiner::new(&plan.observations, rules))?;
+        let buddies = rules.buddy.map(|limit| Buddies::new(&plan.network, limit));
+        let mut ledger = examiner.ledger(&plan.observations);
+        let done = AtomicU64::new(0);
+        let run = Run { plan, sink, progress, factor, evaluator, par, done, examiner, buddies };
+        let certificate = run.blocks(&mut recorder, &mut ledger)?;
+        let mut report = recorder.into_report(plan, &run.factor, evaluator.name(), certificate)?;
+        report.quality = ledger.into_report(&plan.observations);
+        Ok(report)
     })
 }
 
@@ -68,12 +77,16 @@ struct Run<'a> {
     evaluator: Evaluator,
     par: Par,
     done: AtomicU64,
+    examiner: Examiner,
+    /// None where the buddy check is off.
+    buddies: Option<Buddies>,
 }
 
-/// The fields of some time steps: identities, readings (stations × fields).
+/// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
 struct Block {
     fields: Vec<FieldId>,
     readings: Mat<f64>,
+    flags: Vec<u8>,
 }
 
 /// Some fields of a block, about to be evaluated.
@@ -85,17 +98,19 @@ struct Batch<'a> {
 }
 
 impl Run<'_> {
-    fn blocks(&self, recorder: &mut Recorder) -> Result<Option<Certificate>, Error> {
+    fn blocks(
+        &self,
+        recorder: &mut Recorder,
+        ledger: &mut Ledger,
+    ) -> Result<Option<Certificate>, Error> {
         let mut certificate = None;
         let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
         for first in (0..steps).step_by(at_once) {
-            let block =
-                recorder.time(Stage::Read, || self.read(first..(first + at_once).min(steps)))?;
+            let steps = first..(first + at_once).min(steps);
+            let mut block = recorder.time(Stage::Read, || self.read(steps, ledger))?;
             self.progress.begin(Stage::Solve)?;
-            let fit = recorder.time(Stage::Solve, || {
-                self.factor.fit(block.readings.as_ref(), self.par).map_err(Error::from)
-            })?;
+            let fit = recorder.time(Stage::Solve, || self.solve(&mut block, ledger))?;
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             recorder.time(Stage::Evaluate, || {
@@ -106,14 +121,36 @@ impl Run<'_> {
         Ok(certificate)
     }
 
-    fn read(&self, steps: std::ops::Range<usize>) -> Result<Block, Error> {
+    /// Fits the fields, compares readings with their neighbours, and fits anew without those that
+    /// are rejected.
+    fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
+        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
+        let first = fit(&block.readings)?;
+        let Some(buddies) = &self.buddies else { return Ok(first) };
+        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first, self.par);
+        let Block { fields, readings, flags } = block;
+        let rejected = buddies.flag(
+            &self.plan.observations,
+            &outliers,
+            fields,
+            (readings, flags),
+            self.plan.settings.quality.reject,
+            ledger,
+        );
+        Ok(if rejected { fit(&block.readings)? } else { first })
+    }
+
+    fn read(&self, steps: std::ops::Range<usize>, ledger: &mut Ledger) -> Result<Block, Error> {
         let observations = &self.plan.observations;
         let (n, variables) = (self.plan.network.stations().len(), observations.variables().len());
         let mut readings = Mat::zeros(n, steps.len() * variables);
         let mut fields = Vec::with_capacity(steps.len() * variables);
         let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let (mut flagged, mut flags) = (Vec::new(), Vec::with_capacity(n * fields.capacity()));
         for time in steps {
             observations.step(time, &mut received)?;
+            self.examiner.step(observations, time, &mut received, &mut flagged, ledger)?;
+            self.plan.network.flags(&flagged, variables, &mut flags);
             self.plan.network.values(&received, variables, &mut merged);
             for variable in 0..variables {
                 let column = readings.col_as_slice_mut(fields.len());
@@ -121,7 +158,7 @@ impl Run<'_> {
                 fields.push(FieldId { time, variable });
             }
         }
-        Ok(Block { fields, readings })
+        Ok(Block { fields, readings, flags })
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -132,6 +169,7 @@ impl Run<'_> {
             fields: &block.fields,
             values: &columns(&block.readings),
             residuals: &columns(&fit.leave_one_out),
+            flags: &block.flags,
         })
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::kernels::Method;
 use crate::network::Duplicates;
+use crate::quality::Rules;
 use crate::storage::Storage;
 
 /// How a map is made, apart from readings and targets.
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+    /// What readings are examined for, and which are rejected.
+    pub quality: Rules,
 }
 
 /// How near to the exact sum a map on a grid must be.

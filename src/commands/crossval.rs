@@ -1,7 +1,7 @@
 //! `isopleth crossval`: errors at stations left out.
 
 use isopleth_engine::progress::Stage;
-use isopleth_engine::{Progress, Storage, crossvalidate};
+use isopleth_engine::{Progress, Settings, Storage, crossvalidate};
 
 use super::{cache, inputs, print, summary, write_json, write_text};
 use crate::cli::CrossvalArguments;
@@ -12,7 +12,9 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let duplicates = &arguments.readings.duplicates;
+    let quality = inputs::rules(&arguments.quality)?;
     let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    let settings = Settings { quality, ..settings };
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())
     })?;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
 use isopleth_engine::progress::Stage;
-use isopleth_engine::{Cancel, FactorCache, Plan, Progress, Report, Targets, run as engine_run};
+use isopleth_engine::{
+    Cancel, FactorCache, Plan, Progress, Report, Settings, Targets, run as engine_run,
+};
 
 use super::{cache, inputs, points, summary};
 use crate::cli::MapArguments;
@@ -15,7 +17,9 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let storage = inputs::storage(&arguments.storage);
+    let quality = inputs::rules(&arguments.quality)?;
     let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
+    let settings = Settings { quality, ..settings };
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

@@ -10,6 +10,7 @@ pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
 
+mod flags;
 mod inputs;
 mod summary;
 

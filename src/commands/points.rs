@@ -5,7 +5,8 @@ use std::path::Path;
 use isopleth_engine::output::PointsCsv;
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{
-    Cancel, FactorCache, Places, Plan, Progress, Report, Storage, Targets, run as engine_run,
+    Cancel, FactorCache, Places, Plan, Progress, Report, Settings, Storage, Targets,
+    run as engine_run,
 };
 
 use super::{cache, inputs, summary};
@@ -17,7 +18,9 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let metric = inputs::metric(&arguments.method)?;
     let duplicates = &arguments.readings.duplicates;
+    let quality = inputs::rules(&arguments.quality)?;
     let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    let settings = Settings { quality, ..settings };
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

@@ -104,6 +104,9 @@ fn text(report: &Report, output: &Path) -> String {
         "method     {}, {}, drift degree {}, condition {:.1e}",
         method.kernel, method.metric, method.degree, method.condition
     );
+    if report.quality.flagged > 0 {
+        let _ = writeln!(text, "quality    {}", report.quality.summary());
+    }
     let [columns, rows] = report.targets.shape;
     let _ = writeln!(
         text,

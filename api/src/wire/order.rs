@@ -5,7 +5,7 @@ use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{Compression, Precision, Storage};
 use isopleth_engine::{
-    Duplicates, Error, Grid, Places, ReadOptions, Registration, Settings, Targets, Tolerance,
+    Duplicates, Error, Grid, Places, ReadOptions, Registration, Rules, Settings, Targets, Tolerance,
 };
 
 use super::request::{
@@ -66,6 +66,7 @@ impl Order {
             tolerance: tolerance_of(&request.method)?,
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
+            quality: Rules::default(),
         };
         Ok(Self { targets, settings, options, parts: parts_of(request)? })
     }

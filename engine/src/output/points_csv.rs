@@ -211,7 +211,8 @@ mod tests {
             .iter()
             .flat_map(|&time| (0..2).map(move |variable| FieldId { time, variable }))
             .collect();
-        sink.stations(StationValues { fields: &fields, values: &[], residuals: &[] }).unwrap();
+        sink.stations(StationValues { fields: &fields, values: &[], residuals: &[], flags: &[] })
+            .unwrap();
         for place in [1, 0] {
             let value = |id: &FieldId| {
                 if id.variable == 1 && place == 1 {
