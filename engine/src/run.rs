@@ -127,7 +127,7 @@ impl Run<'_> {
         let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
         let first = fit(&block.readings)?;
         let Some(buddies) = &self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first, self.par);
+        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
         let Block { fields, readings, flags } = block;
         let rejected = buddies.flag(
             &self.plan.observations,

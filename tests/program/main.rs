@@ -8,5 +8,6 @@ mod commands;
 mod examples;
 mod judges;
 mod maps;
+mod quality;
 mod real_files;
 mod serve;

@@ -6,8 +6,9 @@
 //! at its neighbours: the residual alone would blame stations that stand alone, the other alone
 //! those that stand side by side.
 //!
-//! A bad reading spoils the residuals around it. So the suspects of a field are all left out
-//! together, predicted by the rest, and those that agree with it are cleared.
+//! A bad reading spoils the residuals around it. So a suspect with another one among its neighbours
+//! is predicted once more, by the nearest stations that are no suspects, and cleared if it agrees
+//! with them.
 //!
 //! Båserud, Lussana, Nipen, Seierstad, Oram & Aspelien 2020 (TITAN), doi:10.5194/asr-17-153-2020,
 //! for buddy and spatial consistency checks; Rousseeuw & Croux 1993, doi:10.1080/01621459.1993.10476408,
@@ -15,7 +16,7 @@
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets};
-use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Surface};
+use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Resolved, Surface};
 use rayon::prelude::*;
 
 use super::ledger::{Flagged, Ledger};
@@ -29,6 +30,9 @@ const NEIGHBOURS: usize = 20;
 
 /// With fewer of them present nobody is judged.
 const FEWEST: usize = 5;
+
+/// How many stations predict a suspect anew.
+const WITNESSES: usize = 32;
 
 /// The spread around a station counts as at least so much of that of the whole field: residuals
 /// that happen to be small all around make no reading bad.
@@ -55,7 +59,7 @@ pub(crate) struct Outlier {
     pub(crate) field: usize,
     /// Place of the network.
     pub(crate) station: usize,
-    /// Reading less what all but the suspects predict.
+    /// Reading less what others predict, where needed others that are no suspects.
     pub(crate) residual: f64,
     /// Robust standard deviation of the residuals around.
     pub(crate) spread: f64,
@@ -71,12 +75,14 @@ impl Buddies {
         let each = NEIGHBOURS.min(n.saturating_sub(1));
         let places: Vec<[f64; 3]> = (0..n).map(|i| points.at(i)).collect();
         let of = |i: usize| -> Vec<u32> {
-            let squared = |j: usize| -> f64 {
-                places[i].iter().zip(&places[j]).map(|(a, b)| (a - b) * (a - b)).sum()
-            };
             let mut others: Vec<(f64, u32)> = (0..n)
                 .filter(|&j| j != i)
-                .map(|j| (squared(j), u32::try_from(j).expect("stations fit into memory")))
+                .map(|j| {
+                    (
+                        squared(places[i], places[j]),
+                        u32::try_from(j).expect("stations fit into memory"),
+                    )
+                })
                 .collect();
             let nearer = |a: &(f64, u32), b: &(f64, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
             if each < others.len() {
@@ -96,29 +102,31 @@ impl Buddies {
         factor: &Factor,
         readings: MatRef<'_, f64>,
         fit: &Fit,
-        par: Par,
     ) -> Vec<Outlier> {
-        let fields = readings.ncols();
-        let suspects: Vec<Vec<Suspect>> =
-            (0..fields).into_par_iter().map(|field| self.suspects(fit, field)).collect();
-        // Alone among its neighbours a suspect is what it seems; together they may be one's doing.
-        let doubtful: Vec<usize> =
-            (0..fields).filter(|&f| self.are_neighbours(&suspects[f])).collect();
-        let cleared = Self::clear(factor, readings, &suspects, &doubtful, par);
-        let mut all: Vec<Outlier> = Vec::new();
-        for (field, suspects) in suspects.iter().enumerate() {
-            let again = doubtful.binary_search(&field).ok().and_then(|k| cleared[k].as_ref());
-            all.extend(suspects.iter().enumerate().filter_map(|(k, s)| {
-                let residual = again.map_or(s.residual, |residuals| residuals[k]);
-                (residual.abs() > self.limit * s.spread).then_some(Outlier {
+        let of_field = |field: usize| {
+            let suspects = self.suspects(fit, field);
+            let column: Vec<f64> = readings.col(field).iter().copied().collect();
+            // Alone among its neighbours a suspect is what it seems.
+            let again = |s: &Suspect| -> f64 {
+                let near = self.near(s.station);
+                let company =
+                    suspects.iter().any(|o| near.iter().any(|&j| j as usize == o.station));
+                let beside = || residual_beside_the_sound(factor, &column, &suspects, s.station);
+                company.then(beside).flatten().unwrap_or(s.residual)
+            };
+            let judge = |s: &Suspect| {
+                let &Suspect { station, spread, .. } = s;
+                let residual = again(s);
+                (residual.abs() > self.limit * spread).then_some(Outlier {
                     field,
-                    station: s.station,
+                    station,
                     residual,
-                    spread: s.spread,
+                    spread,
                 })
-            }));
-        }
-        all
+            };
+            suspects.iter().filter_map(judge).collect::<Vec<_>>()
+        };
+        (0..readings.ncols()).into_par_iter().flat_map_iter(of_field).collect()
     }
 
     /// Flags the outliers, `flags[field * places + place]`, and makes those readings missing that the
@@ -209,55 +217,55 @@ impl Buddies {
     fn near(&self, station: usize) -> &[u32] {
         &self.nearest[station * self.each..][..self.each]
     }
+}
 
-    fn are_neighbours(&self, suspects: &[Suspect]) -> bool {
-        suspects.iter().any(|s| {
-            let near = self.near(s.station);
-            suspects.iter().any(|other| near.iter().any(|&j| j as usize == other.station))
-        })
+/// The residual of a suspect beside the nearest stations that are none; none where they make no
+/// surface.
+fn residual_beside_the_sound(
+    factor: &Factor,
+    readings: &[f64],
+    suspects: &[Suspect],
+    station: usize,
+) -> Option<f64> {
+    let (points, method) = (factor.stations(), factor.method());
+    let here = points.at(station);
+    let is_sound = |i: &usize| {
+        readings[*i].is_finite() && suspects.binary_search_by_key(i, |s| s.station).is_err()
+    };
+    let mut sound: Vec<(f64, usize)> =
+        (0..points.len()).filter(is_sound).map(|i| (squared(here, points.at(i)), i)).collect();
+    let nearer = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    if WITNESSES < sound.len() {
+        sound.select_nth_unstable_by(WITNESSES, nearer);
+        sound.truncate(WITNESSES);
     }
+    // In one order, whatever the selection left: sums keep their bits.
+    sound.sort_by(nearer);
+    let near: Vec<usize> = sound.into_iter().map(|(_, i)| i).collect();
+    let method = Resolved {
+        kernel: method.kernel,
+        epsilon: method.epsilon,
+        diagonal: near.iter().map(|&i| method.diagonal[i]).collect(),
+        degree: method.degree,
+        metric: method.metric,
+        convention: method.convention,
+    };
+    let places = points.select(&near);
+    let factor = Factor::new(&places, &method, Par::Seq).ok()?;
+    // About one of the readings, where the drift has a constant that takes it.
+    let middle = if method.degree >= 0 { readings[*near.first()?] } else { 0.0 };
+    let values = Mat::from_fn(near.len(), 1, |k, _| readings[near[k]] - middle);
+    let weights = factor.solve(values.as_ref(), Par::Seq).ok()?;
+    let surface = Surface::new(&places, &method, factor.drift(), &weights);
+    let axes: Vec<[f64; 1]> = here[..places.dims()].iter().map(|&x| [x]).collect();
+    let axes: Vec<Axis<'_>> = axes.iter().map(|x| Axis::Each(x)).collect();
+    let mut predicted = [0.0];
+    Evaluator::new().evaluate(&surface, Targets { axes: &axes, len: 1 }, &mut predicted);
+    Some(readings[station] - middle - predicted[0])
+}
 
-    /// The residuals of the suspects of doubtful fields, when all of them are left out together; none
-    /// for a field that has no surface without them.
-    fn clear(
-        factor: &Factor,
-        readings: MatRef<'_, f64>,
-        suspects: &[Vec<Suspect>],
-        doubtful: &[usize],
-        par: Par,
-    ) -> Vec<Option<Vec<f64>>> {
-        if doubtful.is_empty() {
-            return Vec::new();
-        }
-        let points = factor.stations();
-        let mut without =
-            Mat::from_fn(readings.nrows(), doubtful.len(), |i, f| readings[(i, doubtful[f])]);
-        for (f, &field) in doubtful.iter().enumerate() {
-            for suspect in &suspects[field] {
-                without[(suspect.station, f)] = f64::NAN;
-            }
-        }
-        let Ok(fit) = factor.fit(without.as_ref(), par) else {
-            return vec![None; doubtful.len()];
-        };
-        drop(without);
-        let predict = |(f, &field): (usize, &usize)| {
-            if fit.failed.iter().any(|(failed, _)| *failed == f) {
-                return None;
-            }
-            let weights = fit.weights.some(f..f + 1);
-            let surface = Surface::new(points, factor.method(), factor.drift(), &weights);
-            let of: Vec<usize> = suspects[field].iter().map(|s| s.station).collect();
-            let places = points.select(&of);
-            let axes: Vec<Axis<'_>> =
-                (0..places.dims()).map(|k| Axis::Each(places.axis(k))).collect();
-            let mut predicted = vec![0.0; of.len()];
-            let targets = Targets { axes: &axes, len: of.len() };
-            Evaluator::new().evaluate(&surface, targets, &mut predicted);
-            Some(of.iter().zip(predicted).map(|(&i, p)| readings[(i, field)] - p).collect())
-        };
-        doubtful.par_iter().enumerate().map(predict).collect()
-    }
+fn squared(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// A reading that looks wrong at first.

@@ -50,8 +50,13 @@ impl Series {
         for (index, time) in times.iter().enumerate() {
             observations.step(index, &mut step)?;
             let Some(time) = time else { continue };
-            for (at, &value) in step.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+            for (at, &value) in step.iter().enumerate() {
                 let (variable, station) = (at / stations, at % stations);
+                // What is impossible has its flag, and sound readings need not agree with it.
+                let [low, high] = limits[variable].range;
+                if !(low..=high).contains(&value) {
+                    continue;
+                }
                 let of = Of { variable, station, limits: &limits[variable], stuck };
                 let now = Reading { index: number(index), seconds: time.0, value };
                 tracks[at].advance(now, &of, &mut flags);
