@@ -18,6 +18,8 @@ pub(crate) struct Examiner {
     rules: Rules,
     limits: Vec<Limits>,
     misplaced: Vec<Misplaced>,
+    /// What was left out because of what the stations are.
+    not_told: Option<String>,
     /// By station.
     of_station: Vec<u8>,
     twins: Vec<Vec<usize>>,
@@ -33,7 +35,14 @@ impl Examiner {
         rules.check(observations.in_degrees())?;
         let limits = limits::of(observations.variables(), rules)?;
         let (stations, in_degrees) = (observations.stations(), observations.in_degrees());
-        let misplaced = places::misplaced(stations, in_degrees, rules);
+        let mut misplaced = places::misplaced(stations, in_degrees, rules);
+        let mut not_told = None;
+        if in_degrees {
+            match places::at_sea(stations) {
+                Ok(found) => misplaced.extend(found),
+                Err(why) => not_told = Some(why),
+            }
+        }
         let mut of_station = vec![0; stations.len()];
         for found in &misplaced {
             of_station[found.station] |= found.flag.mask();
@@ -44,6 +53,7 @@ impl Examiner {
             rules: rules.clone(),
             limits,
             misplaced,
+            not_told,
             of_station,
         })
     }
@@ -52,6 +62,9 @@ impl Examiner {
     pub(crate) fn ledger(&self, observations: &Observations) -> Ledger {
         let mut ledger = Ledger::new(observations, &self.rules);
         ledger.misplaced(observations, &self.misplaced);
+        if let Some(why) = &self.not_told {
+            ledger.unexamined(why.clone());
+        }
         if observations.times().len() < 2 {
             ledger.unexamined("rate, stuck: there is one time step only".to_owned());
         }

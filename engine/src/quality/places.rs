@@ -1,13 +1,22 @@
 //! Stations that cannot be where they are said to be, and codes that share a place.
 
+use rayon::prelude::*;
+
 use super::Flag;
 use super::rules::Rules;
 use crate::kernels::Metric;
+use crate::land;
 use crate::network::places_of;
 use crate::observations::Station;
 
 /// With fewer stations, where the network lies is not known well enough to call one swapped.
 const FEWEST_STATIONS: usize = 10;
+
+/// Nearer to land a station may stand on an island or a pier that the coastline does not know.
+const FAR_FROM_LAND_KM: f64 = 20.0;
+
+/// With more than one station in so many out at sea, the network is one of ships and buoys.
+const MOST_AT_SEA: usize = 10;
 
 /// A station whose place is wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +48,29 @@ pub(super) fn misplaced(stations: &[Station], in_degrees: bool, rules: &Rules) -
         }
     };
     stations.iter().enumerate().filter_map(examine).collect()
+}
+
+/// Every station far out at sea, in order; or why that is not told.
+pub(super) fn at_sea(stations: &[Station]) -> Result<Vec<Misplaced>, String> {
+    let examine = |(station, s): (usize, &Station)| {
+        land::distance_km(s.x, s.y, FAR_FROM_LAND_KM).is_none().then(|| Misplaced {
+            station,
+            flag: Flag::Sea,
+            why: format!(
+                "{}, {} is in the sea, more than {FAR_FROM_LAND_KM} km from land",
+                s.x, s.y
+            ),
+        })
+    };
+    let found: Vec<Misplaced> = stations.par_iter().enumerate().filter_map(examine).collect();
+    if found.len() * MOST_AT_SEA > stations.len() && stations.len() >= FEWEST_STATIONS {
+        return Err(format!(
+            "sea: {} of {} stations are there, so this is a network of the sea",
+            found.len(),
+            stations.len()
+        ));
+    }
+    Ok(found)
 }
 
 /// Stations that share a place with others, place by place.
@@ -162,6 +194,22 @@ mod tests {
         assert!(found[0].1.contains("swapped") && found[1].1.contains("both 0"), "{found:?}");
         let planar = misplaced(&stations, false, &Rules::default());
         assert_eq!(planar, [], "a plane has no degrees to swap");
+    }
+
+    #[test]
+    fn a_station_far_out_at_sea_is_found_unless_most_of_them_are() {
+        let mut stations = network();
+        // The Pacific; the strait of Dover, within 20 km of land; Hawaii.
+        for (k, (x, y)) in [(3, (150.0, 30.0)), (5, (1.5, 51.0)), (7, (-157.9, 21.4))] {
+            (stations[k].x, stations[k].y) = (x, y);
+        }
+        let found = at_sea(&stations).expect("a network on land");
+        assert_eq!(found.iter().map(|m| (m.station, m.flag)).collect::<Vec<_>>(), [(3, Flag::Sea)]);
+        assert!(found[0].why.contains("150, 30 is in the sea"), "{}", found[0].why);
+        for station in &mut stations {
+            station.x -= 140.0;
+        }
+        assert!(at_sea(&stations).expect_err("the Atlantic").contains("network of the sea"));
     }
 
     #[test]
