@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Estimate(EstimateArguments),
     /// Leave-one-out errors, for each variable and each station
     Crossval(CrossvalArguments),
+    /// Correlation of the readings of every pair of stations, against their distance
+    Correlation(CorrelationArguments),
     /// List or clear the factorisations kept of earlier runs
     Cache(CacheArguments),
     /// Serve maps over HTTP
@@ -318,6 +320,36 @@ pub(crate) struct CrossvalArguments {
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorrelationArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// The CSV file to write, a row for each pair; `-` is standard output
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Draw correlation against distance, too: an SVG file
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub(crate) picture: Option<PathBuf>,
+    /// Leave out pairs further apart than this, in km or the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) within: Option<f64>,
+    /// Leave out pairs with fewer readings at the same times
+    #[arg(long, value_name = "READINGS", default_value_t = 30)]
+    pub(crate) least_pairs: u64,
+    /// Coordinates are planar, not degrees
+    #[arg(long)]
+    pub(crate) planar: bool,
+    /// Worker threads [default: the processors this process may use]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Memory for sums and readings; with less the readings are read more often
+    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = parse_bytes)]
+    pub(crate) memory: u64,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,10 @@
 //! [`run`](run::run).
 
 pub mod certificate;
+pub mod correlation;
+mod correlation_bins;
+mod correlation_csv;
+mod correlation_picture;
 pub mod error;
 pub mod factors;
 mod field;
@@ -33,6 +37,10 @@ pub mod storage;
 pub mod tiles;
 
 pub use certificate::Certificate;
+pub use correlation::{CorrelationRules, correlate};
+pub use correlation_bins::{Bins, ByDistance};
+pub use correlation_csv::PairsCsv;
+pub use correlation_picture::correlation_svg;
 pub use error::{Error, Kind};
 pub use factors::{FactorCache, FactorStore};
 pub use grid::{Grid, Places, Registration, Targets};

@@ -5,6 +5,7 @@ mod harness;
 mod bad_input;
 mod cache;
 mod commands;
+mod correlation;
 mod examples;
 mod judges;
 mod maps;
