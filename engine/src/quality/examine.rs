@@ -39,7 +39,11 @@ impl Examiner {
         let mut not_told = None;
         if in_degrees {
             match places::at_sea(stations) {
-                Ok(found) => misplaced.extend(found),
+                // Where a station is not, it need not be on land.
+                Ok(found) => {
+                    let known: Vec<usize> = misplaced.iter().map(|m| m.station).collect();
+                    misplaced.extend(found.into_iter().filter(|m| !known.contains(&m.station)));
+                }
                 Err(why) => not_told = Some(why),
             }
         }
