@@ -151,7 +151,8 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     let mut ticks = Vec::new();
     let mut k = (low / step - 1e-9).ceil();
     while k * step <= high * (1.0 + 1e-9) {
-        ticks.push(k * step);
+        // Adding 0 makes −0 into 0.
+        ticks.push(k * step + 0.0);
         k += 1.0;
     }
     ticks
@@ -159,7 +160,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
 
 fn short(number: f64) -> String {
     let text = format!("{number:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').replace("-0", "−0").to_owned()
+    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some hundred classes")]
@@ -204,8 +205,9 @@ mod tests {
     #[test]
     fn ticks_are_round_and_cover_the_axis() {
         assert_eq!(ticks(0.0, 1000.0), [0.0, 200.0, 400.0, 600.0, 800.0, 1000.0]);
-        let r: Vec<String> = ticks(-0.4, 1.0).into_iter().map(short).collect();
-        assert_eq!(r.first().map(String::as_str), Some("−0.4"));
+        assert_eq!(ticks(0.0, 813.7).into_iter().map(short).next().as_deref(), Some("0"));
+        let r: Vec<String> = ticks(-0.6, 1.0).into_iter().map(short).collect();
+        assert_eq!(r.first().map(String::as_str), Some("−0.5"));
         assert!(ticks(0.0, 7.3).len() >= 3);
     }
 }
