@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Estimate(EstimateArguments),
     /// Errors at stations left out: by variable, station and kernel, beside simpler methods
     Crossval(CrossvalArguments),
+    /// Correlation of the readings of every pair of stations, against their distance
+    Correlation(CorrelationArguments),
     /// List or clear the factorisations kept of earlier runs
     Cache(CacheArguments),
     /// Serve maps over HTTP
@@ -157,6 +159,34 @@ pub(crate) struct MethodArguments {
     /// Peak memory to keep, such as 500MB or 2GiB [default: half of what the system allows]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) memory: Option<u64>,
+}
+
+/// What readings are examined for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Quality")]
+pub(crate) struct QualityArguments {
+    /// Treat flagged readings as missing: none of them, the bad ones (flags range and place), or
+    /// the suspect ones, too
+    #[arg(long, value_name = "POLICY", default_value = "none")]
+    pub(crate) reject: String,
+    /// Flag values outside, such as pm25=0..1000, in the unit of the readings; may be given several
+    /// times [default: what is known of the variable]
+    #[arg(long, value_name = "VARIABLE=LOW..HIGH", allow_hyphen_values = true)]
+    pub(crate) valid_range: Vec<String>,
+    /// Flag larger changes in an hour, such as pm25=200; may be given several times [default: what
+    /// is known of the variable]
+    #[arg(long, value_name = "VARIABLE=CHANGE")]
+    pub(crate) rate_limit: Vec<String>,
+    /// Flag a value that so many readings in a row repeat, over as many hours less one; `off`
+    #[arg(long, value_name = "READINGS", default_value = "8")]
+    pub(crate) stuck: String,
+    /// Flag readings that differ from what their neighbours tell by so many times the neighbours'
+    /// own spread; `off`
+    #[arg(long, value_name = "SPREADS", default_value = "5")]
+    pub(crate) buddy: String,
+    /// Flag stations outside this box
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(crate) inside: Option<String>,
 }
 
 /// Where to evaluate.
@@ -288,6 +318,8 @@ pub(crate) struct MapArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
@@ -310,6 +342,8 @@ pub(crate) struct PointsArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
@@ -322,6 +356,8 @@ pub(crate) struct CheckArguments {
     /// Coordinates are planar, not degrees
     #[arg(long)]
     pub(crate) planar: bool,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
@@ -362,9 +398,41 @@ pub(crate) struct CrossvalArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorrelationArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// The CSV file to write, a row for each pair; `-` is standard output
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Draw correlation against distance, too: an SVG file
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub(crate) picture: Option<PathBuf>,
+    /// Leave out pairs further apart than this, in km or the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) within: Option<f64>,
+    /// Leave out pairs with fewer readings at the same times
+    #[arg(long, value_name = "READINGS", default_value_t = 30)]
+    pub(crate) least_pairs: u64,
+    /// Coordinates are planar, not degrees
+    #[arg(long)]
+    pub(crate) planar: bool,
+    /// Worker threads [default: the processors this process may use]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Memory for sums and readings; with less the readings are read more often
+    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = parse_bytes)]
+    pub(crate) memory: u64,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -62,6 +62,9 @@ pub enum Error {
          degrees, or ask for places"
     )]
     LayersOnAPlane,
+    /// A rule by which readings are examined makes no sense.
+    #[error(transparent)]
+    Quality(#[from] crate::quality::RuleError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -141,6 +144,7 @@ impl Error {
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
             | Self::LayersOnAPlane
+            | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,

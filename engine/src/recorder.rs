@@ -15,6 +15,7 @@ use crate::machine;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Stage;
+use crate::quality::QualityReport;
 use crate::report::{
     ErrorSum, FieldReport, MethodReport, NetworkReport, Report, StageReport, TargetsReport,
     VariableReport, iso_8601,
@@ -182,6 +183,8 @@ impl Recorder {
             seconds: self.start.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),
             warnings,
+            // Booked by whoever examined the readings.
+            quality: QualityReport::default(),
         })
     }
 }

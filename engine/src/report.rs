@@ -9,6 +9,7 @@ use crate::factors::Origin;
 use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
+use crate::quality::QualityReport;
 use crate::series::SeriesReport;
 use crate::uncertainty::UncertaintyReport;
 
@@ -49,6 +50,8 @@ pub struct Report {
     pub peak_memory_bytes: u64,
     /// Things the user should know.
     pub warnings: Vec<String>,
+    /// Readings and stations that cannot be right.
+    pub quality: QualityReport,
 }
 
 impl Report {

@@ -8,6 +8,7 @@ use crate::bounds::Bounds;
 use crate::kernels::{Kernel, Method, Metric};
 use crate::mask::Masks;
 use crate::network::Duplicates;
+use crate::quality::Rules;
 use crate::storage::Storage;
 use crate::uncertainty::Uncertainty;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub memory_bytes: Option<u64>,
     /// Where cells are wanted; default: everywhere.
     pub masks: Masks,
+    /// What readings are examined for, and which are rejected.
+    pub quality: Rules,
     /// What is given beside the maps of how sure they are; default: nothing.
     pub uncertainty: Uncertainty,
 }

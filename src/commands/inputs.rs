@@ -8,11 +8,13 @@ use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
     Area, Auto, Bounds, Choice, Compression, Crs, Duplicates, Each, Grid, Masks, Observations,
-    Places, Precision, ReadOptions, Registration, Settings, Source, Storage, Targets, grid,
+    Places, Precision, ReadOptions, Registration, Reject, Rules, Settings, Source, Storage,
+    Targets, grid,
 };
 
 use crate::cli::{
-    GridArguments, LayoutName, MaskArguments, MethodArguments, ReadingArguments, StorageArguments,
+    GridArguments, LayoutName, MaskArguments, MethodArguments, QualityArguments, ReadingArguments,
+    StorageArguments,
 };
 use crate::failure::Failure;
 
@@ -91,6 +93,34 @@ fn choice(arguments: &MethodArguments) -> Result<Choice, Failure> {
     let kernel = named::<Kernel>(&arguments.kernel)?;
     let smoothing = Smoothing::Same(smoothing.unwrap_or(0.0));
     Ok(Choice::Told(Method { kernel, epsilon, smoothing, degree, metric, convention }))
+}
+
+/// What readings are examined for.
+pub(crate) fn rules(arguments: &QualityArguments) -> Result<Rules, Failure> {
+    let mut rules = Rules {
+        reject: named::<Reject>(&arguments.reject)?,
+        stuck: unless_off(&arguments.stuck, "--stuck", "a number of readings")?,
+        buddy: unless_off(&arguments.buddy, "--buddy", "a number of spreads")?,
+        ..Rules::default()
+    };
+    for text in &arguments.valid_range {
+        rules.add_range(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    for text in &arguments.rate_limit {
+        rules.add_rate(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    let bounds = arguments.inside.as_deref();
+    rules.inside =
+        bounds.map(|text| numbers(text, "--inside", "west,south,east,north")).transpose()?;
+    Ok(rules)
+}
+
+fn unless_off<T: FromStr>(text: &str, option: &str, form: &str) -> Result<Option<T>, Failure> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = |_| Failure::Usage(format!("{option} {text}: expected {form}, or `off`"));
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// The metric alone, known before anything is read: planar coordinates have no range to keep.

@@ -167,6 +167,9 @@ fn text(report: &Report, output: &Path) -> String {
     let _ =
         writeln!(text, "network    {} stations at {} places ({how})", network.read, network.used);
     methods(&mut text, report);
+    if report.quality.flagged > 0 {
+        let _ = writeln!(text, "quality    {}", report.quality.summary());
+    }
     let [columns, rows] = report.targets.shape;
     let _ = writeln!(
         text,

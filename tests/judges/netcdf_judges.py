@@ -91,7 +91,7 @@ def judge_xarray(path):
                     yield f"{name}: fill values are not masked"
                 if variable.dims[0] == "time" and dataset.time.dtype.kind != "M":
                     yield f"time is {dataset.time.dtype}, not a date"
-                for part in ("reading", "residual"):
+                for part in ("reading", "residual", "flag"):
                     of_stations = dataset[f"{name}_{part}"]
                     if "station_id" not in of_stations.encoding.get("coordinates", ""):
                         yield f"{name}_{part}: no station_id among its coordinates"

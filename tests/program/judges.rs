@@ -27,6 +27,24 @@ fn a_map_on_the_sphere_is_accepted() {
 }
 
 #[test]
+fn a_map_with_flagged_and_rejected_readings_is_accepted() {
+    // Out of range, and far from its neighbours.
+    let text = readings(30, 3)
+        .lines()
+        .enumerate()
+        .map(|(k, line)| match (k, line.rsplit_once(',')) {
+            (7, Some((head, _))) => format!("{head},-500\n"),
+            (40, Some((head, _))) => format!("{head},900\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect::<String>();
+    let grid = ["--bounds", "100,30,110,38", "--shape", "41x33"];
+    judge("flagged", &text, &grid);
+    judge("rejected", &text, &[&grid[..], &["--reject", "suspect"]].concat());
+    judge("plain_flags", &text, &[&grid[..], &["--compress", "none"]].concat());
+}
+
+#[test]
 fn a_map_in_64_bits_across_the_date_line_is_accepted() {
     let more = ["--bounds", "170,-60,-170,-40", "--shape", "41x21", "--precision", "f64"];
     judge("dateline", &readings(30, 1), &more);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! (time, lat, lon)  maps                     (time, y, x) on a plane; (point, time) for places
-//! (station, time)   readings used and leave-one-out residuals
+//! (station, time)   readings used, their flags, leave-one-out residuals
 //! (station)         station_id, station_lon, station_lat
 //! ```
 //!
@@ -22,6 +22,7 @@ use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::observations::UnixSeconds;
 use crate::projection::{Crs, MappingValue};
+use crate::quality::{Flag, NO_READING};
 use crate::series::TimeCells;
 use crate::storage::{Compression, Precision};
 use crate::uncertainty::Layer;
@@ -302,8 +303,12 @@ fn define_fields(
     if let Some(standard_name) = name.standard_name {
         readings.put("standard_name", standard_name);
     }
-    readings.put("coordinates", places.as_str()).put("cell_methods", cell_methods(layout, ""));
+    readings
+        .put("coordinates", places.as_str())
+        .put("cell_methods", cell_methods(layout, ""))
+        .put("ancillary_variables", name.flag.as_str());
     define_field(file, layout, &name.reading, &dimensions, &chunk, readings)?;
+    define_flags(file, layout, name, &dimensions, &chunk, &places)?;
     let text = "reading minus the value predicted from all other stations";
     let mut residuals =
         of_variable(name, &format!("{}: {text}", name.long_name), "qualityInformation");
@@ -358,6 +363,37 @@ fn define_map(
             define_field(file, layout, name, &[&["point"], time].concat(), &chunk, map)
         }
     }
+}
+
+/// The flags of the readings of a variable: a byte each, compressed without shuffle.
+fn define_flags(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+    name: &Naming,
+    dimensions: &[&str],
+    chunk: &[usize],
+    places: &str,
+) -> netcdf::Result<()> {
+    let mut variable = file.add_variable::<i8>(&name.flag, dimensions)?;
+    variable.set_chunking(chunk)?;
+    if layout.storage.compression != Compression::None {
+        variable.set_compression(level(layout.storage.compression), false)?;
+    }
+    variable.set_fill_value(NO_READING.cast_signed())?;
+    let meanings = Flag::ALL.map(Flag::name).join(" ");
+    let masks = Flag::ALL.map(|flag| flag.mask().cast_signed()).to_vec();
+    put_texts(
+        &mut variable,
+        &[
+            ("long_name", &format!("{}: why the reading may be wrong", name.long_name)),
+            ("standard_name", "quality_flag"),
+            ("flag_meanings", &meanings),
+            ("coverage_content_type", "qualityInformation"),
+            ("coordinates", places),
+            ("comment", "a flagged reading that is missing among the readings used was rejected"),
+        ],
+    )?;
+    variable.put_attribute("flag_masks", AttributeValue::Schars(masks)).map(|_| ())
 }
 
 /// What maps, readings and residuals of a variable say alike; `content` is a term of ISO 19115.
