@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Estimate(EstimateArguments),
     /// Errors at stations left out: by variable, station and kernel, beside simpler methods
     Crossval(CrossvalArguments),
+    /// Correlation of the readings of every pair of stations, against their distance
+    Correlation(CorrelationArguments),
     /// List or clear the factorisations kept of earlier runs
     Cache(CacheArguments),
     /// Serve maps over HTTP
@@ -159,6 +161,34 @@ pub(crate) struct MethodArguments {
     pub(crate) memory: Option<u64>,
 }
 
+/// What readings are examined for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Quality")]
+pub(crate) struct QualityArguments {
+    /// Treat flagged readings as missing: none of them, the bad ones (flags range and place), or
+    /// the suspect ones, too
+    #[arg(long, value_name = "POLICY", default_value = "none")]
+    pub(crate) reject: String,
+    /// Flag values outside, such as pm25=0..1000, in the unit of the readings; may be given several
+    /// times [default: what is known of the variable]
+    #[arg(long, value_name = "VARIABLE=LOW..HIGH", allow_hyphen_values = true)]
+    pub(crate) valid_range: Vec<String>,
+    /// Flag larger changes in an hour, such as pm25=200; may be given several times [default: what
+    /// is known of the variable]
+    #[arg(long, value_name = "VARIABLE=CHANGE")]
+    pub(crate) rate_limit: Vec<String>,
+    /// Flag a value that so many readings in a row repeat, over as many hours less one; `off`
+    #[arg(long, value_name = "READINGS", default_value = "8")]
+    pub(crate) stuck: String,
+    /// Flag readings that differ from what their neighbours tell by so many times the neighbours'
+    /// own spread; `off`
+    #[arg(long, value_name = "SPREADS", default_value = "5")]
+    pub(crate) buddy: String,
+    /// Flag stations outside this box
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(crate) inside: Option<String>,
+}
+
 /// Where to evaluate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Grid")]
@@ -172,6 +202,11 @@ pub(crate) struct GridArguments {
     /// Distance of neighbouring cells, in degrees or the planar unit: one number, or dx,dy
     #[arg(long, value_name = "STEP")]
     pub(crate) resolution: Option<String>,
+    /// Plane of the grid: a PROJ string such as `+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=105
+    /// +datum=WGS84`, or EPSG:32632; bounds and steps are then in its metres (degrees of a rotated
+    /// pole), and stations remain in degrees
+    #[arg(long, value_name = "PROJ", allow_hyphen_values = true, conflicts_with = "points_file")]
+    pub(crate) crs: Option<String>,
     /// gridline: the bounds are the outermost nodes; pixel: the outermost cells' edges
     #[arg(long, default_value = "gridline")]
     pub(crate) registration: String,
@@ -179,6 +214,20 @@ pub(crate) struct GridArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["bounds", "shape", "resolution"],
           value_hint = ValueHint::FilePath)]
     pub(crate) points_file: Option<PathBuf>,
+}
+
+/// Where cells are wanted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mask")]
+pub(crate) struct MaskArguments {
+    /// Map only within: `land` (built in), FILE.geojson (polygons), or FILE.nc:variable (where it is
+    /// neither 0 nor missing); given several times, within all of them. Other cells hold the fill
+    /// value
+    #[arg(long, value_name = "AREA")]
+    pub(crate) mask: Vec<String>,
+    /// Map only within this distance of a station, such as 150km; a number in the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) mask_distance: Option<String>,
 }
 
 /// How numbers are kept.
@@ -257,6 +306,8 @@ pub(crate) struct MapArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -266,6 +317,8 @@ pub(crate) struct MapArguments {
     pub(crate) uncertainty: UncertaintyArguments,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
@@ -279,6 +332,8 @@ pub(crate) struct PointsArguments {
     /// A CSV file of places (lon, lat, …); its columns are kept
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) at: PathBuf,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -286,6 +341,8 @@ pub(crate) struct PointsArguments {
     pub(crate) uncertainty: UncertaintyArguments,
     #[command(flatten)]
     pub(crate) method: MethodArguments,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
@@ -299,6 +356,8 @@ pub(crate) struct CheckArguments {
     /// Coordinates are planar, not degrees
     #[arg(long)]
     pub(crate) planar: bool,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
@@ -310,6 +369,8 @@ pub(crate) struct EstimateArguments {
     pub(crate) readings: ReadingArguments,
     #[command(flatten)]
     pub(crate) grid: GridArguments,
+    #[command(flatten)]
+    pub(crate) mask: MaskArguments,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]
@@ -337,9 +398,41 @@ pub(crate) struct CrossvalArguments {
     #[command(flatten)]
     pub(crate) method: MethodArguments,
     #[command(flatten)]
+    pub(crate) quality: QualityArguments,
+    #[command(flatten)]
     pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) tell: TellArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorrelationArguments {
+    #[command(flatten)]
+    pub(crate) readings: ReadingArguments,
+    /// The CSV file to write, a row for each pair; `-` is standard output
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Draw correlation against distance, too: an SVG file
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub(crate) picture: Option<PathBuf>,
+    /// Leave out pairs further apart than this, in km or the planar unit
+    #[arg(long, value_name = "DISTANCE")]
+    pub(crate) within: Option<f64>,
+    /// Leave out pairs with fewer readings at the same times
+    #[arg(long, value_name = "READINGS", default_value_t = 30)]
+    pub(crate) least_pairs: u64,
+    /// Coordinates are planar, not degrees
+    #[arg(long)]
+    pub(crate) planar: bool,
+    /// Worker threads [default: the processors this process may use]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Memory for sums and readings; with less the readings are read more often
+    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = parse_bytes)]
+    pub(crate) memory: u64,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -47,6 +47,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Estimate(arguments) => commands::estimate::run(&arguments),
         Command::Crossval(arguments) => commands::crossval::run(&arguments),
+        Command::Correlation(arguments) => commands::correlation::run(&arguments),
         Command::Cache(arguments) => commands::cache::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),

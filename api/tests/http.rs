@@ -303,3 +303,35 @@ async fn the_description_kept_is_the_one_served() {
     let document: Value = serde_json::from_slice(&body).expect("JSON");
     assert!(document["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")));
 }
+
+#[tokio::test]
+async fn a_mask_leaves_out_what_is_outside_and_paths_are_no_masks() {
+    let mut asked = document();
+    asked["mask"] = json!({"land": true, "distance": 500.0, "polygons": {"type": "Polygon",
+        "coordinates": [[[102, 32], [108, 32], [108, 36], [102, 36], [102, 32]]]}});
+    let (status, _, body) = post("/v1/maps?f=json", "application/json", asked.to_string()).await;
+    assert_eq!(status.as_u16(), 200, "{}", String::from_utf8_lossy(&body));
+    let answer: Value = serde_json::from_slice(&body).expect("JSON");
+    // Of 21 × 17 nodes half a degree apart, 12 × 8 are within.
+    assert_eq!(answer["report"]["mask"]["outside"], 21 * 17 - 12 * 8);
+    asked["mask"]["polygons"]["coordinates"][0] = json!([[2, 32], [8, 32], [8, 36], [2, 32]]);
+    let body = asked.to_string();
+    let problem = refused(post("/v1/maps", "application/json", body).await, 422).await;
+    assert!(problem.to_string().contains("another area"), "{problem}");
+    for (mask, pointer) in [
+        (json!({"polygons": "area.geojson"}), "/mask/polygons"),
+        (json!({"polygons": {"type": "Point", "coordinates": [1, 2]}}), "/mask/polygons"),
+        (json!({"file": "/etc/passwd"}), "/mask"),
+    ] {
+        asked["mask"] = mask;
+        let body = asked.to_string();
+        let problem = refused(post("/v1/maps", "application/json", body).await, 422).await;
+        let told = problem["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned();
+        assert!(told.starts_with(pointer), "{problem}");
+    }
+    let query = "/v1/maps?bounds=100,30,110,38&shape=21x17&mask=land&mask_distance=1e4&f=json";
+    let (status, _, body) = post(query, "text/csv", table()).await;
+    assert_eq!(status.as_u16(), 200);
+    let answer: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(answer["report"]["mask"]["outside"], 0);
+}

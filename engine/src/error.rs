@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::grid::GridError;
+use crate::mask::MaskError;
 use crate::observations::ReadError;
 use isopleth_kernels as kernels;
 
@@ -15,6 +16,9 @@ pub enum Error {
     /// The grid or the list of places makes no sense.
     #[error(transparent)]
     Grid(#[from] GridError),
+    /// The mask cannot be read, or leaves nothing.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -52,6 +56,15 @@ pub enum Error {
         /// What was asked for.
         value: f64,
     },
+    /// Standard deviations need a grid in degrees, or places.
+    #[error(
+        "standard deviation, probabilities and quantiles are not made on a projected grid; map in \
+         degrees, or ask for places"
+    )]
+    LayersOnAPlane,
+    /// A rule by which readings are examined makes no sense.
+    #[error(transparent)]
+    Quality(#[from] crate::quality::RuleError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -120,7 +133,9 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
+            Self::Mask(error) if error.is_io() => Kind::Io,
             Self::Readings(_)
+            | Self::Mask(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }
@@ -128,6 +143,8 @@ impl Error {
             | Self::NoSuchVariable { .. }
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
+            | Self::LayersOnAPlane
+            | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
             Self::Io { .. } | Self::NetCdf { .. } | Self::Threads { .. } => Kind::Io,

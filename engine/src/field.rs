@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::certificate::{Account, Judge, Verdict};
 use crate::error::Error;
-use crate::grid::{Places, Targets};
+use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
@@ -49,6 +49,9 @@ impl Fields<'_> {
         let tiles = (0..self.plan.tiling.count()).into_par_iter();
         tiles.try_for_each_init(Buffers::default, |buffers, k| {
             let (rows, columns) = self.plan.tiling.tile(k);
+            if self.is_masked(&rows, &columns) {
+                return self.hand_over_nothing(&rows, &columns);
+            }
             self.sum(&cells, &rows, &columns, buffers)?;
             self.hand_over(&rows, &columns, &mut buffers.tile)
         })
@@ -131,6 +134,13 @@ impl Fields<'_> {
         columns: &Range<usize>,
         values: &mut [f64],
     ) -> Result<(), Error> {
+        if let Some(mask) = &self.plan.mask {
+            mask.cut(&self.plan.targets, rows, columns, values);
+        }
+        // Layers are of the surface itself, before any bound.
+        if let Some(doubt) = self.doubt {
+            doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
+        }
         for (id, values) in self.ids.iter().zip(values.chunks_exact_mut(rows.len() * columns.len()))
         {
             let [low, high] = self.plan.bounds[id.variable];
@@ -138,13 +148,31 @@ impl Fields<'_> {
             values.iter_mut().for_each(|v| *v = v.clamp(low, high));
         }
         self.sink.tile(Tile { fields: self.ids, rows, columns, values })?;
-        if let Some(doubt) = self.doubt {
-            doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
-        }
         let done = self.done.fetch_add(values.len() as u64, Ordering::Relaxed);
         let total = self.plan.targets.cells() * self.plan.estimate.fields;
         let done = done + values.len() as u64;
         (self.progress.on_event)(Event::Values { done, total });
+        Ok(())
+    }
+}
+
+impl Fields<'_> {
+    /// Whether all of some whole tiles are outside of the mask.
+    fn is_masked(&self, rows: &Range<usize>, columns: &Range<usize>) -> bool {
+        self.plan.mask.as_ref().is_some_and(|mask| mask.is_outside(rows, columns))
+    }
+
+    /// The tiles of a box that is masked, never evaluated.
+    fn hand_over_nothing(&self, rows: &Range<usize>, columns: &Range<usize>) -> Result<(), Error> {
+        let tiling = &self.plan.tiling;
+        for top in rows.clone().step_by(tiling.tile_rows) {
+            let rows = top..(top + tiling.tile_rows).min(rows.end);
+            for left in columns.clone().step_by(tiling.tile_columns) {
+                let columns = left..(left + tiling.tile_columns).min(columns.end);
+                let cells = rows.len() * columns.len();
+                self.hand_over(&rows, &columns, &mut vec![f64::NAN; self.ids.len() * cells])?;
+            }
+        }
         Ok(())
     }
 }
@@ -166,6 +194,13 @@ impl Fast<'_> {
     /// Down the tree, the parts of a box in parallel.
     fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, node: Node) {
         if lock(&self.failed).is_some() {
+            return;
+        }
+        let (rows, columns) = self.far.cells(&node);
+        if self.fields.is_masked(&rows, &columns) {
+            if let Err(error) = self.fields.hand_over_nothing(&rows, &columns) {
+                lock(&self.failed).get_or_insert(error);
+            }
             return;
         }
         let parts = self.far.parts(&node);
@@ -206,6 +241,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The targets row by row, in the coordinates of the metric.
 enum Cells<'a> {
     Grid(GridRows<'a>),
+    Projected { grid: &'a Grid, metric: kernels::Metric },
     Places { places: &'a Places, metric: kernels::Metric },
 }
 
@@ -213,6 +249,7 @@ impl<'a> Cells<'a> {
     fn new(plan: &'a Plan) -> Self {
         let metric = plan.metric();
         match &plan.targets {
+            Targets::Grid(grid) if grid.crs().is_some() => Self::Projected { grid, metric },
             Targets::Grid(grid) => Self::Grid(GridRows::new(grid.x(), grid.y(), metric)),
             Targets::Points(places) => Self::Places { places, metric },
         }
@@ -228,14 +265,20 @@ impl<'a> Cells<'a> {
     ) {
         match self {
             Self::Grid(rows) => rows.with(row, columns, scratch, then),
+            Self::Projected { grid, metric } => {
+                let [lon, lat] = grid.degrees(row, columns).unwrap_or_default();
+                each(&metric.embed(&lon, &lat), then);
+            }
             Self::Places { places, metric } => {
-                let points = metric.embed(&places.x[columns.clone()], &places.y[columns]);
-                let axes: Vec<Axis<'_>> =
-                    (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-                then(Row { axes: &axes, len: points.len() });
+                each(&metric.embed(&places.x[columns.clone()], &places.y[columns]), then);
             }
         }
     }
+}
+
+fn each(points: &kernels::Points, then: impl FnOnce(Row<'_>)) {
+    let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+    then(Row { axes: &axes, len: points.len() });
 }
 
 #[cfg(test)]
@@ -244,7 +287,7 @@ mod tests {
     use isopleth_kernels::{Factor, Mat, Par};
 
     use super::*;
-    use crate::grid::{Grid, Registration, Size};
+    use crate::grid::{Registration, Size};
     use crate::observations::{Observations, Parts, ReadOptions, Station, Variable};
     use crate::output::MapsInMemory;
     use crate::progress::Cancel;

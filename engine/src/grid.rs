@@ -1,11 +1,14 @@
 //! Where to evaluate: axes of a grid with their cells, or a list of places.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernels;
+use crate::projection::{Crs, CrsError};
 
 /// What the bounds of a grid mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,6 +106,8 @@ pub enum GridError {
     DoesNotDivide { axis: &'static str, resolution: f64, extent: f64, nearest: f64 },
     #[error("{nodes} {axis} between bounds that are equal; give 1, or other bounds")]
     NoExtent { axis: &'static str, nodes: u64 },
+    #[error(transparent)]
+    Crs(#[from] CrsError),
 }
 
 fn show(bounds: &[f64; 4]) -> String {
@@ -118,6 +123,7 @@ pub struct Grid {
     y_edges: Vec<f64>,
     registration: Registration,
     spherical: bool,
+    crs: Option<Arc<Crs>>,
 }
 
 impl Grid {
@@ -151,7 +157,48 @@ impl Grid {
             // Cells around a pole end there.
             y_edges.iter_mut().for_each(|edge| *edge = edge.clamp(-90.0, 90.0));
         }
-        Ok(Self { x, y, x_edges, y_edges, registration, spherical })
+        Ok(Self { x, y, x_edges, y_edges, registration, spherical, crs: None })
+    }
+
+    /// A grid in the plane of a system of coordinates, from its bounds there: metres, or degrees of
+    /// a rotated pole. South above north makes the rows run downwards.
+    ///
+    /// # Errors
+    /// [`GridError`], if the bounds are no rectangle, the size does not fit them, or an outer node is
+    /// no place on the Earth.
+    pub fn projected(
+        bounds: [f64; 4],
+        size: Size,
+        registration: Registration,
+        crs: Crs,
+    ) -> Result<Self, GridError> {
+        let grid = Self::from_bounds(bounds, size, registration, false)?;
+        // Where these planes end they end in a circle, a line or a row: around a rectangle that lies
+        // across such an end some outer node is beyond it.
+        for (k, &y) in grid.y.iter().enumerate() {
+            let outer = k == 0 || k + 1 == grid.y.len();
+            let step = if outer { 1 } else { grid.x.len().saturating_sub(1).max(1) };
+            for &x in grid.x.iter().step_by(step) {
+                crs.check(x, y)?;
+            }
+        }
+        Ok(Self { crs: Some(Arc::new(crs)), ..grid })
+    }
+
+    /// The system of coordinates of its plane, if its cells lie in one and stations in degrees.
+    #[must_use]
+    pub fn crs(&self) -> Option<&Crs> {
+        self.crs.as_deref()
+    }
+
+    /// Longitudes and latitudes of some cells of a row of a projected grid; none of any other.
+    #[must_use]
+    pub fn degrees(&self, row: usize, columns: Range<usize>) -> Option<[Vec<f64>; 2]> {
+        let (crs, y) = (self.crs.as_ref()?, self.y[row]);
+        let place = |&x: &f64| crs.to_degrees(x, y).unwrap_or([f64::NAN; 2]);
+        let places = self.x[columns].iter().map(place);
+        let (lon, lat) = places.map(|[lon, lat]| (lon, lat)).unzip();
+        Some([lon, lat])
     }
 
     /// Columns: degrees east or x. Increasing, also across the date line: 170 … 190, as CF has it.

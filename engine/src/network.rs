@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::kernels::{self, Metric, Points};
 use crate::observations::{Observations, ReadError, Station};
+use crate::quality::NO_READING;
 
 /// What to do with several stations at one place, and several readings of one station.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,6 +194,11 @@ impl Network {
         &self.fingerprint
     }
 
+    /// `place_of[s]`: the place of station `s` of the observations.
+    pub(crate) fn place_of(&self) -> &[usize] {
+        &self.place_of
+    }
+
     /// Readings at the places: from `step_values[variable * received + station]` of
     /// [`Observations::step`] to `out[variable * places + place]`, NaN where missing.
     ///
@@ -234,6 +240,33 @@ impl Network {
             }
         }
     }
+
+    /// Flags at the places: from `step_flags`, laid out as `step_values` of
+    /// [`values`](Self::values), those of all readings at a place, appended to `out`.
+    ///
+    /// # Panics
+    /// As [`values`](Self::values).
+    pub(crate) fn flags(&self, step_flags: &[u8], variables: usize, out: &mut Vec<u8>) {
+        let (received, places) = (self.place_of.len(), self.len());
+        assert_eq!(step_flags.len(), variables * received, "flags of another network");
+        let first = out.len();
+        out.resize(first + variables * places, NO_READING);
+        for (from, to) in step_flags
+            .chunks_exact(received.max(1))
+            .zip(out[first..].chunks_exact_mut(places.max(1)))
+        {
+            for (&flags, &place) in from.iter().zip(&self.place_of) {
+                if flags != NO_READING {
+                    to[place] = to[place] & !NO_READING | flags;
+                }
+            }
+        }
+    }
+}
+
+/// For each station, which place it is at: equal numbers for equal places.
+pub(crate) fn places_of(stations: &[Station], metric: Metric) -> Vec<usize> {
+    group(stations, |station| place_key(station, metric)).1
 }
 
 /// The first station of each group, in order, and the group of every station.
@@ -320,6 +353,14 @@ mod tests {
             assert_eq!(&out[..3], [first, 5.0, 7.0], "{rule}");
             assert!(out[3].is_nan());
         }
+        let none = NO_READING;
+        let mut flags = vec![7];
+        network(&stations, Metric::Chordal, Duplicates::Mean).flags(
+            &[0, 1, 4, none, none, 2],
+            2,
+            &mut flags,
+        );
+        assert_eq!(flags, [7, 4, 1, 2, none]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::choice;
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
+use crate::mask::Mask;
 use crate::network::Network;
 use crate::observations::Observations;
 use crate::scattered;
@@ -72,6 +73,8 @@ pub struct Plan {
     pub bounds: Vec<[f64; 2]>,
     /// Tiles of the targets; chunks of the file.
     pub tiling: Tiling,
+    /// Which cells are wanted, if not all.
+    pub(crate) mask: Option<Mask>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -129,6 +132,7 @@ impl Plan {
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
+        let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -137,6 +141,9 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
+        if !layers.is_empty() && matches!(&targets, Targets::Grid(grid) if grid.crs().is_some()) {
+            return Err(Error::LayersOnAPlane);
+        }
         let steps_solved_at_once = if layers.is_empty() {
             steps_solved_at_once
         } else {
@@ -154,6 +161,7 @@ impl Plan {
             typical,
             bounds,
             tiling,
+            mask,
             steps_solved_at_once,
             steps_at_once,
             threads,
@@ -241,6 +249,8 @@ impl Plan {
         let tile = self.tiling.cells_of_a_tile();
         // Values in 64 bits, the chunk in the file's precision, shuffled, and compressed.
         let a_tile = tile * fields * 8 + 3 * tile * self.settings.storage.precision.bytes();
+        // Which cells are inside of a mask.
+        let a_tile = a_tile + if self.mask.is_some() { tile } else { 0 };
         // One for each thread, and that of the pilot.
         let tiles = match &self.targets {
             Targets::Grid(_) => self.threads + 1,
@@ -311,7 +321,7 @@ impl Plan {
 /// Whether a fast evaluation will be tried.
 fn is_fast(targets: &Targets, settings: &Settings) -> bool {
     let enough = match targets {
-        Targets::Grid(_) => true,
+        Targets::Grid(grid) => grid.crs().is_none(),
         Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
     };
     enough && settings.tolerance != Tolerance::Exact

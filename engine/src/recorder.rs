@@ -15,6 +15,7 @@ use crate::machine;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Stage;
+use crate::quality::QualityReport;
 use crate::report::{
     ErrorSum, FieldReport, MethodReport, NetworkReport, Report, StageReport, TargetsReport,
     VariableReport, iso_8601,
@@ -167,6 +168,7 @@ impl Recorder {
             instructions: instructions.to_owned(),
             certificate,
             targets: targets_report(&plan.targets),
+            mask: plan.mask.as_ref().map(|mask| mask.report().clone()),
             variables: (self.sums.into_iter().zip(plan.observations.variables()))
                 .map(|((fields, sum), variable)| VariableReport {
                     variable: variable.name.clone(),
@@ -181,6 +183,8 @@ impl Recorder {
             seconds: self.start.elapsed().as_secs_f64(),
             peak_memory_bytes: machine::peak_memory_bytes(),
             warnings,
+            // Booked by whoever examined the readings.
+            quality: QualityReport::default(),
         })
     }
 }
@@ -228,6 +232,10 @@ fn targets_report(targets: &Targets) -> TargetsReport {
     let ((west, east), (south, north)) = (range(x), range(y));
     TargetsReport {
         kind: kind.to_owned(),
+        crs: match targets {
+            Targets::Grid(grid) => grid.crs().map(|crs| crs.text().to_owned()),
+            Targets::Points(_) => None,
+        },
         shape: [targets.columns(), targets.rows()],
         bounds: [west, south, east, north],
         cells: targets.cells(),

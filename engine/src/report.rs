@@ -6,8 +6,10 @@ use serde::Serialize;
 use crate::certificate::Certificate;
 use crate::choice::By;
 use crate::factors::Origin;
+use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
 use crate::progress::Stage;
+use crate::quality::QualityReport;
 use crate::series::SeriesReport;
 use crate::uncertainty::UncertaintyReport;
 
@@ -30,6 +32,9 @@ pub struct Report {
     pub certificate: Option<Certificate>,
     /// Where it was evaluated.
     pub targets: TargetsReport,
+    /// What a mask left out; none where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskReport>,
     /// Each field with its leave-one-out errors.
     pub fields: Vec<FieldReport>,
     /// Leave-one-out errors of each variable over all times.
@@ -45,6 +50,8 @@ pub struct Report {
     pub peak_memory_bytes: u64,
     /// Things the user should know.
     pub warnings: Vec<String>,
+    /// Readings and stations that cannot be right.
+    pub quality: QualityReport,
 }
 
 impl Report {
@@ -148,6 +155,9 @@ pub struct MethodReport {
 pub struct TargetsReport {
     /// `grid` or `points`.
     pub kind: String,
+    /// The system of coordinates of a projected grid, in whose plane its bounds are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crs: Option<String>,
     /// Columns and rows, or the number of places and 1.
     pub shape: [usize; 2],
     /// West, south, east, north of the outermost cells' centres.

@@ -21,6 +21,8 @@ use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
+use crate::quality::buddy::Buddies;
+use crate::quality::{Exam, Ledger};
 use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
@@ -60,6 +62,9 @@ pub fn run(
                 })?
             }
         };
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
+        let buddies = plan.settings.quality.buddy;
+        let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
         let (mut certificate, mut uncertainty) = (None, None);
         for (number, chosen) in methods.each.iter().enumerate() {
@@ -68,15 +73,16 @@ pub fn run(
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
             recorder.begin_method(chosen, &obtained);
-            let (factor, done) = (obtained.factor, &done);
+            let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
             let method = (&methods, number);
-            let run = Run { plan, sink, progress, method, factor, evaluator, par, done };
+            let run = Run { plan, sink, progress, method, factor, evaluator, par, done, buddies };
             let mut doubt = Doubt::new(plan, &run.factor, par)?;
-            run.blocks(&mut recorder, doubt.as_mut(), &mut certificate)?;
+            run.blocks(&mut recorder, &mut exam, doubt.as_mut(), &mut certificate)?;
             uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
         }
         let report = recorder.into_report(plan, evaluator.name(), certificate)?;
-        Ok(Report { uncertainty, ..report })
+        let quality = exam.into_report(&plan.observations);
+        Ok(Report { uncertainty, quality, ..report })
     })
 }
 
@@ -90,18 +96,22 @@ struct Run<'a> {
     evaluator: Evaluator,
     par: Par,
     done: &'a AtomicU64,
+    /// None where the buddy check is off.
+    buddies: Option<&'a Buddies>,
 }
 
-/// The fields of some time steps: identities, readings (stations × fields).
+/// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
 pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
+    pub(crate) flags: Vec<u8>,
 }
 
 impl Block {
     /// The fields wanted of some time steps, time by time.
     pub(crate) fn read(
         plan: &Plan,
+        exam: &mut Exam,
         steps: Range<usize>,
         wanted: impl Fn(FieldId) -> bool,
     ) -> Result<Self, Error> {
@@ -112,17 +122,23 @@ impl Block {
         let fields: Vec<FieldId> = all.filter(|&field| wanted(field)).collect();
         let mut readings = Mat::zeros(n, fields.len());
         let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let (mut flagged, mut of_step) = (Vec::new(), Vec::new());
+        let mut flags = Vec::with_capacity(n * fields.len());
         let mut read = None;
         for (column, field) in fields.iter().enumerate() {
             if read != Some(field.time) {
                 observations.step(field.time, &mut received)?;
+                exam.step(observations, field.time, &mut received, &mut flagged)?;
+                of_step.clear();
+                plan.network.flags(&flagged, variables, &mut of_step);
                 plan.network.values(&received, variables, &mut merged);
                 read = Some(field.time);
             }
             let column = readings.col_as_slice_mut(column);
             column.copy_from_slice(&merged[field.variable * n..][..n]);
+            flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings })
+        Ok(Self { fields, readings, flags })
     }
 }
 
@@ -139,24 +155,24 @@ impl Run<'_> {
     fn blocks(
         &self,
         recorder: &mut Recorder,
+        exam: &mut Exam,
         mut doubt: Option<&mut Doubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
         for first in (0..steps).step_by(at_once) {
-            let block = recorder.time(Stage::Read, || {
+            let mut block = recorder.time(Stage::Read, || {
                 let (methods, this) = self.method;
                 let some = first..(first + at_once).min(steps);
-                Block::read(self.plan, some, |field| methods.of(field) == this)
+                Block::read(self.plan, exam, some, |field| methods.of(field) == this)
             })?;
             if block.fields.is_empty() {
                 continue;
             }
             self.progress.begin(Stage::Solve)?;
-            let mut fit = recorder.time(Stage::Solve, || {
-                self.factor.fit(block.readings.as_ref(), self.par).map_err(Error::from)
-            })?;
+            let ledger = &mut exam.ledger;
+            let mut fit = recorder.time(Stage::Solve, || self.solve(&mut block, ledger))?;
             // Residuals are those of the surface itself, before any bound.
             let doubt = doubt.as_mut().map(|doubt| {
                 recorder.time(Stage::Evaluate, || {
@@ -191,6 +207,25 @@ impl Run<'_> {
         }
     }
 
+    /// Fits the fields, compares readings with their neighbours, and fits anew without those that
+    /// are rejected.
+    fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
+        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
+        let first = fit(&block.readings)?;
+        let Some(buddies) = self.buddies else { return Ok(first) };
+        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
+        let Block { fields, readings, flags } = block;
+        let rejected = buddies.flag(
+            &self.plan.observations,
+            &outliers,
+            fields,
+            (readings, flags),
+            self.plan.settings.quality.reject,
+            ledger,
+        );
+        Ok(if rejected { fit(&block.readings)? } else { first })
+    }
+
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
         let columns = |matrix: &Mat<f64>| -> Vec<f64> {
             (0..matrix.ncols()).flat_map(|f| matrix.col_as_slice(f).iter().copied()).collect()
@@ -199,6 +234,7 @@ impl Run<'_> {
             fields: &block.fields,
             values: &columns(&block.readings),
             residuals: &columns(&fit.leave_one_out),
+            flags: &block.flags,
         })
     }
 
@@ -248,6 +284,10 @@ impl Run<'_> {
         let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
         };
+        if matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some()) {
+            // The tree of boxes wants rows of one latitude, which a projected grid has not.
+            return fields.exactly();
+        }
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
         let cells = match &plan.targets {
             Targets::Grid(grid) => Cells::Grid(grid.x(), grid.y()),

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::bounds::Bounds;
 use crate::kernels::{Kernel, Method, Metric};
+use crate::mask::Masks;
 use crate::network::Duplicates;
+use crate::quality::Rules;
 use crate::storage::Storage;
 use crate::uncertainty::Uncertainty;
 
@@ -30,6 +32,10 @@ pub struct Settings {
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host
     /// allows.
     pub memory_bytes: Option<u64>,
+    /// Where cells are wanted; default: everywhere.
+    pub masks: Masks,
+    /// What readings are examined for, and which are rejected.
+    pub quality: Rules,
     /// What is given beside the maps of how sure they are; default: nothing.
     pub uncertainty: Uncertainty,
 }

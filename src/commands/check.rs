@@ -2,10 +2,10 @@
 
 use isopleth_engine::kernels::Metric;
 use isopleth_engine::series::SeriesReport;
-use isopleth_engine::{Network, Observations};
+use isopleth_engine::{Network, Observations, QualityReport};
 use serde::Serialize;
 
-use super::{inputs, print, write_json};
+use super::{flags, inputs, print, write_json};
 use crate::cli::CheckArguments;
 use crate::failure::Failure;
 use crate::table::{Table, number};
@@ -24,7 +24,7 @@ struct VariableSummary {
 
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
-    readings: &'a isopleth_engine::report::ReadingsReport,
+    readings: isopleth_engine::report::ReadingsReport,
     stations: usize,
     places: usize,
     merged: &'a [Vec<String>],
@@ -32,9 +32,11 @@ struct Summary<'a> {
     last_time: Option<String>,
     times: usize,
     variables: Vec<VariableSummary>,
+    quality: QualityReport,
 }
 
 pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
+    let rules = inputs::rules(&arguments.quality)?;
     let observations = inputs::observations(&arguments.readings, arguments.planar)?;
     let metric = if arguments.planar { Metric::Planar } else { Metric::Chordal };
     // A merge is told here, never refused.
@@ -43,7 +45,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
     let told =
         |time: Option<&Option<_>>| time.copied().flatten().map(isopleth_engine::report::iso_8601);
     let summary = Summary {
-        readings: observations.readings_report(),
+        readings: observations.readings_report().clone(),
         stations: observations.stations().len(),
         places: network.stations().len(),
         merged: network.merged(),
@@ -51,6 +53,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Failure> {
         last_time: told(times.last()),
         times: times.len(),
         variables: variables(&observations)?,
+        quality: flags::examine(observations, metric, &rules)?,
     };
     if arguments.json {
         return write_json("-".as_ref(), &summary);
@@ -97,7 +100,7 @@ fn variables(observations: &Observations) -> Result<Vec<VariableSummary>, Failur
 
 fn text(summary: &Summary<'_>) -> String {
     let mut facts = Table::new(&["what", "number"]);
-    let readings = summary.readings;
+    let readings = &summary.readings;
     for (what, count) in [
         ("rows", readings.rows),
         ("values", readings.values),
@@ -148,6 +151,7 @@ fn text(summary: &Summary<'_>) -> String {
     list("Without a place", &readings.without_place);
     let merged: Vec<String> = summary.merged.iter().map(|ids| ids.join(", ")).collect();
     list("At one place", &merged);
+    text.push_str(&flags::text(&summary.quality));
     text
 }
 

@@ -15,7 +15,9 @@ use crate::table::{Table, number};
 pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let duplicates = &arguments.readings.duplicates;
+    let quality = inputs::rules(&arguments.quality)?;
     let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
+    let settings = Settings { quality, ..settings };
     let bar = Bar::new(arguments.tell.quiet);
     let on_event = |event| bar.tell(event);
     let progress = Progress { on_event: &on_event, cancel: &cancel };

@@ -10,7 +10,9 @@ use crate::table::{Table, bytes, number};
 pub(crate) fn run(arguments: &EstimateArguments) -> Result<(), Failure> {
     let metric = inputs::metric(&arguments.method)?;
     let storage = inputs::storage(&arguments.storage);
-    let settings = inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
+    let mut settings =
+        inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
+    settings.masks = inputs::masks(&arguments.mask, metric)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let observations = inputs::observations(&arguments.readings, !metric.is_spherical())?;
     let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;

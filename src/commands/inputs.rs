@@ -3,14 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use isopleth_engine::grid::GridError;
 use isopleth_engine::kernels::{Convention, Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
-    Auto, Bounds, Choice, Compression, Duplicates, Each, Grid, Observations, Places, Precision,
-    ReadOptions, Registration, Settings, Source, Storage, Targets, grid,
+    Area, Auto, Bounds, Choice, Compression, Crs, Duplicates, Each, Grid, Masks, Observations,
+    Places, Precision, ReadOptions, Registration, Reject, Rules, Settings, Source, Storage,
+    Targets, grid,
 };
 
-use crate::cli::{GridArguments, LayoutName, MethodArguments, ReadingArguments, StorageArguments};
+use crate::cli::{
+    GridArguments, LayoutName, MaskArguments, MethodArguments, QualityArguments, ReadingArguments,
+    StorageArguments,
+};
 use crate::failure::Failure;
 
 /// Reads the readings.
@@ -90,6 +95,34 @@ fn choice(arguments: &MethodArguments) -> Result<Choice, Failure> {
     Ok(Choice::Told(Method { kernel, epsilon, smoothing, degree, metric, convention }))
 }
 
+/// What readings are examined for.
+pub(crate) fn rules(arguments: &QualityArguments) -> Result<Rules, Failure> {
+    let mut rules = Rules {
+        reject: named::<Reject>(&arguments.reject)?,
+        stuck: unless_off(&arguments.stuck, "--stuck", "a number of readings")?,
+        buddy: unless_off(&arguments.buddy, "--buddy", "a number of spreads")?,
+        ..Rules::default()
+    };
+    for text in &arguments.valid_range {
+        rules.add_range(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    for text in &arguments.rate_limit {
+        rules.add_rate(text).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
+    let bounds = arguments.inside.as_deref();
+    rules.inside =
+        bounds.map(|text| numbers(text, "--inside", "west,south,east,north")).transpose()?;
+    Ok(rules)
+}
+
+fn unless_off<T: FromStr>(text: &str, option: &str, form: &str) -> Result<Option<T>, Failure> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = |_| Failure::Usage(format!("{option} {text}: expected {form}, or `off`"));
+    text.parse().map(Some).map_err(wrong)
+}
+
 /// The metric alone, known before anything is read: planar coordinates have no range to keep.
 pub(crate) fn metric(arguments: &MethodArguments) -> Result<Metric, Failure> {
     named(&arguments.metric)
@@ -128,7 +161,39 @@ pub(crate) fn targets(arguments: &GridArguments, metric: Metric) -> Result<Targe
         }
     };
     let registration: Registration = named(&arguments.registration)?;
+    if let Some(crs) = &arguments.crs {
+        if !metric.is_spherical() {
+            let text = "--crs takes stations in degrees and measures along the Earth; leave \
+                        --metric planar out, or project the stations yourself and leave --crs out";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let crs: Crs = crs.parse().map_err(GridError::from)?;
+        return Ok(Targets::Grid(Grid::projected(bounds, size, registration, crs)?));
+    }
     Ok(Targets::Grid(Grid::from_bounds(bounds, size, registration, metric.is_spherical())?))
+}
+
+/// The masks; files are read here.
+pub(crate) fn masks(arguments: &MaskArguments, metric: Metric) -> Result<Masks, Failure> {
+    let spherical = metric.is_spherical();
+    let distance = arguments.mask_distance.as_deref();
+    let distance = distance.map(|text| distance_of(text, spherical)).transpose()?;
+    let areas = arguments.mask.iter().map(|given| Area::read(given, spherical));
+    Ok(Masks { areas: areas.collect::<Result<_, _>>()?, distance })
+}
+
+/// `150km` or `150` on the sphere, a plain number in the plane.
+fn distance_of(text: &str, spherical: bool) -> Result<f64, Failure> {
+    let form = if spherical {
+        "a number of km, such as 150km"
+    } else {
+        "a number in the unit of the plane"
+    };
+    let number = if spherical { text.trim().trim_end_matches("km") } else { text };
+    number
+        .trim()
+        .parse()
+        .map_err(|_| Failure::Usage(format!("--mask-distance {text}: expected {form}")))
 }
 
 /// A table of places.

@@ -18,6 +18,8 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let mut settings =
         inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
     settings.uncertainty = arguments.uncertainty.wanted();
+    settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

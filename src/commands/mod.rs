@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod correlation;
 pub(crate) mod crossval;
 pub(crate) mod estimate;
 pub(crate) mod healthcheck;
@@ -10,6 +11,7 @@ pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
 
+mod flags;
 mod inputs;
 mod summary;
 

@@ -19,6 +19,8 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let duplicates = &arguments.readings.duplicates;
     let mut settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     settings.uncertainty = arguments.uncertainty.wanted();
+    settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations(&arguments.readings, !metric.is_spherical())

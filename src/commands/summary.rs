@@ -167,6 +167,9 @@ fn text(report: &Report, output: &Path) -> String {
     let _ =
         writeln!(text, "network    {} stations at {} places ({how})", network.read, network.used);
     methods(&mut text, report);
+    if report.quality.flagged > 0 {
+        let _ = writeln!(text, "quality    {}", report.quality.summary());
+    }
     let [columns, rows] = report.targets.shape;
     let _ = writeln!(
         text,
@@ -177,6 +180,17 @@ fn text(report: &Report, output: &Path) -> String {
         report.instructions,
         report.threads
     );
+    if let Some(mask) = &report.mask {
+        let cells = report.targets.cells;
+        let by: Vec<String> =
+            mask.by.iter().map(|part| format!("{}: {}", part.mask, part.outside)).collect();
+        let _ = writeln!(
+            text,
+            "           {} of {cells} outside the mask ({})",
+            mask.outside,
+            by.join("; ")
+        );
+    }
     if let Some(c) = &report.certificate {
         let _ = writeln!(
             text,

@@ -11,7 +11,9 @@
   whose time comes last as CF has it, it passes over);
 - xarray, with warnings as errors: coordinates, times and masked values are as they should be;
 - cf-xarray: finds latitude, longitude (or X, Y) and time by what the file says, and the bounds;
-- GDAL (`gdalinfo`): the outer edges of the cells are the file's bounds, the sphere is the file's.
+- pyproj: latitudes and longitudes of a projected grid are what PROJ makes of its grid mapping;
+- GDAL (`gdalinfo`): the outer edges of the cells are the file's bounds, the sphere is the file's; a
+  plane is the one that PROJ makes of the grid mapping.
 
 ncdump, nccopy, cdo and gdalinfo come with Debian's netcdf-bin, cdo and gdal-bin. A judge that is not installed is an
 error, unless it is named with --without. Exit code 1 if any judge objects, each objection a line.
@@ -89,7 +91,7 @@ def judge_xarray(path):
                     yield f"{name}: fill values are not masked"
                 if variable.dims[0] == "time" and dataset.time.dtype.kind != "M":
                     yield f"time is {dataset.time.dtype}, not a date"
-                for part in ("reading", "residual"):
+                for part in ("reading", "residual", "flag"):
                     of_stations = dataset[f"{name}_{part}"]
                     if "station_id" not in of_stations.encoding.get("coordinates", ""):
                         yield f"{name}_{part}: no station_id among its coordinates"
@@ -123,6 +125,8 @@ def judge_cdo(path):
 
     with xr.open_dataset(path) as dataset:
         if not {"lon", "lat"} <= set(dataset.dims):
+            if {"lon", "lat"} <= set(dataset.coords):
+                yield from judge_cdo_projected(path, dataset)
             return  # CDO knows the sphere
         shape = (dataset.sizes["lon"], dataset.sizes["lat"])
         wanted = {
@@ -142,6 +146,52 @@ def judge_cdo(path):
             yield f"{name}: missing {got}, not {missing}"
 
 
+def judge_cdo_projected(path, dataset):
+    """CDO takes every cell of a plane to where the file says."""
+    import numpy as np
+
+    name = next(name for name, _ in maps(dataset))
+    if "point" in dataset.dims:
+        return
+    answer, _ = run("cdo", "-s", "outputtab,lon,lat", f"-selname,{name}", str(path))
+    rows = [line.split() for line in answer.splitlines() if not line.startswith("#")]
+    found = np.array(rows[: dataset.lon.size], float)
+    off = np.abs(found - np.stack([dataset.lon.values.ravel(), dataset.lat.values.ravel()], 1))
+    off[:, 0] = np.minimum(off[:, 0] % 360, 360 - off[:, 0] % 360)
+    if off.max() > 2e-3:  # it prints six digits
+        yield f"places off by {off.max()} degrees"
+
+
+def plane_of(dataset):
+    """What PROJ makes of the grid mapping, with the names of x and y; none without a plane."""
+    import pyproj
+
+    names = ("rlon", "rlat") if "rlon" in dataset.dims else ("x", "y")
+    if "crs" not in dataset or names[0] not in dataset.dims:
+        return None
+    return pyproj.CRS.from_cf(dataset["crs"].attrs), names
+
+
+def judge_pyproj(path):
+    import numpy as np
+    import pyproj
+    import xarray as xr
+
+    with xr.open_dataset(path) as dataset:
+        plane = plane_of(dataset)
+        if plane is None:
+            return
+        system, (x, y) = plane
+        # A turned pole is geodetic itself: what it is turned from is meant.
+        base = system.source_crs or system.geodetic_crs
+        there = pyproj.Transformer.from_crs(system, base, always_xy=True)
+        lon, lat = there.transform(*np.meshgrid(dataset[x].values, dataset[y].values))
+        off = max(np.abs((lon - dataset.lon.values + 180) % 360 - 180).max(),
+                  np.abs(lat - dataset.lat.values).max())
+        if not off < 1e-7:  # a centimetre
+            yield f"places off by {off} degrees"
+
+
 def judge_cf_xarray(path):
     import cf_xarray  # noqa: F401  (adds .cf)
     import xarray as xr
@@ -149,6 +199,12 @@ def judge_cf_xarray(path):
     with xr.open_dataset(path) as dataset:
         names = set(dataset.variables)
         wanted = {"X": "lon", "Y": "lat"} if "lon" in names else {"X": "x", "Y": "y"}
+        plane = plane_of(dataset)
+        if plane is not None:
+            wanted = dict(zip("XY", plane[1]))
+            for key in ("longitude", "latitude"):
+                if dataset.cf.coordinates.get(key, [])[:1] != [key[:3]]:
+                    yield f"{key} is {dataset.cf.coordinates.get(key)}"
         on_grid = all(name in dataset.dims for name in wanted.values())
         for axis, name in wanted.items() if on_grid else ():
             if dataset.cf.axes.get(axis) != [name]:
@@ -171,6 +227,8 @@ def judge_gdal(path):
         clipped = [name for name in (x, y) if not even(dataset[f"{name}_bnds"].values)]
         radius = float(dataset["crs"].attrs["earth_radius"]) if spherical else None
         names = [name for name, _ in maps(dataset)]
+        plane = plane_of(dataset)
+        middle = [float(dataset[n].values.mean()) for n in plane[1]] if plane else None
     for name in names:
         text, complaint = run("gdalinfo", "-json", f"NETCDF:{path}:{name}")
         if complaint.strip():
@@ -187,6 +245,15 @@ def judge_gdal(path):
             if max(abs(g + shift - w) for g, w in zip(got, want)) > 1e-6 * (want[1] - want[0]):
                 yield f"{name}: {label} from {got[0]} to {got[1]}, not {want[0]} to {want[1]}"
         system = info.get("coordinateSystem", {}).get("wkt", "")
+        if plane and plane[1] == ("x", "y"):
+            import pyproj
+
+            theirs = pyproj.CRS.from_wkt(system) if system else None
+            to = [pyproj.Transformer.from_crs(each, each.geodetic_crs, always_xy=True)
+                  for each in (theirs, plane[0]) if each is not None]
+            places = [each.transform(*middle) for each in to]
+            if len(places) < 2 or max(abs(a - b) for a, b in zip(*places)) > 1e-8:
+                yield f"{name}: GDAL's plane is another: {system!r}"
         if spherical and f",{radius:.10g},0" not in system:
             yield f"{name}: no sphere of radius {radius} in {system!r}"
 
@@ -204,6 +271,7 @@ JUDGES = {
     "cdo": judge_cdo,
     "xarray": judge_xarray,
     "cf-xarray": judge_cf_xarray,
+    "pyproj": judge_pyproj,
     "gdal": judge_gdal,
 }
 PROGRAMS = {"ncdump": "ncdump", "nccopy": "nccopy", "cdo": "cdo", "gdal": "gdalinfo"}

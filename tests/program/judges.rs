@@ -27,6 +27,24 @@ fn a_map_on_the_sphere_is_accepted() {
 }
 
 #[test]
+fn a_map_with_flagged_and_rejected_readings_is_accepted() {
+    // Out of range, and far from its neighbours.
+    let text = readings(30, 3)
+        .lines()
+        .enumerate()
+        .map(|(k, line)| match (k, line.rsplit_once(',')) {
+            (7, Some((head, _))) => format!("{head},-500\n"),
+            (40, Some((head, _))) => format!("{head},900\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect::<String>();
+    let grid = ["--bounds", "100,30,110,38", "--shape", "41x33"];
+    judge("flagged", &text, &grid);
+    judge("rejected", &text, &[&grid[..], &["--reject", "suspect"]].concat());
+    judge("plain_flags", &text, &[&grid[..], &["--compress", "none"]].concat());
+}
+
+#[test]
 fn a_map_in_64_bits_across_the_date_line_is_accepted() {
     let more = ["--bounds", "170,-60,-170,-40", "--shape", "41x21", "--precision", "f64"];
     judge("dateline", &readings(30, 1), &more);
@@ -76,4 +94,26 @@ fn a_planar_map_is_accepted() {
     let text = readings(30, 1).replace("station,lon,lat", "station,x,y");
     let more = ["--bounds", "100,30,110,38", "--shape", "41x33", "--metric", "planar"];
     judge("planar", &text, &more);
+}
+
+#[test]
+fn maps_in_a_plane_are_accepted() {
+    let lambert = "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=105 +datum=WGS84";
+    let more = ["--bounds", "-400000,-300000,400000,300000", "--shape", "41x31", "--mask", "land"];
+    judge("lambert", &readings(30, 2), &[&more[..], &["--crs", lambert]].concat());
+    let more = ["--bounds", "200000,3400000,800000,4000000", "--resolution", "20000"];
+    judge("utm", &readings(30, 2), &[&more[..], &["--crs", "EPSG:32648"]].concat());
+    let equal = "+proj=laea +lat_0=30 +lon_0=100 +x_0=1e6 +R=6371229";
+    let more = ["--bounds", "800000,800000,1200000,1200000", "--shape", "21x21", "--crs", equal];
+    judge("laea", &readings(30, 1), &[&more[..], &["--registration", "pixel"]].concat());
+    let stereo = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=100 +datum=WGS84";
+    let more = ["--bounds", "-400000,-7000000,400000,-6000000", "--shape", "9x11"];
+    judge("polar", &readings(30, 1), &[&more[..], &["--crs", stereo]].concat());
+}
+
+#[test]
+fn a_map_with_a_rotated_pole_is_accepted() {
+    let rotated = "+proj=ob_tran +o_proj=longlat +o_lat_p=56 +o_lon_p=0 +lon_0=105";
+    let more = ["--bounds", "-4,-3,4,3", "--shape", "41x31", "--crs", rotated];
+    judge("rotated", &readings(30, 2), &more);
 }

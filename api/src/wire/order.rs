@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
+use isopleth_engine::mask::MaskError;
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{
-    Auto, Bound, Bounds, Choice, Duplicates, Each, Error, Folds, Grid, Places, ReadOptions,
-    Registration, Settings, Targets, Tolerance,
+    Area, Auto, Bound, Bounds, Choice, Duplicates, Each, Error, Folds, Grid, Masks, Places,
+    ReadOptions, Registration, Settings, Targets, Tolerance,
 };
 use isopleth_engine::{Compression, Precision, Storage};
 
 use super::request::{
     ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
-    MapRequest, MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest, RegistrationName,
-    Smoothing as SmoothingRequest, ToleranceRequest,
+    MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest,
+    RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
 use crate::error::ApiError;
 
@@ -75,11 +76,30 @@ impl Order {
             },
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
+            masks: masks_of(request.mask.as_ref(), !planar)?,
             ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })
     }
+}
+
+fn masks_of(mask: Option<&MaskRequest>, spherical: bool) -> Result<Masks, ApiError> {
+    let Some(mask) = mask else { return Ok(Masks::default()) };
+    let wrong =
+        |error: MaskError, pointer: &str| ApiError::from(Error::from(error)).at_pointer(pointer);
+    let mut areas = Vec::new();
+    if mask.land {
+        if !spherical {
+            return Err(wrong(MaskError::LandInAPlane, "/mask/land"));
+        }
+        areas.push(Area::land());
+    }
+    if let Some(polygons) = &mask.polygons {
+        let area = Area::from_geojson("polygons", polygons.to_string().as_bytes(), spherical);
+        areas.push(area.map_err(|error| wrong(error, "/mask/polygons"))?);
+    }
+    Ok(Masks { areas, distance: mask.distance })
 }
 
 fn metric_of(method: &MethodRequest) -> Result<Metric, ApiError> {

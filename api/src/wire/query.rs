@@ -2,15 +2,15 @@
 //! bodies that are a table; a JSON document brings its own.
 
 use isopleth_engine::Bound;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::request::{
     ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
-    MapRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName, Smoothing,
-    ToleranceRequest,
+    MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName,
+    Smoothing, ToleranceRequest,
 };
 use crate::error::{ApiError, Place};
 
@@ -48,6 +48,20 @@ pub struct GridQuery {
     pub digits: Option<String>,
     /// How hard a NetCDF file is compressed. Default `fast`.
     pub compress: Option<CompressName>,
+    /// `land`: only cells on land. Polygons need a JSON document or a form.
+    #[param(example = "land")]
+    pub mask: Option<MaskName>,
+    /// Only cells within so many km of a station; in the unit of a plane.
+    #[param(example = "150")]
+    pub mask_distance: Option<String>,
+}
+
+/// An area that the service knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskName {
+    /// The land of the Earth.
+    Land,
 }
 
 /// How to read a table, and how the surface is made.
@@ -208,6 +222,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         precision: grid.precision.unwrap_or_default(),
         digits: grid.digits.clone().map(DigitsRequest::Named),
         compress: grid.compress.unwrap_or_default(),
+        mask: mask_of(grid)?,
         read: ReadRequest {
             times: method.time,
             zone: method.zone,
@@ -222,6 +237,14 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         folds: method.folds,
         ..MapRequest::default()
     })
+}
+
+fn mask_of(grid: &GridQuery) -> Result<Option<MaskRequest>, ApiError> {
+    let distance = grid.mask_distance.as_deref();
+    let distance = distance.map(|text| number("mask_distance", text)).transpose()?;
+    let land = grid.mask.is_some();
+    let asked = land || distance.is_some();
+    Ok(asked.then_some(MaskRequest { land, distance, polygons: None }))
 }
 
 fn number(name: &str, text: &str) -> Result<f64, ApiError> {

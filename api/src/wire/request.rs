@@ -41,6 +41,8 @@ pub struct MapRequest {
     /// How hard a NetCDF file is compressed. Default `fast`.
     #[serde(default)]
     pub compress: CompressName,
+    /// Where cells are wanted; others hold the fill value, or null. Default: everywhere.
+    pub mask: Option<MaskRequest>,
     /// How readings are to be understood.
     #[serde(default)]
     pub read: ReadRequest,
@@ -127,6 +129,21 @@ pub struct GridRequest {
     /// What the bounds are. Default `gridline`.
     #[serde(default)]
     pub registration: RegistrationName,
+}
+
+/// Where cells are wanted. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaskRequest {
+    /// On land: Natural Earth 1:50m, built in.
+    #[serde(default)]
+    pub land: bool,
+    /// Within so many km of a station; in the unit of a plane.
+    #[schema(exclusive_minimum = 0, example = 150)]
+    pub distance: Option<f64>,
+    /// Within polygons: a GeoJSON geometry, feature or collection, longitude before latitude.
+    #[schema(value_type = Option<Object>)]
+    pub polygons: Option<serde_json::Value>,
 }
 
 /// A number of digits, or `exact`.

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::quality::Exam;
 use crate::report::{ErrorSum, Errors};
 use crate::run::Block;
 
@@ -52,6 +53,7 @@ pub(super) fn leave_out(
     let mut sums = vec![[ErrorSum::default(); PREDICTORS]; variables.len()];
     pool.install(|| {
         let par = Par::rayon(plan.threads);
+        let mut exam = Exam::new(plan)?;
         let methods = choice::decide(plan, factors.choices(), par, progress)?;
         for (number, chosen) in methods.each.iter().enumerate() {
             let points = plan.network.points();
@@ -59,7 +61,8 @@ pub(super) fn leave_out(
             let (steps, at_once) = (plan.observations.times().len(), plan.steps_at_once);
             for first in (0..steps).step_by(at_once) {
                 let some = first..(first + at_once).min(steps);
-                let block = Block::read(plan, some, |field| methods.of(field) == number)?;
+                let block =
+                    Block::read(plan, &mut exam, some, |field| methods.of(field) == number)?;
                 let work = Work { plan, factor: factor.clone(), block, parts: &parts, par };
                 work.all(&mut sums, progress)?;
             }

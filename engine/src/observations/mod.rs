@@ -31,7 +31,7 @@ mod error;
 mod json;
 mod layouts;
 mod places;
-mod store;
+pub(crate) mod store;
 mod table;
 #[cfg(test)]
 mod tests;

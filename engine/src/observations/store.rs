@@ -18,14 +18,14 @@ type Key = (u32, u32, u32);
 
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Number of the time, in order of arrival.
-    pub(super) time: u32,
-    pub(super) variable: u32,
-    pub(super) station: u32,
+    pub(crate) time: u32,
+    pub(crate) variable: u32,
+    pub(crate) station: u32,
     /// Row, counted over all sources; for messages only.
-    pub(super) ordinal: u32,
-    pub(super) value: f64,
+    pub(crate) ordinal: u32,
+    pub(crate) value: f64,
 }
 
 impl Record {
@@ -58,10 +58,10 @@ impl Record {
 
 /// A reading of a known time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) variable: u32,
-    pub(super) station: u32,
-    pub(super) value: f64,
+pub(crate) struct Entry {
+    pub(crate) variable: u32,
+    pub(crate) station: u32,
+    pub(crate) value: f64,
 }
 
 impl Entry {
@@ -90,7 +90,7 @@ fn number(bytes: &[u8], at: usize) -> f64 {
 
 /// Takes readings in any order.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     records: Vec<Record>,
     /// Records kept before a run is written.
     room: usize,
@@ -101,7 +101,7 @@ pub(super) struct Store {
 
 /// Why readings cannot be put in order.
 #[derive(Debug)]
-pub(super) enum StoreError {
+pub(crate) enum StoreError {
     Io(io::Error),
     /// Two readings of one station, variable and time, and that was to be an error.
     Repeated(Record, Record),
@@ -115,7 +115,7 @@ impl From<io::Error> for StoreError {
 
 impl Store {
     /// A store that keeps to `limit_bytes` of memory, half as much again counted for sorting.
-    pub(super) fn new(limit_bytes: u64) -> Self {
+    pub(crate) fn new(limit_bytes: u64) -> Self {
         let room = usize::try_from(limit_bytes / (Record::BYTES as u64 * 3 / 2));
         Self {
             records: Vec::new(),
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Adds a reading.
-    pub(super) fn push(&mut self, record: Record) -> io::Result<()> {
+    pub(crate) fn push(&mut self, record: Record) -> io::Result<()> {
         if self.records.len() >= self.room {
             self.write_run()?;
         }
@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// Puts the readings of `times` times in order and resolves repeated ones.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         times: usize,
         duplicates: Duplicates,
@@ -188,7 +188,7 @@ impl Store {
 
 /// Readings in order of (time, variable, station), each once.
 #[derive(Debug)]
-pub(super) struct Sorted {
+pub(crate) struct Sorted {
     kept: Kept,
     resolved: Resolved,
 }
@@ -209,7 +209,7 @@ struct Resolved {
 
 impl Sorted {
     /// Readings that were one too many for their station, variable and time.
-    pub(super) fn repeated(&self) -> u64 {
+    pub(crate) fn repeated(&self) -> u64 {
         self.resolved.repeated
     }
 
@@ -219,7 +219,7 @@ impl Sorted {
     }
 
     /// Hands out the readings of one time, in order.
-    pub(super) fn each(&self, time: usize, mut take: impl FnMut(Entry)) -> io::Result<()> {
+    pub(crate) fn each(&self, time: usize, mut take: impl FnMut(Entry)) -> io::Result<()> {
         let (from, to) = (self.resolved.starts[time], self.resolved.starts[time + 1]);
         match &self.kept {
             Kept::Memory(entries) => {

@@ -100,7 +100,7 @@ pub(super) fn of_layout(layout: &Layout<'_>) -> Vec<Attribute> {
         .put("references", REFERENCES)
         .put("processing_level", "interpolated from readings as received")
         .put("date_created", created);
-    if layout.spherical {
+    if layout.spherical && layout.crs().is_none() {
         let [west, south, east, north] = layout.targets.bounds();
         all.put("geospatial_lat_min", south)
             .put("geospatial_lat_max", north)

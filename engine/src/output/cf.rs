@@ -118,6 +118,8 @@ pub(super) struct Naming {
     pub(super) reading: String,
     /// Name of the leave-one-out residuals.
     pub(super) residual: String,
+    /// Name of the flags of the readings.
+    pub(super) flag: String,
     /// The name as received.
     pub(super) long_name: String,
     /// UDUNITS' spelling, or as received; none where none came.
@@ -145,17 +147,18 @@ pub(super) fn names(variables: &[Variable], taken: &[&str]) -> Vec<Naming> {
     let mut names = Vec::with_capacity(variables.len());
     for variable in variables {
         let base = safe_name(&variable.name);
-        let three =
-            |name: &str| [name.to_owned(), format!("{name}_reading"), format!("{name}_residual")];
-        let mut all = three(&base);
+        let suffixed = |name: &str| {
+            ["", "_reading", "_residual", "_flag"].map(|suffix| format!("{name}{suffix}"))
+        };
+        let mut all = suffixed(&base);
         for n in 2.. {
             if all.iter().all(|name| !used.contains(name)) {
                 break;
             }
-            all = three(&format!("{base}_{n}"));
+            all = suffixed(&format!("{base}_{n}"));
         }
         used.extend(all.iter().cloned());
-        let [map, reading, residual] = all;
+        let [map, reading, residual, flag] = all;
         let (units, quantity) = match variable.units.as_deref().map(known_unit) {
             Some(Some((unit, quantity))) => (Some(unit.to_owned()), Some(quantity)),
             Some(None) => (variable.units.clone(), None),
@@ -165,6 +168,7 @@ pub(super) fn names(variables: &[Variable], taken: &[&str]) -> Vec<Naming> {
             map,
             reading,
             residual,
+            flag,
             long_name: variable.name.clone(),
             units,
             standard_name: quantity.and_then(|q| standard_name(&variable.name, q)),
@@ -193,6 +197,11 @@ pub(super) fn safe_name(name: &str) -> String {
         Some(c) if c.is_ascii_digit() => format!("v{safe}"),
         Some(_) => safe.to_owned(),
     }
+}
+
+/// UDUNITS' spelling of a unit, where it is known.
+pub(crate) fn udunits(unit: &str) -> Option<&'static str> {
+    known_unit(unit).map(|(unit, _)| unit)
 }
 
 pub(super) fn known_unit(unit: &str) -> Option<(&'static str, Quantity)> {
@@ -297,9 +306,9 @@ mod tests {
             let variables: Vec<_> = list.iter().map(|name| variable(name, None)).collect();
             let named = names(&variables, &["lat", "lon", "time"]);
             let all: Vec<_> =
-                named.iter().flat_map(|n| [&n.map, &n.reading, &n.residual]).collect();
+                named.iter().flat_map(|n| [&n.map, &n.reading, &n.residual, &n.flag]).collect();
             let distinct: HashSet<_> = all.iter().collect();
-            prop_assert_eq!(distinct.len(), 3 * list.len());
+            prop_assert_eq!(distinct.len(), 4 * list.len());
             for name in all {
                 prop_assert!(name.starts_with(|c: char| c.is_ascii_lowercase()));
                 prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));

@@ -124,19 +124,22 @@ impl ChunkShape {
             };
             let level = level(self.storage.compression);
             if level == 0 {
-                return write(plain);
+                write(plain)
+            } else {
+                write(deflate(level, shuffled, packed, compressor))
             }
-            if compressor.as_ref().is_none_or(|(of, _)| *of != level) {
-                let made =
-                    Compressor::new(CompressionLvl::new(level).expect("a level that exists"));
-                *compressor = Some((level, made));
-            }
-            let (_, compressor) = compressor.as_mut().expect("it was made above");
-            packed.resize(compressor.zlib_compress_bound(shuffled.len()), 0);
-            let length = compressor
-                .zlib_compress(shuffled, packed)
-                .expect("the bound is what the worst case takes");
-            write(&packed[..length])
+        })
+    }
+
+    /// The same of whole chunks of single bytes, which are not shuffled.
+    pub(super) fn pack_bytes<R>(self, bytes: &[u8], write: impl FnOnce(&[u8]) -> R) -> R {
+        assert_eq!(bytes.len(), self.rows * self.columns, "a whole chunk");
+        let level = level(self.storage.compression);
+        if level == 0 {
+            return write(bytes);
+        }
+        SCRATCH.with_borrow_mut(|Scratch { packed, compressor, .. }| {
+            write(deflate(level, bytes, packed, compressor))
         })
     }
 
@@ -173,6 +176,24 @@ impl ChunkShape {
         }
         bytemuck::cast_slice(words)
     }
+}
+
+/// What zlib makes of some bytes.
+fn deflate<'a>(
+    level: i32,
+    bytes: &[u8],
+    packed: &'a mut Vec<u8>,
+    compressor: &mut Option<(i32, Compressor)>,
+) -> &'a [u8] {
+    if compressor.as_ref().is_none_or(|(of, _)| *of != level) {
+        let made = Compressor::new(CompressionLvl::new(level).expect("a level that exists"));
+        *compressor = Some((level, made));
+    }
+    let (_, compressor) = compressor.as_mut().expect("it was made above");
+    packed.resize(compressor.zlib_compress_bound(bytes.len()), 0);
+    let length =
+        compressor.zlib_compress(bytes, packed).expect("the bound is what the worst case takes");
+    &packed[..length]
 }
 
 #[cfg(test)]

@@ -249,7 +249,7 @@ pub(super) fn last_error() -> Option<String> {
 }
 
 /// The library prints each error with its call stack to standard error, unless told not to.
-pub(super) fn silence() {
+pub(crate) fn silence() {
     let _lock = hdf5_sys::LOCK.lock();
     // SAFETY: no callback and no data is what switches it off; the lock is held.
     unsafe {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! (time, lat, lon)  maps                     (time, y, x) on a plane; (point, time) for places
-//! (station, time)   readings used and leave-one-out residuals
+//! (station, time)   readings used, their flags, leave-one-out residuals
 //! (station)         station_id, station_lon, station_lat
 //! ```
 //!
@@ -21,12 +21,18 @@ use super::layout::Layout;
 use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::observations::UnixSeconds;
+use crate::projection::{Crs, MappingValue};
+use crate::quality::{Flag, NO_READING};
 use crate::series::TimeCells;
 use crate::storage::{Compression, Precision};
 use crate::uncertainty::Layer;
 
 /// Names that are not the variables'.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 25] = [
+    "rlon",
+    "rlat",
+    "rlon_bnds",
+    "rlat_bnds",
     "time",
     "time_bnds",
     "lat",
@@ -80,6 +86,28 @@ impl Coordinate {
         }
     }
 
+    /// Those of a grid's dimensions, which are its plane's where it is projected.
+    fn of_grid(layout: &Layout<'_>) -> [Self; 2] {
+        match layout.crs() {
+            Some(crs) if crs.is_rotated() => {
+                let coordinate = |name, standard_name, long_name, axis| Self {
+                    name,
+                    attributes: [
+                        ("standard_name", standard_name),
+                        ("long_name", long_name),
+                        ("units", "degrees"),
+                        ("axis", axis),
+                    ],
+                };
+                [
+                    coordinate("rlon", "grid_longitude", "longitude of the rotated grid", "X"),
+                    coordinate("rlat", "grid_latitude", "latitude of the rotated grid", "Y"),
+                ]
+            }
+            crs => Self::both(layout.spherical && crs.is_none()),
+        }
+    }
+
     /// What the coordinate of a list says: the same without `axis`.
     fn put_auxiliary(&self, variable: &mut VariableMut<'_>) -> netcdf::Result<()> {
         put_texts(variable, &self.attributes[..3])
@@ -110,11 +138,13 @@ pub(super) fn write(
     }
     define_time(file, layout)?;
     match layout.targets {
-        Targets::Grid(grid) => define_grid(file, grid, layout.spherical)?,
+        Targets::Grid(grid) => define_grid(file, grid, layout)?,
         Targets::Points(places) => define_places(file, places, layout.spherical)?,
     }
-    if layout.has_grid_mapping() {
-        define_sphere(file)?;
+    match layout.crs() {
+        Some(crs) => define_projection(file, crs)?,
+        None if layout.has_grid_mapping() => define_sphere(file)?,
+        None => {}
     }
     if layout.storage.kept_bits().is_some() {
         define_quantization(file, layout)?;
@@ -157,8 +187,9 @@ fn define_time(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<()> {
     Ok(())
 }
 
-fn define_grid(file: &mut FileMut, grid: &Grid, spherical: bool) -> netcdf::Result<()> {
-    let [x, y] = Coordinate::both(spherical);
+fn define_grid(file: &mut FileMut, grid: &Grid, layout: &Layout<'_>) -> netcdf::Result<()> {
+    let [x, y] = Coordinate::of_grid(layout);
+    let names = [y.name, x.name];
     file.add_dimension(y.name, grid.y().len())?;
     file.add_dimension(x.name, grid.x().len())?;
     // Averages over time have bounds of their own.
@@ -171,6 +202,16 @@ fn define_grid(file: &mut FileMut, grid: &Grid, spherical: bool) -> netcdf::Resu
         put_texts(&mut variable, &coordinate.attributes)?;
         variable.put_attribute("bounds", bounds.as_str())?;
         file.add_variable::<f64>(&bounds, &[coordinate.name, "bnds"])?;
+    }
+    if grid.crs().is_some() {
+        for coordinate in Coordinate::both(true) {
+            let mut variable = file.add_variable::<f64>(coordinate.name, &names)?;
+            variable.set_chunking(&[layout.tiling.tile_rows, layout.tiling.tile_columns])?;
+            if layout.storage.compression != Compression::None {
+                variable.set_compression(level(layout.storage.compression), true)?;
+            }
+            coordinate.put_auxiliary(&mut variable)?;
+        }
     }
     Ok(())
 }
@@ -191,6 +232,19 @@ fn define_sphere(file: &mut FileMut) -> netcdf::Result<()> {
     crs.put_attribute("long_name", "sphere of the Earth's mean radius")?;
     crs.put_attribute("earth_radius", EARTH_RADIUS_KM * 1000.0)?;
     crs.put_attribute("longitude_of_prime_meridian", 0.0)?;
+    Ok(())
+}
+
+/// The plane that a grid lies in, for programs and, as PROJ writes it, for people.
+fn define_projection(file: &mut FileMut, crs: &Crs) -> netcdf::Result<()> {
+    let mut variable = file.add_variable::<i32>("crs", &[])?;
+    variable.put_attribute("long_name", crs.text())?;
+    for (name, value) in crs.grid_mapping() {
+        match value {
+            MappingValue::Text(text) => variable.put_attribute(name, text)?,
+            MappingValue::Numbers(numbers) => variable.put_attribute(name, numbers)?,
+        };
+    }
     Ok(())
 }
 
@@ -231,6 +285,11 @@ fn define_fields(
     }
     let all: Vec<&str> = beside.iter().map(|(_, name)| *name).collect();
     map.put("ancillary_variables", all.join(" "));
+    if let Some(mask) = layout.mask {
+        let text = mask.text();
+        map.put("comment", format!("cells outside the mask hold the fill value: {text}"))
+            .put("isopleth_mask", text);
+    }
     define_map(file, layout, &name.map, map)?;
     for &(layer, of_layer) in beside {
         define_map(file, layout, of_layer, layers::attributes(layer, layout.layers_of, name))?;
@@ -244,8 +303,12 @@ fn define_fields(
     if let Some(standard_name) = name.standard_name {
         readings.put("standard_name", standard_name);
     }
-    readings.put("coordinates", places.as_str()).put("cell_methods", cell_methods(layout, ""));
+    readings
+        .put("coordinates", places.as_str())
+        .put("cell_methods", cell_methods(layout, ""))
+        .put("ancillary_variables", name.flag.as_str());
     define_field(file, layout, &name.reading, &dimensions, &chunk, readings)?;
+    define_flags(file, layout, name, &dimensions, &chunk, &places)?;
     let text = "reading minus the value predicted from all other stations";
     let mut residuals =
         of_variable(name, &format!("{}: {text}", name.long_name), "qualityInformation");
@@ -272,7 +335,10 @@ fn define_map(
     mut map: Attributes,
 ) -> netcdf::Result<()> {
     let tiling = &layout.tiling;
-    let [x, y] = Coordinate::both(layout.spherical);
+    let [x, y] = match layout.targets {
+        Targets::Grid(_) => Coordinate::of_grid(layout),
+        Targets::Points(_) => Coordinate::both(layout.spherical),
+    };
     let (time, step) = steps(layout);
     if layout.has_grid_mapping() {
         map.put("grid_mapping", "crs");
@@ -283,6 +349,9 @@ fn define_map(
     match layout.targets {
         Targets::Grid(_) => {
             map.put("cell_methods", cell_methods(layout, "area: point"));
+            if layout.crs().is_some() {
+                map.put("coordinates", "lat lon");
+            }
             let dimensions = [time, &[y.name, x.name]].concat();
             let chunk = [step, &[tiling.tile_rows, tiling.tile_columns]].concat();
             define_field(file, layout, name, &dimensions, &chunk, map)
@@ -294,6 +363,37 @@ fn define_map(
             define_field(file, layout, name, &[&["point"], time].concat(), &chunk, map)
         }
     }
+}
+
+/// The flags of the readings of a variable: a byte each, compressed without shuffle.
+fn define_flags(
+    file: &mut FileMut,
+    layout: &Layout<'_>,
+    name: &Naming,
+    dimensions: &[&str],
+    chunk: &[usize],
+    places: &str,
+) -> netcdf::Result<()> {
+    let mut variable = file.add_variable::<i8>(&name.flag, dimensions)?;
+    variable.set_chunking(chunk)?;
+    if layout.storage.compression != Compression::None {
+        variable.set_compression(level(layout.storage.compression), false)?;
+    }
+    variable.set_fill_value(NO_READING.cast_signed())?;
+    let meanings = Flag::ALL.map(Flag::name).join(" ");
+    let masks = Flag::ALL.map(|flag| flag.mask().cast_signed()).to_vec();
+    put_texts(
+        &mut variable,
+        &[
+            ("long_name", &format!("{}: why the reading may be wrong", name.long_name)),
+            ("standard_name", "quality_flag"),
+            ("flag_meanings", &meanings),
+            ("coverage_content_type", "qualityInformation"),
+            ("coordinates", places),
+            ("comment", "a flagged reading that is missing among the readings used was rejected"),
+        ],
+    )?;
+    variable.put_attribute("flag_masks", AttributeValue::Schars(masks)).map(|_| ())
 }
 
 /// What maps, readings and residuals of a variable say alike; `content` is a term of ISO 19115.
@@ -351,10 +451,14 @@ fn write_coordinates(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<
     let [x, y] = Coordinate::both(layout.spherical);
     match layout.targets {
         Targets::Grid(grid) => {
+            let [x, y] = Coordinate::of_grid(layout);
             put(file, x.name, grid.x())?;
             put(file, y.name, grid.y())?;
             put(file, &format!("{}_bnds", x.name), &bounds(grid.x_edges()))?;
             put(file, &format!("{}_bnds", y.name), &bounds(grid.y_edges()))?;
+            if grid.crs().is_some() {
+                write_degrees(file, grid, layout.tiling.tile_rows)?;
+            }
         }
         Targets::Points(places) => {
             put(file, x.name, &places.x)?;
@@ -373,6 +477,25 @@ fn write_coordinates(file: &mut FileMut, layout: &Layout<'_>) -> netcdf::Result<
         ids.extend(padded.map(NcChar));
     }
     put(file, "station_id", &ids)
+}
+
+/// Longitude and latitude of every cell of a projected grid, some rows at a time.
+fn write_degrees(file: &mut FileMut, grid: &Grid, at_once: usize) -> netcdf::Result<()> {
+    let (rows, columns) = (grid.y().len(), grid.x().len());
+    for first in (0..rows).step_by(at_once) {
+        let some = first..(first + at_once).min(rows);
+        let mut both = [Vec::new(), Vec::new()];
+        for row in some.clone() {
+            let degrees = grid.degrees(row, 0..columns).unwrap_or_default();
+            both.iter_mut().zip(degrees).for_each(|(all, row)| all.extend(row));
+        }
+        for (name, values) in ["lon", "lat"].into_iter().zip(both) {
+            let variable = file.variable_mut(name);
+            let mut variable = variable.ok_or_else(|| netcdf::Error::NotFound(name.to_owned()))?;
+            variable.put_values(&values, (some.clone(), 0..columns))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lower and upper edge of each cell.

@@ -3,8 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::grid::Targets;
+use crate::mask::{Mask, MaskReport};
 use crate::observations::{Station, UnixSeconds, Variable};
 use crate::plan::Plan;
+use crate::projection::Crs;
 use crate::series::TimeCells;
 use crate::storage::Storage;
 use crate::tiles::Tiling;
@@ -30,6 +32,8 @@ pub struct Layout<'a> {
     pub tiling: Tiling,
     /// How numbers are kept in the file.
     pub storage: Storage,
+    /// What a mask leaves out, if there is one.
+    pub mask: Option<&'a MaskReport>,
     /// Layers beside the maps.
     pub layers: &'a [LayerOf],
     /// What they are meant of.
@@ -51,6 +55,7 @@ impl<'a> Layout<'a> {
             stations: plan.network.stations(),
             tiling: plan.tiling,
             storage: plan.settings.storage,
+            mask: plan.mask.as_ref().map(Mask::report),
             layers: &plan.layers,
             layers_of: plan.settings.uncertainty.of,
             provenance,
@@ -61,6 +66,14 @@ impl<'a> Layout<'a> {
     #[must_use]
     pub fn has_times(&self) -> bool {
         self.times.iter().any(Option::is_some)
+    }
+
+    /// The system of coordinates of a projected grid.
+    pub(super) fn crs(&self) -> Option<&'a Crs> {
+        match self.targets {
+            Targets::Grid(grid) => grid.crs(),
+            Targets::Points(_) => None,
+        }
     }
 
     /// Whether maps refer to the sphere that they lie on.

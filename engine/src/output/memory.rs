@@ -148,7 +148,8 @@ mod tests {
             sink.tile(tile).unwrap();
         }
         let [values, residuals] = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]];
-        sink.stations(StationValues { fields: &fields, values: &values, residuals: &residuals })
+        let (values, residuals) = (&values, &residuals);
+        sink.stations(StationValues { fields: &fields, values, residuals, flags: &[0; 4] })
             .unwrap();
         let maps = sink.into_maps();
         for (f, &id) in fields.iter().enumerate() {

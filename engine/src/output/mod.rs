@@ -16,8 +16,9 @@ mod points_csv;
 use std::ops::Range;
 
 pub use atomic::AtomicFile;
-pub(crate) use cf::is_concentration;
+pub(crate) use cf::{is_concentration, udunits};
 pub use chunk::FILL_VALUE;
+pub(crate) use hdf5::silence as silence_hdf5;
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};
 pub use netcdf::NetcdfFile;
@@ -57,6 +58,10 @@ pub struct StationValues<'a> {
     pub values: &'a [f64],
     /// Leave-one-out residuals, observed minus predicted, laid out likewise.
     pub residuals: &'a [f64],
+    /// Flags of the readings (see [`Flag::mask`](crate::quality::Flag::mask)), laid out likewise;
+    /// [`NO_READING`](crate::quality::NO_READING) where there is none. A flagged reading that is
+    /// missing from `values` was rejected.
+    pub flags: &'a [u8],
 }
 
 /// Takes what a run makes. Called from many threads at once: the slow part (compressing) runs on

@@ -40,10 +40,11 @@ pub struct NetcdfFile {
 }
 
 /// Variables of the file for each variable of the layout, in the order of [`ChunkFile`].
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 const MAP: usize = 0;
 const READING: usize = 1;
 const RESIDUAL: usize = 2;
+const FLAG: usize = 3;
 
 impl NetcdfFile {
     /// Begins the file, beside its place.
@@ -97,7 +98,7 @@ impl NetcdfFile {
         if let (None, Some(place)) = (self.chunks.get(), &self.place) {
             let names = self.names.iter();
             let mut variables: Vec<&str> =
-                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual]).collect();
+                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
             variables.extend(self.layers.iter().map(|(_, name)| name.as_str()));
             // Should two threads come here at once, the library opens the file once.
             let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
@@ -190,8 +191,14 @@ impl Sink for NetcdfFile {
     fn stations(&self, of: StationValues<'_>) -> Result<(), Error> {
         let n = self.station_chunk.columns;
         let each = of.values.chunks_exact(n).zip(of.residuals.chunks_exact(n));
-        for (&field, (values, residuals)) in of.fields.iter().zip(each) {
+        let each = each.zip(of.flags.chunks_exact(n));
+        for (&field, ((values, residuals), flags)) in of.fields.iter().zip(each) {
             let offset = self.list_offset(field.time, 0);
+            let chunks = self.chunks().map_err(|message| self.error(message))?;
+            let variable = field.variable * KINDS + FLAG;
+            self.station_chunk
+                .pack_bytes(flags, |bytes| chunks.write(variable, &offset, bytes))
+                .map_err(|message| self.error(message))?;
             for (kind, values) in [(READING, values), (RESIDUAL, residuals)] {
                 let variable = field.variable * KINDS + kind;
                 self.write_chunk(self.station_chunk, values, n, variable, &offset)?;

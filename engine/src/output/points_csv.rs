@@ -327,7 +327,8 @@ mod tests {
             .iter()
             .flat_map(|&time| (0..2).map(move |variable| FieldId { time, variable }))
             .collect();
-        sink.stations(StationValues { fields: &fields, values: &[], residuals: &[] }).unwrap();
+        sink.stations(StationValues { fields: &fields, values: &[], residuals: &[], flags: &[] })
+            .unwrap();
         for place in [1, 0] {
             let value = |id: &FieldId| {
                 if id.variable == 1 && place == 1 {
@@ -396,7 +397,13 @@ mod tests {
                 .iter()
                 .flat_map(|id| [0.5 + (id.time * 100 + id.variable * 10) as f64; 2])
                 .collect();
-            sink.stations(StationValues { fields: &fields, values: &[], residuals: &[] }).unwrap();
+            sink.stations(StationValues {
+                fields: &fields,
+                values: &[],
+                residuals: &[],
+                flags: &[],
+            })
+            .unwrap();
             let tile = Tile { fields: &fields, rows: &(0..1), columns: &(0..2), values: &values };
             sink.tile(tile).unwrap();
             sink.batch_done().unwrap();

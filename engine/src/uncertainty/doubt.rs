@@ -278,7 +278,7 @@ impl BlockDoubt<'_> {
         variance: &[f64],
         out: &mut [f64],
     ) {
-        let at_cell = AtCell::new(layer, &field.shape);
+        let at_cell = AtCell::new(layer, &field.shape, self.plan.bounds[field.id.variable]);
         for ((out, &centre), &variance) in out.iter_mut().zip(centres).zip(variance) {
             *out = at_cell.value(centre, field.scale * (variance + self.noise).sqrt());
         }

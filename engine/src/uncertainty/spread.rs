@@ -120,15 +120,17 @@ pub(crate) struct AtCell<'a> {
     shape: &'a Shape,
     /// Of the shape, where the layer is one.
     quantile: f64,
+    /// What values cannot be.
+    bounds: [f64; 2],
 }
 
 impl<'a> AtCell<'a> {
-    pub(crate) fn new(layer: Layer, shape: &'a Shape) -> Self {
+    pub(crate) fn new(layer: Layer, shape: &'a Shape, bounds: [f64; 2]) -> Self {
         let quantile = match layer {
             Layer::Quantile { level } => shape.quantile(level),
             _ => 0.0,
         };
-        Self { layer, shape, quantile }
+        Self { layer, shape, quantile, bounds }
     }
 
     /// NaN where either is.
@@ -136,7 +138,12 @@ impl<'a> AtCell<'a> {
         match self.layer {
             _ if centre.is_nan() || deviation.is_nan() => f64::NAN,
             Layer::Deviation => deviation,
-            Layer::Quantile { .. } => centre + deviation * self.quantile,
+            Layer::Quantile { .. } => {
+                let [low, high] = self.bounds;
+                (centre + deviation * self.quantile).clamp(low, high)
+            }
+            Layer::Exceedance { threshold } if threshold < self.bounds[0] => 1.0,
+            Layer::Exceedance { threshold } if threshold >= self.bounds[1] => 0.0,
             // At a station without λ nothing is uncertain.
             Layer::Exceedance { threshold } if deviation == 0.0 => {
                 f64::from(u8::from(centre > threshold))
@@ -262,7 +269,9 @@ mod tests {
 
     #[test]
     fn layers_are_those_of_the_law_and_nothing_is_uncertain_without_deviation() {
-        let of = |layer, deviation| AtCell::new(layer, &Shape::Normal).value(50.0, deviation);
+        let of = |layer, deviation| {
+            AtCell::new(layer, &Shape::Normal, [0.0, 60.0]).value(50.0, deviation)
+        };
         let exceed = |threshold| Layer::Exceedance { threshold };
         assert!((of(exceed(50.0), 5.0) - 0.5).abs() < 1e-12);
         assert!((of(exceed(58.224_268), 5.0) - 0.05).abs() < 1e-6);
@@ -270,6 +279,9 @@ mod tests {
         assert_eq!(of(Layer::Deviation, 5.0).to_bits(), 5.0_f64.to_bits());
         assert_eq!([of(exceed(49.0), 0.0), of(exceed(50.0), 0.0)], [1.0, 0.0]);
         assert!(of(exceed(1.0), f64::NAN).is_nan());
+        assert_eq!([of(exceed(-1.0), 500.0), of(exceed(60.0), 500.0)], [1.0, 0.0]);
+        let quantile = |level| of(Layer::Quantile { level }, 500.0);
+        assert_eq!([quantile(0.05), quantile(0.95)], [0.0, 60.0]);
     }
 
     #[test]

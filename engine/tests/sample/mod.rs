@@ -9,6 +9,7 @@ use isopleth_engine::observations::{Station, UnixSeconds, Variable};
 use isopleth_engine::output::{
     FILL_VALUE, FieldId, Layout, NetcdfFile, Provenance, Sink, StationValues, Tile,
 };
+use isopleth_engine::quality::{Flag, NO_READING, QualityReport};
 use isopleth_engine::report::{
     Errors, MethodReport, NetworkReport, ReadingsReport, Report, TargetsReport, VariableReport,
 };
@@ -59,6 +60,7 @@ impl Sample {
 
     pub fn layout(&self) -> Layout<'_> {
         Layout {
+            mask: None,
             targets: &self.targets,
             spherical: match &self.targets {
                 Targets::Grid(grid) => grid.is_spherical(),
@@ -105,7 +107,9 @@ impl Sample {
                 .flat_map(|&id| (0..self.stations.len()).map(move |s| Self::station_value(id, s)))
                 .collect();
             let residuals: Vec<f64> = values.iter().map(|v| -v).collect();
-            file.stations(StationValues { fields, values: &values, residuals: &residuals })?;
+            let flags = Self::flags(&values);
+            let (values, residuals) = (&values, &residuals);
+            file.stations(StationValues { fields, values, residuals, flags: &flags })?;
             (0..self.tiling.count()).into_par_iter().try_for_each(|k| {
                 let (rows, columns) = self.tiling.tile(k);
                 let mut values = Vec::new();
@@ -132,6 +136,16 @@ impl Sample {
     pub fn expected_at_stations(&self, id: FieldId, sign: f64) -> Vec<f64> {
         let value = |s| self.stored(sign * Self::station_value(id, s));
         (0..self.stations.len()).map(value).collect()
+    }
+
+    /// Made-up flags: every third reading has one.
+    pub fn flags(values: &[f64]) -> Vec<u8> {
+        let of = |(at, value): (usize, &f64)| match at % 3 {
+            _ if value.is_nan() => NO_READING,
+            0 => Flag::ALL[at % Flag::ALL.len()].mask(),
+            _ => 0,
+        };
+        values.iter().enumerate().map(of).collect()
     }
 
     /// What the file holds for a value.
@@ -162,6 +176,7 @@ pub fn report() -> Report {
         threads: 1,
         instructions: String::new(),
         targets: TargetsReport::default(),
+        mask: None,
         fields: Vec::new(),
         variables: vec![VariableReport {
             variable: "PM2.5".to_owned(),
@@ -173,6 +188,7 @@ pub fn report() -> Report {
         seconds: 1.0,
         peak_memory_bytes: 1,
         warnings: vec!["a warning".to_owned()],
+        quality: QualityReport::default(),
     }
 }
 
