@@ -64,7 +64,7 @@ def shuffled(path, to):
 
 
 def peak(program, folder, name, path, *more):
-    arguments = [str(path), "--bounds", "73,18,135,54", "--cache", "none", *more]
+    arguments = [str(path), "--bounds", "73,18,135,54", "--kernel", "linear", "--cache", "none", *more]
     estimate = [word for word in arguments if word not in ("--cache", "none")]
     told = subprocess.run([program, "estimate", *estimate, "--json"], capture_output=True, text=True, check=True)
     foreseen = json.loads(told.stdout)["peak_memory_bytes"] / 1e6

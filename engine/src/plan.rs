@@ -215,7 +215,7 @@ impl Plan {
             // Each variable may get its own, after the choice.
             Choice::Auto(_) => {
                 let tried =
-                    choice::MOST_TRIED as f64 * (choice::MOST_STATIONS as f64 / n).min(1.0).powi(3);
+                    choice::TRIED as f64 * (choice::MOST_STATIONS as f64 / n).min(1.0).powi(3);
                 tried + self.observations.variables().len() as f64
             }
         };

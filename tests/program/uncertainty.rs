@@ -48,7 +48,9 @@ fn places_get_further_columns_and_a_station_no_doubt() {
     let input = bench.file("in.csv", &text);
     let at = text.lines().nth(1).expect("a station").split(',').collect::<Vec<_>>();
     let places = bench.file("at.csv", format!("lon,lat\n{},{}\n104.5,33.3\n", at[1], at[2]));
+    // Through every reading, so that nothing is uncertain at a station.
     let layers = ["--uncertainty", "--exceed", "pm25=40", "--quantile", "0.95"];
+    let layers = [&layers[..], &["--kernel", "linear"]].concat();
     let all = [&["points", &input, "--at", &places, "-o", "out.csv", "-q"], &layers[..]].concat();
     bench.run(&all).succeeded();
     let mut table = csv::Reader::from_path(bench.path("out.csv")).expect("a table");
@@ -86,5 +88,6 @@ fn what_cannot_be_asked_is_refused() {
     refused(&["--exceed", "pm25"], 2, &["VARIABLE=VALUE"]);
     refused(&["--quantile", "0.5,1"], 2, &["above 0 and below 1"]);
     refused(&["--uncertainty=all"], 2, &["`reading` nor `field`"]);
-    refused(&["--uncertainty", "--compat", "scipy-rbf"], 3, &["no covariance", "degree 0"]);
+    let compat = ["--uncertainty", "--compat", "scipy-rbf", "--kernel", "linear"];
+    refused(&compat, 3, &["no covariance", "degree 0"]);
 }

@@ -74,23 +74,18 @@ impl Buddies {
         }
         let each = NEIGHBOURS.min(n.saturating_sub(1));
         let places: Vec<[f64; 3]> = (0..n).map(|i| points.at(i)).collect();
+        // The nearest so far, in order: after the first few most stations are further than all.
         let of = |i: usize| -> Vec<u32> {
-            let mut others: Vec<(f64, u32)> = (0..n)
-                .filter(|&j| j != i)
-                .map(|j| {
-                    (
-                        squared(places[i], places[j]),
-                        u32::try_from(j).expect("stations fit into memory"),
-                    )
-                })
-                .collect();
-            let nearer = |a: &(f64, u32), b: &(f64, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-            if each < others.len() {
-                others.select_nth_unstable_by(each, nearer);
-                others.truncate(each);
+            let mut near: Vec<(f64, usize)> = Vec::with_capacity(each + 1);
+            for (j, place) in places.iter().enumerate().filter(|(j, _)| *j != i) {
+                let distance = squared(places[i], *place);
+                if near.len() < each || near.last().is_some_and(|last| distance < last.0) {
+                    near.insert(near.partition_point(|other| other.0 <= distance), (distance, j));
+                    near.truncate(each);
+                }
             }
-            others.sort_by(nearer);
-            others.into_iter().map(|(_, j)| j).collect()
+            let number = |j| u32::try_from(j).expect("stations fit into memory");
+            near.into_iter().map(|(_, j)| number(j)).collect()
         };
         Self { nearest: (0..n).into_par_iter().flat_map_iter(of).collect(), each, limit, first }
     }
