@@ -328,6 +328,9 @@ def cases(program, folder, places, values):
     yield "whole, all digits", lambda: run("--digits", "exact")
     yield "whole, small", lambda: run("--compress", "small")
     yield "whole, 48 fields", lambda: isopleth(program, str(many), folder)
+    yield "whole, chosen by the readings", lambda: run("--kernel", "auto")
+    kept = ("--kernel", "auto", "--cache", str(folder / "chosen"))
+    yield "whole, chosen before", lambda: run(*kept)
     for how in ["plain", "deflate 1", "deflate 1, 4 digits"]:
         yield f"libnetcdf {how}", lambda how=how: libnetcdf(folder, how)
     hour = SHARED / "china_2017-07-07T16.csv"
