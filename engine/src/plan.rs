@@ -51,6 +51,9 @@ const FAST_STATIONS: f64 = 50.0;
 /// Bytes of threads, their stacks and the allocator's share for each.
 const THREADS: u64 = 2 << 20;
 
+/// Bytes of what readings are examined with: the coasts of the Earth, neighbours, flags.
+const EXAMINATION: u64 = 4 << 20;
+
 /// Bytes the HDF5 library keeps of a chunk, and of all at most.
 const CHUNK: u64 = 512;
 const CHUNKS: u64 = 32 << 20;
@@ -265,6 +268,7 @@ impl Plan {
         let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
         machine::resident_bytes()
             + THREADS
+            + EXAMINATION
             + solving.max(evaluating as u64)
             + (chunks * CHUNK).min(CHUNKS)
     }

@@ -187,7 +187,25 @@ impl Factor {
     /// As many rows as there are no stations.
     pub fn fit(&self, values: MatRef<'_, f64>, par: Par) -> Result<Fit, Error> {
         self.check_rows(values)?;
-        Ok(missing::fit(self, values, par))
+        Ok(missing::fit(self, values, &[], par))
+    }
+
+    /// The same, and residuals with all stations of each group left out together
+    /// ([`Fit::left_out_together`]). A station is in one group at most.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    ///
+    /// # Panics
+    /// If a group names a station that there is not: a bug of the caller.
+    pub fn fit_leaving_out(
+        &self,
+        values: MatRef<'_, f64>,
+        groups: &[Vec<usize>],
+        par: Par,
+    ) -> Result<Fit, Error> {
+        self.check_rows(values)?;
+        Ok(missing::fit(self, values, groups, par))
     }
 
     fn check_rows(&self, values: MatRef<'_, f64>) -> Result<(), Error> {

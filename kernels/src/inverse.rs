@@ -131,6 +131,11 @@ impl<'a> Leading<'a> {
         Self { half, diagonal: (0..half.nrows()).map(|i| half[(i, i)]).collect() }
     }
 
+    /// `B[i, j]`.
+    pub(crate) fn at(&self, i: usize, j: usize) -> f64 {
+        self.half[(i.max(j), i.min(j))]
+    }
+
     /// The columns of `stations`, in that order.
     pub(crate) fn columns(&self, stations: &[usize]) -> Mat<f64> {
         let mut columns = Mat::zeros(self.diagonal.len(), stations.len());

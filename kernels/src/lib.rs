@@ -29,6 +29,7 @@ pub mod points;
 pub mod radial;
 mod symmetric;
 mod system;
+mod together;
 pub mod variance;
 mod warning;
 pub mod weights;

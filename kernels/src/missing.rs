@@ -32,12 +32,21 @@ const WORST_CONDITION: f64 = 1e6;
 const LEAST_LEFT: f64 = 1e-6;
 
 /// See [`Factor::fit`].
-pub(crate) fn fit(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> Fit {
+pub(crate) fn fit(
+    factor: &Factor,
+    values: MatRef<'_, f64>,
+    together: &[Vec<usize>],
+    par: Par,
+) -> Fit {
     let (mut groups, failed) = group_by_mask(values);
     let (weights, middles) = solve_filled(factor, values, par);
     let mut fit = Fit {
         weights,
         leave_one_out: Mat::full(values.nrows(), values.ncols(), f64::NAN),
+        left_out_together: match together {
+            [] => Mat::new(),
+            _ => Mat::full(values.nrows(), values.ncols(), f64::NAN),
+        },
         unit_variance: Mat::full(values.nrows(), values.ncols(), f64::NAN),
         failed,
         masks: groups.keys().filter(|mask| !mask.is_empty()).count(),
@@ -46,11 +55,11 @@ pub(crate) fn fit(factor: &Factor, values: MatRef<'_, f64>, par: Par) -> Fit {
     for field in fit.failed.iter().map(|(field, _)| *field).collect::<Vec<_>>() {
         fit.blank(field);
     }
-    correct_all(factor, &mut groups, &mut fit, par);
+    correct_all(factor, &mut groups, together, &mut fit, par);
     fit.weights.raise(&middles);
     fit.refactored = groups.len();
     for (mask, fields) in &groups {
-        refactor(factor, mask, fields, values, &mut fit, par);
+        refactor(factor, mask, fields, (values, together), &mut fit, par);
     }
     fit.failed.sort_by_key(|(field, _)| *field);
     fit
@@ -112,13 +121,20 @@ fn middle(values: &[f64]) -> f64 {
 }
 
 /// Takes from `groups` those that a correction serves, and finishes their fields.
-fn correct_all(factor: &Factor, groups: &mut Groups, fit: &mut Fit, par: Par) {
+fn correct_all(
+    factor: &Factor,
+    groups: &mut Groups,
+    together: &[Vec<usize>],
+    fit: &mut Fit,
+    par: Par,
+) {
     let n = factor.stations().len();
     let leading = Leading::of(factor);
     if let Some(fields) = groups.remove(&[] as &[usize]) {
         let dispensable = factor.space().dispensable(par);
         for field in fields {
             fit.residuals(field, &leading.diagonal, &dispensable);
+            fit.residuals_together(field, together, &[], |i, j| leading.at(i, j));
         }
     }
     let drift = if groups.is_empty() { Mat::new() } else { factor.drift_of_inverse(par) };
@@ -127,18 +143,19 @@ fn correct_all(factor: &Factor, groups: &mut Groups, fit: &mut Fit, par: Par) {
         .filter(|(mask, _)| mask.len() <= n / 3)
         .map(|(mask, fields)| (mask.clone(), fields.clone()))
         .collect();
-    for together in batches(&work, n) {
+    for some in batches(&work, n) {
         let correct = |(mask, fields): &(Vec<usize>, Vec<usize>), par| {
             Correction::new(&leading, &fit.weights, mask, fields, par)
         };
-        let corrections: Vec<Option<Correction>> = match together {
+        let corrections: Vec<Option<Correction>> = match some {
             [only] => vec![correct(only, par)],
-            _ if par == Par::Seq => together.iter().map(|one| correct(one, par)).collect(),
-            _ => together.par_iter().map(|one| correct(one, Par::Seq)).collect(),
+            _ if par == Par::Seq => some.iter().map(|one| correct(one, par)).collect(),
+            _ => some.par_iter().map(|one| correct(one, Par::Seq)).collect(),
         };
-        for ((mask, fields), correction) in together.iter().zip(corrections) {
+        for ((mask, fields), correction) in some.iter().zip(corrections) {
             if let Some(correction) = correction {
                 correction.apply(mask, fields, &drift, fit);
+                correction.residuals_together(&leading, together, mask, fields, fit);
                 groups.remove(mask);
             }
         }
@@ -173,6 +190,8 @@ struct Correction {
     of_gap: Mat<f64>,
     /// `B[:,M] t`: stations × fields.
     less: Mat<f64>,
+    /// `L⁻¹ B[M,:]`, with `B[M,M] = LLᵀ`: what `B'` is less by is its square. None without such an L.
+    half: Option<Mat<f64>>,
 }
 
 impl Correction {
@@ -194,7 +213,7 @@ impl Correction {
         if core.condition() > WORST_CONDITION {
             return None;
         }
-        let diagonal = corrected_diagonal(leading, mask, &columns, &scale, &core, par)?;
+        let (diagonal, half) = corrected_diagonal(leading, mask, &columns, &scale, &core, par)?;
         let mut of_gap = Mat::from_fn(mask.len(), fields.len(), |a, f| {
             weights.stations[(mask[a], fields[f])] * scale[a]
         });
@@ -202,7 +221,7 @@ impl Correction {
         scale_rows(&mut of_gap, &scale);
         let mut less = Mat::zeros(columns.nrows(), fields.len());
         matmul(less.as_mut(), Accum::Replace, &columns, &of_gap, 1.0, par);
-        Some(Self { diagonal, of_gap, less })
+        Some(Self { diagonal, of_gap, less, half })
     }
 
     fn apply(&self, mask: &[usize], fields: &[usize], drift: &Mat<f64>, fit: &mut Fit) {
@@ -223,6 +242,27 @@ impl Correction {
     }
 }
 
+impl Correction {
+    /// With `B'` where `B` was.
+    fn residuals_together(
+        &self,
+        leading: &Leading<'_>,
+        together: &[Vec<usize>],
+        mask: &[usize],
+        fields: &[usize],
+        fit: &mut Fit,
+    ) {
+        let Some(half) = &self.half else { return };
+        let entry = |i: usize, j: usize| {
+            let columns = half.col_as_slice(i).iter().zip(half.col_as_slice(j));
+            leading.at(i, j) - columns.map(|(a, b)| a * b).sum::<f64>()
+        };
+        for &field in fields {
+            fit.residuals_together(field, together, mask, entry);
+        }
+    }
+}
+
 fn scale_rows(matrix: &mut Mat<f64>, scale: &[f64]) {
     for j in 0..matrix.ncols() {
         matrix.col_as_slice_mut(j).iter_mut().zip(scale).for_each(|(v, s)| *v *= s);
@@ -237,7 +277,7 @@ fn corrected_diagonal(
     scale: &[f64],
     core: &Symmetric,
     par: Par,
-) -> Option<Vec<f64>> {
+) -> Option<(Vec<f64>, Option<Mat<f64>>)> {
     let mut rows = columns.transpose().to_owned();
     scale_rows(&mut rows, scale);
     // B[i,M] B[M,M]⁻¹ B[M,i] = |L⁻¹ B[M,i]|²: half of a solution, where the gap is definite.
@@ -261,7 +301,7 @@ fn corrected_diagonal(
     for &station in mask {
         diagonal[station] = f64::NAN;
     }
-    Some(diagonal)
+    Some((diagonal, core.is_cholesky().then_some(rows)))
 }
 
 /// Fields with one set of missing stations, from a factor of the others alone. The drift keeps the
@@ -270,7 +310,7 @@ fn refactor(
     factor: &Factor,
     mask: &[usize],
     fields: &[usize],
-    values: MatRef<'_, f64>,
+    (values, together): (MatRef<'_, f64>, &[Vec<usize>]),
     fit: &mut Fit,
     par: Par,
 ) {
@@ -286,13 +326,21 @@ fn refactor(
     };
     let readings =
         Mat::from_fn(present.len(), fields.len(), |i, f| values[(present[i], fields[f])]);
-    let part = self::fit(&smaller, readings.as_ref(), par);
+    // The groups by their numbers in the smaller network.
+    let fewer: Vec<Vec<usize>> = together
+        .iter()
+        .map(|group| group.iter().filter_map(|i| present.binary_search(i).ok()).collect())
+        .collect();
+    let part = self::fit(&smaller, readings.as_ref(), &fewer, par);
     for (f, &field) in fields.iter().enumerate() {
         fit.weights.stations.col_as_slice_mut(field).fill(0.0);
         for (i, &station) in present.iter().enumerate() {
             fit.weights.stations[(station, field)] = part.weights.stations[(i, f)];
             fit.leave_one_out[(station, field)] = part.leave_one_out[(i, f)];
             fit.unit_variance[(station, field)] = part.unit_variance[(i, f)];
+            if !together.is_empty() {
+                fit.left_out_together[(station, field)] = part.left_out_together[(i, f)];
+            }
         }
         fit.weights.drift.col_mut(field).copy_from(part.weights.drift.col(f));
     }
@@ -310,6 +358,21 @@ impl Fit {
         let variance = self.unit_variance.col_as_slice_mut(field);
         for (i, value) in variance.iter_mut().enumerate() {
             *value = if exists[i] { diagonal[i].recip() } else { f64::NAN };
+        }
+    }
+
+    /// Residuals of groups of one field, where groups are asked for.
+    fn residuals_together(
+        &mut self,
+        field: usize,
+        groups: &[Vec<usize>],
+        missing: &[usize],
+        entry: impl Fn(usize, usize) -> f64,
+    ) {
+        if !groups.is_empty() {
+            let weights = self.weights.stations.col_as_slice(field);
+            let out = self.left_out_together.col_as_slice_mut(field);
+            crate::together::residuals(groups, weights, missing, entry, out);
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Fit {
     /// Leave-one-out residuals `d − ŝ₋ᵢ(xᵢ)`: stations × fields. NaN where a reading is missing,
     /// and where the other stations do not determine the drift.
     pub leave_one_out: Mat<f64>,
+    /// The same with all stations of a group left out together, where groups were asked for; else
+    /// empty. NaN where it cannot be told.
+    pub left_out_together: Mat<f64>,
     /// `1/B'ᵢᵢ`: the variance of those residuals where readings have unit variance scale, laid out
     /// likewise; it holds for a new reading, λ included.
     pub unit_variance: Mat<f64>,

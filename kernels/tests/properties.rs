@@ -255,6 +255,38 @@ proptest! {
         let tolerance = 10.0 * tolerance(&whole).max(tolerance(&small));
         prop_assert!(difference < tolerance, "{difference:e}, {small:?}");
     }
+
+    #[test]
+    fn stations_left_out_together_are_what_refitting_without_them_misses_them_by(
+        network in networks(1), kernel in kernels(), metric in metrics(), smoothing in smoothings(),
+        first in 0..STATIONS, absent in 0..STATIONS,
+    ) {
+        let method = Method {
+            kernel, metric, smoothing, epsilon: Some(epsilon(metric)), ..Method::default()
+        };
+        let stations = embed(metric, &network.x, &network.y);
+        let whole = factor(&stations, &resolve(&method, &stations));
+        let mut readings = network.readings.clone();
+        readings[(absent, 0)] = f64::NAN;
+        let group: Vec<usize> = (0..3).map(|k| (first + 5 * k) % STATIONS).collect();
+        let others: Vec<usize> = (0..STATIONS).filter(|i| !group.contains(i)).collect();
+        let groups = [group.clone(), others];
+        let fit = whole.fit_leaving_out(readings.as_ref(), &groups, Par::Seq).expect("as many rows");
+        let mut without = readings.clone();
+        group.iter().for_each(|&i| without[(i, 0)] = f64::NAN);
+        let (small, weights, _) = smaller(&stations, &whole, &without, 0);
+        let predicted = surface(&small, &weights, &stations.select(&group));
+        let tolerance = 10.0 * tolerance(&whole).max(tolerance(&small));
+        for (k, &i) in group.iter().enumerate() {
+            let (residual, told) = (readings[(i, 0)] - predicted[(k, 0)], fit.left_out_together[(i, 0)]);
+            let difference = (told - residual).abs() / (1.0 + residual.abs());
+            prop_assert!(told.is_nan() || difference < tolerance, "{difference:e}, {small:?}");
+        }
+        // Where the kernel is not definite a gap may have no square root to correct by.
+        let definite = whole.decomposition().ends_with("Cholesky");
+        let told = |i: usize| fit.left_out_together[(i, 0)].is_finite();
+        prop_assert!(!definite || group.iter().all(|&i| told(i) == (i != absent)));
+    }
 }
 
 /// One field on the network of the stations that have a reading.
