@@ -139,6 +139,43 @@ async fn points_are_answered_as_csv_or_json_and_not_as_netcdf() {
 }
 
 #[tokio::test]
+async fn how_sure_a_map_is_comes_in_files_and_tables() {
+    let mut table = String::from("station,lon,lat,time,pm25\n");
+    for k in 0..30_i32 {
+        let (lon, lat) = (100.0 + f64::from(k * 7 % 30) / 3.0, 30.0 + f64::from(k) / 4.0);
+        table += &format!("s{k},{lon},{lat},2026-01-01T00:00Z,{}\n", 20 + k * 11 % 17);
+    }
+    let layers = "uncertainty=reading&exceed=pm25=25&quantile=0.05,0.95&reject=suspect";
+    let answer = post(&app(), &format!("{SMALL}&{layers}"), "text/csv", table.clone()).await;
+    assert_eq!(answer.status, 200);
+    let names = ["pm25_standard_error", "pm25_exceeds_25", "pm25_quantile_0_95"];
+    for name in names {
+        let found = answer.body.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+        assert!(found, "no {name} in the file");
+    }
+    let stations: Vec<_> =
+        table.lines().skip(1).map(|l| l.split(',').collect::<Vec<_>>()).collect();
+    let number = |text: &str| text.parse::<f64>().expect("a number");
+    let document = json!({
+        "points": [{"lon": 103.1, "lat": 33.3}], "read": {"reject": "bad"},
+        "uncertainty": {"deviation": true, "of": "field", "exceed": {"pm25": 25}, "quantiles": [0.95]},
+        "stations": stations.iter().map(|c| json!({"id": c[0], "lon": number(c[1]), "lat": number(c[2])}))
+            .collect::<Vec<_>>(),
+        "values": {"pm25": [stations.iter().map(|c| number(c[4])).collect::<Vec<_>>()]}
+    });
+    let csv = post(&app(), "/v1/maps", JSON, document.to_string()).await;
+    let text = String::from_utf8_lossy(&csv.body).into_owned();
+    assert_eq!(csv.status, 200, "{text}");
+    let header = "lon,lat,pm25,pm25_standard_error,pm25_exceeds_25,pm25_quantile_0_95";
+    assert_eq!(text.lines().next(), Some(header));
+    assert!(!text.contains(",,") && text.lines().count() == 2, "{text}");
+    post(&app(), "/v1/maps?f=json", JSON, document.to_string()).await.refused(422);
+    for wrong in ["uncertainty=cell", "exceed=pm25", "exceed=o3=5", "quantile=2", "reject=some"] {
+        post(&app(), &format!("{SMALL}&{wrong}"), "text/csv", table.clone()).await.refused(422);
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_named_measured_and_not_left_behind() {
     let dir = tempfile::tempdir().expect("a folder");
     let spill_dir = dir.path().to_owned();

@@ -97,6 +97,10 @@ fn make(
         let form = wanted.best(possible)?;
         if form == Form::Json {
             keep_json_small(state, &plan)?;
+            if !plan.layers.is_empty() {
+                let text = "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
+                return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
+            }
             let sink = in_memory(&plan);
             let mut report =
                 run(&plan, &sink, quietly(cancel), state.factors()).map_err(of_engine)?;
@@ -117,7 +121,7 @@ fn make(
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file =
-                PointsCsv::create(&path, places, variables, times, &[]).map_err(of_engine)?;
+                PointsCsv::create(&path, places, variables, times, &plan.layers).map_err(of_engine)?;
             run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             file.finish().map_err(of_engine)?;
         }

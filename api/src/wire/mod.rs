@@ -8,3 +8,4 @@ pub(crate) mod order;
 pub mod query;
 pub mod request;
 pub mod series;
+pub mod uncertainty;

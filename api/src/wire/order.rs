@@ -17,6 +17,7 @@ use super::request::{
     MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest,
     RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
+use super::uncertainty;
 use crate::error::ApiError;
 
 /// What a request asks for.
@@ -76,8 +77,9 @@ impl Order {
             },
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
+            uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
+            quality: uncertainty::rules(request.read.reject),
             masks: masks_of(request.mask.as_ref(), !planar)?,
-            ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })

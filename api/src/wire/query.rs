@@ -12,6 +12,7 @@ use super::request::{
     MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName,
     Smoothing, ToleranceRequest,
 };
+use super::uncertainty::{OfName, RejectName, UncertaintyRequest};
 use crate::error::{ApiError, Place};
 
 /// The form of the answer.
@@ -54,6 +55,14 @@ pub struct GridQuery {
     /// Only cells within so many km of a station; in the unit of a plane.
     #[param(example = "150")]
     pub mask_distance: Option<String>,
+    /// The standard deviation beside the maps: of a new `reading` or of the `field`.
+    pub uncertainty: Option<OfName>,
+    /// The probability that a variable is above a threshold: `pm25=75`; may be given several times.
+    #[serde(default)]
+    pub exceed: Vec<String>,
+    /// Quantiles of every variable.
+    #[param(example = "0.05,0.95")]
+    pub quantile: Option<String>,
 }
 
 /// An area that the service knows.
@@ -85,6 +94,8 @@ pub struct MethodQuery {
     pub metric: Option<String>,
     /// The numbers of SciPy's older `Rbf`.
     pub compat: Option<CompatName>,
+    /// Which readings that cannot be right are treated as missing: `none` (default), `bad`, `suspect`.
+    pub reject: Option<RejectName>,
     /// Several stations at one place, or several readings of one. Default `mean`.
     pub duplicates: Option<DuplicatesName>,
     /// Largest error of a grid beside the exact sum, or `exact`. Default 1e-6.
@@ -127,8 +138,8 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 8] =
-    ["folds", "variable", "time", "column", "missing", "min", "max", "detection-limit"];
+const LISTS: [&str; 9] =
+    ["exceed", "folds", "variable", "time", "column", "missing", "min", "max", "detection-limit"];
 
 /// A query taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,6 +234,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         digits: grid.digits.clone().map(DigitsRequest::Named),
         compress: grid.compress.unwrap_or_default(),
         mask: mask_of(grid)?,
+        uncertainty: uncertainty_of(grid)?,
         read: ReadRequest {
             times: method.time,
             zone: method.zone,
@@ -231,12 +243,32 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             layout: method.layout,
             delimiter: method.delimiter,
             encoding: method.encoding,
+            reject: method.reject.unwrap_or_default(),
             ..ReadRequest::default()
         },
         variables: method.variable,
         folds: method.folds,
         ..MapRequest::default()
     })
+}
+
+fn uncertainty_of(grid: &GridQuery) -> Result<Option<UncertaintyRequest>, ApiError> {
+    let quantiles = grid.quantile.as_deref().map(|text| numbers("quantile", text)).transpose()?;
+    if grid.uncertainty.is_none() && grid.exceed.is_empty() && quantiles.is_none() {
+        return Ok(None);
+    }
+    let threshold = |text: &String| {
+        let pair = text.rsplit_once('=').ok_or_else(|| {
+            wrong("exceed", format!("exceed={text}: expected variable=value, such as pm25=75"))
+        })?;
+        Ok((pair.0.to_owned(), number("exceed", pair.1)?))
+    };
+    Ok(Some(UncertaintyRequest {
+        deviation: grid.uncertainty.is_some(),
+        of: grid.uncertainty.unwrap_or_default(),
+        exceed: grid.exceed.iter().map(threshold).collect::<Result<_, ApiError>>()?,
+        quantiles: quantiles.unwrap_or_default(),
+    }))
 }
 
 fn mask_of(grid: &GridQuery) -> Result<Option<MaskRequest>, ApiError> {

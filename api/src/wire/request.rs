@@ -9,6 +9,8 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use isopleth_engine::kernels::{Kernel, Metric};
 
+use super::uncertainty::{RejectName, UncertaintyRequest};
+
 /// A map: where, how, and the readings. In a `multipart/form-data` request this is the part
 /// `request`, without `stations`, `times`, `values` and `units`, which the part `readings` brings.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
@@ -43,6 +45,8 @@ pub struct MapRequest {
     pub compress: CompressName,
     /// Where cells are wanted; others hold the fill value, or null. Default: everywhere.
     pub mask: Option<MaskRequest>,
+    /// How sure the maps are, beside them. Default: nothing.
+    pub uncertainty: Option<UncertaintyRequest>,
     /// How readings are to be understood.
     #[serde(default)]
     pub read: ReadRequest,
@@ -350,6 +354,9 @@ pub struct ReadRequest {
     pub delimiter: Option<char>,
     /// Encoding of a table, such as `gb18030`. Default UTF-8.
     pub encoding: Option<String>,
+    /// Which readings that cannot be right are treated as missing; all are flagged. Default `none`.
+    #[serde(default)]
+    pub reject: RejectName,
     /// What is made of the readings of each station before anything is mapped. With any of it,
     /// `times` selects results, not readings.
     #[serde(default)]
