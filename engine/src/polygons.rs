@@ -204,7 +204,7 @@ fn from_origin(a: [f64; 2], b: [f64; 2]) -> f64 {
     (a[0] + part * along[0]).hypot(a[1] + part * along[1])
 }
 
-/// A polygon in degrees made whole: each ring [`unwrapped`], and holes in the turn of the outside.
+/// A polygon in degrees made whole: each ring unwrapped, and holes in the turn of the outside.
 #[must_use]
 pub fn whole(rings: &[Vec<[f64; 2]>]) -> Vec<Vec<[f64; 2]>> {
     let mut rings: Vec<_> = rings.iter().map(|ring| unwrapped(ring)).collect();

@@ -45,7 +45,7 @@ pub struct Settings {
 pub enum Choice {
     /// The user.
     Told(Method),
-    /// The readings, by leave-one-out errors: see [`choice`](crate::choice).
+    /// The readings, by leave-one-out errors: see docs/math.md, 3.
     Auto(Auto),
 }
 

@@ -1,6 +1,6 @@
 //! Errors at stations left out: one at a time, which a run gives by itself (a sink that keeps sums
-//! and wants no cells), or many together ([`folds`]), beside what anybody could have guessed
-//! ([`references`]).
+//! and wants no cells), or many together (`folds.rs`), beside what anybody could have guessed
+//! (`references.rs`).
 
 mod folds;
 mod references;
