@@ -64,7 +64,7 @@ async fn get(app: &Router, path: &str) -> Answer {
 }
 
 fn app() -> Router {
-    router(AppState::new(ServiceConfig::default()))
+    router(AppState::new(ServiceConfig::default()).expect("a state"))
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -88,7 +88,7 @@ fn long_work() -> (String, &'static str) {
 #[tokio::test]
 async fn a_gzipped_body_is_the_same_map_and_a_bomb_is_refused() {
     let config = ServiceConfig { max_body_bytes: 20_000, ..ServiceConfig::default() };
-    let app = router(AppState::new(config));
+    let app = router(AppState::new(config).expect("a state"));
     let path = format!("{SMALL}&f=json");
     let coded = |coding: &str, body: Vec<u8>| {
         let request = posting(&path, "text/csv").header(header::CONTENT_ENCODING, coding);
@@ -179,7 +179,9 @@ async fn how_sure_a_map_is_comes_in_files_and_tables() {
 async fn a_file_is_named_measured_and_not_left_behind() {
     let dir = tempfile::tempdir().expect("a folder");
     let spill_dir = dir.path().to_owned();
-    let app = router(AppState::new(ServiceConfig { spill_dir, ..ServiceConfig::default() }));
+    let app = router(
+        AppState::new(ServiceConfig { spill_dir, ..ServiceConfig::default() }).expect("a state"),
+    );
     let answer = post(&app, SMALL, "text/csv", TABLE).await;
     assert_eq!(answer.status, 200);
     assert_eq!(
@@ -220,11 +222,14 @@ async fn the_documentation_asks_no_other_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_house_refuses_at_once_and_a_client_that_leaves_makes_room() {
-    let app = router(AppState::new(ServiceConfig {
-        concurrency: 1,
-        queue_length: 0,
-        ..ServiceConfig::default()
-    }));
+    let app = router(
+        AppState::new(ServiceConfig {
+            concurrency: 1,
+            queue_length: 0,
+            ..ServiceConfig::default()
+        })
+        .expect("a state"),
+    );
     let first = {
         let (app, (table, path)) = (app.clone(), long_work());
         // The small requests below may hold the only place when it comes.
@@ -349,7 +354,7 @@ async fn a_form_is_held_to_its_parts() {
         }
     }
     let small = ServiceConfig { max_body_bytes: 200, ..ServiceConfig::default() };
-    let small = router(AppState::new(small));
+    let small = router(AppState::new(small).expect("a state"));
     let large = format!("{request}{readings}--B--\r\n");
     post(&small, "/v1/maps", kind, large).await.refused(413);
     post(&app(), "/v1/maps", "multipart/form-data", "x").await.refused(400);
