@@ -109,6 +109,9 @@ pub enum Error {
         /// What the system said.
         message: String,
     },
+    /// Work in blocks cannot go on.
+    #[error(transparent)]
+    Work(#[from] crate::blocks::WorkError),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -134,8 +137,10 @@ impl Error {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
+            Self::Work(error) if error.is_io() => Kind::Io,
             Self::Readings(_)
             | Self::Mask(_)
+            | Self::Work(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }

@@ -9,6 +9,7 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod blocks;
 pub mod bounds;
 pub mod certificate;
 mod choice;

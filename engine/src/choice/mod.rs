@@ -10,12 +10,14 @@
 
 mod candidates;
 mod kept;
+mod recorded;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bounds;
 use crate::error::Error;
@@ -26,6 +28,7 @@ use crate::settings::{Auto, Choice, Each};
 
 use candidates::Candidate;
 pub(crate) use kept::KeptChoices;
+pub(crate) use recorded::RecordedMethods;
 
 /// A candidate is as good as the best if its error, a product of two, is larger by no more than this
 /// share.
@@ -53,7 +56,7 @@ const NEIGHBOURHOOD: f64 = 0.06;
 const FEWEST_RESIDUALS: usize = 24;
 
 /// Who made a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// The user.
@@ -86,6 +89,17 @@ impl Methods {
     pub(crate) fn of(&self, field: FieldId) -> usize {
         let at = field.variable + if self.by_field { field.time * self.variables } else { 0 };
         self.of[at]
+    }
+
+    /// Which of the methods some time steps need.
+    pub(crate) fn in_steps(&self, steps: &Range<usize>) -> Vec<bool> {
+        let mut wanted = vec![false; self.each.len()];
+        let all = steps.clone().take(if self.by_field { steps.len() } else { 1 });
+        for time in all {
+            (0..self.variables)
+                .for_each(|variable| wanted[self.of(FieldId { time, variable })] = true);
+        }
+        wanted
     }
 
     fn told(method: Resolved, variables: usize) -> Self {
