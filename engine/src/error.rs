@@ -56,12 +56,6 @@ pub enum Error {
         /// What was asked for.
         value: f64,
     },
-    /// Standard deviations need a grid in degrees, or places.
-    #[error(
-        "standard deviation, probabilities and quantiles are not made on a projected grid; map in \
-         degrees, or ask for places"
-    )]
-    LayersOnAPlane,
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
@@ -148,7 +142,6 @@ impl Error {
             | Self::NoSuchVariable { .. }
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
-            | Self::LayersOnAPlane
             | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,
