@@ -13,6 +13,7 @@ mod body;
 pub mod config;
 pub mod error;
 mod intake;
+pub mod jobs;
 mod limits;
 mod observe;
 pub mod openapi;
@@ -32,13 +33,14 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 pub use config::{ConfigError, ServiceConfig};
+pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::AppState;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
     let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
-    let routes = openapi::described().0.merge(openapi::pages());
+    let routes = openapi::described().0.merge(openapi::pages()).merge(openapi::standard());
     around(routes.layer(DefaultBodyLimit::max(limit))).with_state(state)
 }
 

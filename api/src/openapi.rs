@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::routes::{crossvalidations, estimates, health, kernels, maps};
+use crate::routes::{crossvalidations, estimates, health, jobs, kernels, maps};
 use crate::state::AppState;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
@@ -28,6 +28,7 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
     ),
     tags(
         (name = "maps", description = "Maps, their cost and their errors"),
+        (name = "jobs", description = "Large maps, made one after the other"),
         (name = "service", description = "The state of the service"),
     )
 )]
@@ -65,6 +66,10 @@ pub(crate) struct CrossvalidationForm {
 pub(crate) fn described() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(maps::make_map))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::status, jobs::dismiss))
+        .routes(routes!(jobs::events))
+        .routes(routes!(jobs::result))
         .routes(routes!(estimates::estimate))
         .routes(routes!(crossvalidations::crossvalidate_stations))
         .routes(routes!(kernels::list))
@@ -72,6 +77,14 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(health::ready))
         .routes(routes!(health::index))
         .split_for_parts()
+}
+
+/// The same jobs where OGC API – Processes looks for them.
+pub(crate) fn standard() -> Router<AppState> {
+    Router::new()
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::status).delete(jobs::dismiss))
+        .route("/jobs/{id}/results", get(jobs::result))
 }
 
 /// The document.

@@ -11,7 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{ConfigError, ServiceConfig};
-use crate::router;
+use crate::{jobs, router};
 use crate::state::AppState;
 use crate::store::StoreError;
 
@@ -53,6 +53,7 @@ pub async fn serve(
     let address = listener.local_addr()?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), ?config, "listening");
     let state = AppState::new(config)?;
+    jobs::start(&state);
     let connections = Connections {
         service: router(state.clone()),
         head_read: Duration::from_secs(state.config().head_read_seconds),
@@ -76,6 +77,7 @@ pub async fn serve(
 /// Waits for what is in flight, then insists.
 async fn leave(state: &AppState, graceful: GracefulShutdown) {
     let grace = Duration::from_secs(state.config().grace_seconds);
+    state.drain_jobs();
     let ended = async {
         graceful.shutdown().await;
         state.quiet().await;

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
-use crate::limits::{Admission, Seat};
+use crate::jobs::Jobs;
+use crate::limits::{Admission, Memory, Seat};
 use crate::store::{Store, StoreError};
 
 /// Shared by all requests; clones are cheap.
@@ -20,6 +21,7 @@ struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
     store: Store,
+    jobs: Jobs,
     admission: Admission,
     ready: AtomicBool,
     stop: CancellationToken,
@@ -38,6 +40,7 @@ impl AppState {
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
         Ok(Self(Arc::new(Shared {
+            jobs: Jobs::new(kept.folder())?,
             store: kept,
             factors: FactorCache::new(config.factor_memory_bytes, store),
             config,
@@ -64,6 +67,21 @@ impl AppState {
         &self.0.store
     }
 
+    /// Jobs of this process.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.0.jobs
+    }
+
+    /// Memory for a map that somebody waits for.
+    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
+        self.0.admission.memory(bytes, cancel)
+    }
+
+    /// The same for a job; none when it is to stop.
+    pub(crate) fn memory_for_job(&self, bytes: u64, cancel: &Cancel) -> Option<Memory> {
+        self.0.admission.memory_for_job(bytes, cancel)
+    }
+
     /// Whether new requests are welcome.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -78,10 +96,17 @@ impl AppState {
     /// Stops everything that computes or waits.
     pub fn stop(&self) {
         self.0.stop.cancel();
+        self.0.jobs.stop();
+    }
+
+    /// Takes no more jobs; those that run are handed back after the block they are at.
+    pub fn drain_jobs(&self) {
+        self.0.jobs.drain();
     }
 
     /// Resolves when nothing computes any more.
     pub async fn quiet(&self) {
+        self.0.jobs.quiet().await;
         self.0.admission.quiet().await;
     }
 

@@ -12,12 +12,15 @@ use isopleth_engine::report::iso_8601;
 use isopleth_engine::{Cancel, Plan, Targets, run};
 use tokio_util::io::ReaderStream;
 
+use super::jobs::{self, Owner};
 use super::{answered, of_engine, quietly, timed, to_json};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
+use crate::jobs::{Submission, beyond_now, submit};
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
+use crate::wire::jobs::JobAnswer;
 use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
@@ -30,11 +33,18 @@ use crate::wire::series::SeriesQuery;
 /// `readings` (several if need be) and `stations`. Tables may be gzipped.
 ///
 /// The answer is a NetCDF file, or JSON for small maps; for a list of points CSV or JSON.
+///
+/// With `Prefer: respond-async` a map on a grid becomes a job: 201, with its place in `Location`.
 #[utoipa::path(
     post,
     path = "/v1/maps",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery),
+    params(
+        FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery,
+        ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
+        ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
+        ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+    ),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),
@@ -46,6 +56,10 @@ use crate::wire::series::SeriesQuery;
             (MapAnswer<'_> = "application/json"),
             (String = "text/csv"),
         ), headers(("content-disposition" = String, description = "A name for the file"))),
+        (status = 201, description = "It became a job", body = JobAnswer, headers(
+            ("location" = String, description = "Where the job is"),
+            ("preference-applied" = String, description = "respond-async"),
+        )),
         (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
         (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
@@ -58,6 +72,7 @@ use crate::wire::series::SeriesQuery;
 )]
 pub(crate) async fn make_map(
     State(state): State<AppState>,
+    owner: Owner,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
@@ -65,8 +80,19 @@ pub(crate) async fn make_map(
     // Among equals the first that the targets allow: a file for a grid, a table for points.
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
-    let seat = state.seat()?;
-    let received = intake::receive(&state, request, query, true).await?;
+    let mut seat = state.seat()?;
+    let a_job = jobs::prefers_a_job(request.headers());
+    let wish = jobs::wish(owner, request.headers(), request.uri())?;
+    let mut received = intake::receive(&state, request, query, true).await?;
+    let shared = state.clone();
+    if a_job {
+        let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+        received = match state.compute(seat, work).await? {
+            Submission::Job(job) => return jobs::created(&state, *job).await,
+            Submission::AtOnce(received) => received,
+        };
+        seat = state.seat()?;
+    }
     let shared = state.clone();
     let made = state.compute(seat, move |cancel| make(&shared, received, &wanted, cancel)).await?;
     Ok(made.into_response())
@@ -74,7 +100,7 @@ pub(crate) async fn make_map(
 
 /// A map, ready to be sent.
 #[derive(Debug)]
-enum Made {
+pub(super) enum Made {
     /// In a file that has no name any more: it is gone when it is sent, or not.
     File { file: File, bytes: u64, form: Form, name: String },
     /// In memory.
@@ -91,6 +117,8 @@ fn make(
     let by_query = matches!(received, Received::Table { .. });
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
     let made = plan_of(state, understood).and_then(|plan| {
+        keep_small_at_once(state, &plan)?;
+        let _memory = state.memory(beyond_now(&plan), cancel)?;
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
@@ -132,7 +160,7 @@ fn make(
 }
 
 /// The plan of a request that says where to map.
-pub(super) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
+pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
     let Understood { order, observations } = understood;
     let targets = order.targets.ok_or_else(|| {
         let text = "where to map? give a grid (its bounds, and shape or resolution) or points";
@@ -150,6 +178,21 @@ fn in_memory(plan: &Plan) -> MapsInMemory {
     let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
     let stations = plan.network.stations().len();
     MapsInMemory::new(variables.len(), times.len(), rows, columns, stations)
+}
+
+/// What takes long is a job, which survives a connection that does not.
+fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+    let (config, estimate) = (state.config(), plan.estimate);
+    let values = estimate.cells.saturating_mul(estimate.fields);
+    let (most_values, most_seconds) = (config.sync_max_values, config.sync_max_seconds);
+    if values <= most_values && estimate.seconds <= most_seconds {
+        return Ok(());
+    }
+    Err(ApiError::too_large(format!(
+        "the map has {values} values and is foreseen to take {:.0} s; at once go {most_values} values \
+         and {most_seconds:.0} s: ask for a job with the header Prefer: respond-async",
+        estimate.seconds
+    )))
 }
 
 fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {

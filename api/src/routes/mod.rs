@@ -3,6 +3,7 @@
 pub(crate) mod crossvalidations;
 pub(crate) mod estimates;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod kernels;
 pub(crate) mod maps;
 

@@ -4,6 +4,7 @@
 //! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
+pub(crate) mod jobs;
 pub(crate) mod order;
 pub mod quality;
 pub mod query;
