@@ -11,9 +11,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{ConfigError, ServiceConfig};
-use crate::{jobs, router};
 use crate::state::AppState;
 use crate::store::StoreError;
+use crate::{jobs, router};
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,16 @@ use crate::wire::query::{FormQuery, Query};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Kept {
-    Document { body: String, gzip: bool },
+    Document {
+        body: String,
+        gzip: bool,
+    },
     /// The query as it came.
-    Table { body: String, gzip: bool, query: String },
+    Table {
+        body: String,
+        gzip: bool,
+        query: String,
+    },
     Form {
         request: Option<String>,
         /// Names of files, and their digests.
@@ -49,9 +56,8 @@ impl Kept {
     /// # Errors
     /// 500 where an input is gone.
     pub(crate) fn open(self, inputs: &Inputs) -> Result<Received, ApiError> {
-        let named = |(name, digest): (String, String)| {
-            Ok::<_, ApiError>((name, inputs.open(&digest)?))
-        };
+        let named =
+            |(name, digest): (String, String)| Ok::<_, ApiError>((name, inputs.open(&digest)?));
         Ok(match self {
             Self::Document { body, gzip } => Received::Document { body: inputs.open(&body)?, gzip },
             Self::Table { body, gzip, query } => {

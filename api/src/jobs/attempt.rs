@@ -249,8 +249,7 @@ fn row_of(
     hash.update_reader(File::open(&file).map_err(failed)?).map_err(failed)?;
     let times: Vec<i64> = plan.observations.times().iter().flatten().map(|t| t.0).collect();
     let variables = plan.observations.variables().iter();
-    let variables: Vec<_> =
-        variables.map(|v| json!({"name": v.name, "units": v.units})).collect();
+    let variables: Vec<_> = variables.map(|v| json!({"name": v.name, "units": v.units})).collect();
     let keep = i64::try_from(state.config().results_keep_seconds).unwrap_or(i64::MAX);
     let mut text = serde_json::to_string(report).unwrap_or_default();
     if text.len() > LONGEST_REPORT {

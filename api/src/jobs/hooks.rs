@@ -215,7 +215,8 @@ fn book(tx: &Transaction<'_>, due: &Due, outcome: &Result<(), String>) -> rusqli
     let again = (attempts < MOST_ATTEMPTS && outcome.is_err()).then(|| now() + wait);
     let delivered = outcome.is_ok().then(now);
     let message = outcome.as_ref().err();
-    let sql = "UPDATE hooks SET due = ?2, attempts = ?3, delivered = ?4, message = ?5 WHERE job = ?1";
+    let sql =
+        "UPDATE hooks SET due = ?2, attempts = ?3, delivered = ?4, message = ?5 WHERE job = ?1";
     tx.execute(sql, params![due.job, again, attempts, delivered, message])?;
     Ok(())
 }

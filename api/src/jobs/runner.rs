@@ -16,8 +16,11 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Begins to run jobs: `job_concurrency` at once, and one small one beside them. On a runtime of tokio.
 pub fn start(state: &AppState) {
-    let long = std::iter::repeat_n(Lane::Long, state.config().job_concurrency);
-    let mut tasks: Vec<JoinHandle<()>> = std::iter::once(Lane::Interactive)
+    let concurrency = state.config().job_concurrency;
+    let long = std::iter::repeat_n(Lane::Long, concurrency);
+    let mut tasks: Vec<JoinHandle<()>> = (concurrency > 0)
+        .then_some(Lane::Interactive)
+        .into_iter()
         .chain(long)
         .map(|lane| tokio::spawn(run_lane(state.clone(), lane)))
         .collect();

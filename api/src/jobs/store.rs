@@ -50,7 +50,10 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob<'_>) -> Result<()> {
         ],
     )?;
     for digest in job.inputs {
-        tx.execute("INSERT INTO job_inputs (job, digest) VALUES (?1, ?2)", params![job.id, digest])?;
+        tx.execute(
+            "INSERT INTO job_inputs (job, digest) VALUES (?1, ?2)",
+            params![job.id, digest],
+        )?;
     }
     if let Some(url) = job.webhook {
         tx.execute("INSERT INTO hooks (job, url) VALUES (?1, ?2)", params![job.id, url])?;

@@ -88,11 +88,8 @@ fn insert(
     (request, fingerprint): (&str, &str),
 ) -> Result<Job, ApiError> {
     let (config, estimate) = (state.config(), plan.estimate);
-    let lane = if estimate.seconds <= config.interactive_seconds {
-        Lane::Interactive
-    } else {
-        Lane::Long
-    };
+    let lane =
+        if estimate.seconds <= config.interactive_seconds { Lane::Interactive } else { Lane::Long };
     let (id, map, digests) = (new_id()?, new_id()?, kept.digests());
     let new = NewJob {
         id: &id,

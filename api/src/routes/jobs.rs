@@ -123,7 +123,8 @@ pub(crate) async fn list(
     };
     let limit = number(asked.limit.as_deref(), "limit", 1..=MOST_LISTED, LISTED)?;
     let offset = number(asked.offset.as_deref(), "offset", 0..=u32::MAX / 2, 0)?;
-    let jobs = state.store().looked_up(move |c| Ok(jobs::list(c, &owner.0, status, limit, offset)?));
+    let jobs =
+        state.store().looked_up(move |c| Ok(jobs::list(c, &owner.0, status, limit, offset)?));
     let at = mount(&uri);
     let mut answers = Vec::new();
     for job in jobs.await? {
@@ -261,7 +262,8 @@ pub(crate) async fn result(
     let job = find(&state, owner, id).await?;
     match job.state {
         State::Accepted | State::Running => {
-            let text = format!("the map of job {} is not ready; it is {}", job.id, job.state.name());
+            let text =
+                format!("the map of job {} is not ready; it is {}", job.id, job.state.name());
             Err(ApiError::not_ready(text))
         }
         State::Failed => Ok(problem_of(&job)),

@@ -146,7 +146,8 @@ impl JobAnswer {
             started: job.started.map(iso),
             finished: job.finished.map(iso),
             updated: iso(job.updated),
-            progress: u8::try_from(u128::from(done) * 100 / u128::from(total.max(1))).unwrap_or(100),
+            progress: u8::try_from(u128::from(done) * 100 / u128::from(total.max(1)))
+                .unwrap_or(100),
             blocks: Counts { done: job.blocks_done, total: job.blocks },
             fields: Counts { done: done / job.cells.max(1), total: Some(job.fields) },
             eta_seconds,
