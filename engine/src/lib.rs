@@ -9,8 +9,11 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod background;
+mod bilinear;
 pub mod bounds;
 pub mod certificate;
+mod cf_time;
 mod choice;
 pub mod correlation;
 mod correlation_bins;
@@ -25,6 +28,7 @@ pub mod gridded;
 pub mod land;
 pub mod machine;
 pub mod mask;
+pub mod model;
 pub mod network;
 pub mod observations;
 pub mod output;
@@ -43,7 +47,9 @@ pub mod settings;
 pub mod storage;
 pub mod tiles;
 pub mod uncertainty;
+mod units;
 
+pub use background::{Background, BackgroundReport};
 pub use bounds::{Bound, Bounds};
 pub use certificate::Certificate;
 pub use choice::By;

@@ -185,6 +185,7 @@ impl Recorder {
             warnings,
             // Booked by whoever examined the readings.
             quality: QualityReport::default(),
+            backgrounds: Vec::new(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The one function that makes a map: solves block by block, evaluates batch by batch and
 //! tile by tile.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +11,7 @@ use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
+use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
@@ -66,6 +68,7 @@ pub fn run(
         let buddies = plan.settings.quality.buddy;
         let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
+        let backgrounds = background::Account::new(plan.observations.variables().len());
         let (mut certificate, mut uncertainty) = (None, None);
         for (number, chosen) in methods.each.iter().enumerate() {
             progress.begin(Stage::Factorise)?;
@@ -74,15 +77,32 @@ pub fn run(
             })?;
             recorder.begin_method(chosen, &obtained);
             let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
-            let method = (&methods, number);
-            let run = Run { plan, sink, progress, method, factor, evaluator, par, done, buddies };
+            let (method, account) = ((&methods, number), &backgrounds);
+            let run = Run {
+                plan,
+                sink,
+                progress,
+                method,
+                factor,
+                evaluator,
+                par,
+                done,
+                buddies,
+                account,
+            };
             let mut doubt = Doubt::new(plan, &run.factor, par)?;
             run.blocks(&mut recorder, &mut exam, doubt.as_mut(), &mut certificate)?;
             uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
         }
         let report = recorder.into_report(plan, evaluator.name(), certificate)?;
         let quality = exam.into_report(&plan.observations);
-        Ok(Report { uncertainty, quality, ..report })
+        let mut report = Report { uncertainty, quality, ..report };
+        if let Some(of) = &plan.backgrounds {
+            let (told, warnings) = backgrounds.into_report(of, plan.observations.variables());
+            report.backgrounds = told;
+            report.warnings.extend(warnings);
+        }
+        Ok(report)
     })
 }
 
@@ -98,6 +118,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
+    /// What is told of backgrounds.
+    account: &'a background::Account,
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -105,6 +127,10 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
     pub(crate) flags: Vec<u8>,
+    /// What is taken off the readings, laid out likewise.
+    pub(crate) background: Option<Mat<f64>>,
+    /// By field: readings that were there, but no background.
+    without: Vec<u64>,
 }
 
 impl Block {
@@ -125,6 +151,11 @@ impl Block {
         let (mut flagged, mut of_step) = (Vec::new(), Vec::new());
         let mut flags = Vec::with_capacity(n * fields.len());
         let mut read = None;
+        let backgrounds = plan.backgrounds.as_ref();
+        let mut at_stations =
+            backgrounds.map(|of| AtStations::new(of, observations, &plan.network));
+        let mut background = at_stations.as_ref().map(|_| Mat::zeros(n, fields.len()));
+        let mut without = Vec::new();
         for (column, field) in fields.iter().enumerate() {
             if read != Some(field.time) {
                 observations.step(field.time, &mut received)?;
@@ -134,11 +165,24 @@ impl Block {
                 plan.network.values(&received, variables, &mut merged);
                 read = Some(field.time);
             }
-            let column = readings.col_as_slice_mut(column);
-            column.copy_from_slice(&merged[field.variable * n..][..n]);
+            let here: &mut [f64] = readings.col_as_slice_mut(column);
+            here.copy_from_slice(&merged[field.variable * n..][..n]);
+            if let (Some(at_stations), Some(all)) = (&mut at_stations, &mut background) {
+                let of_field = at_stations.field(*field, &received)?;
+                without.push(background::forget_unknown(here, &of_field));
+                all.col_as_slice_mut(column).copy_from_slice(&of_field);
+            }
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags })
+        Ok(Self { fields, readings, flags, background, without })
+    }
+
+    /// What is interpolated: the readings, less the background where there is one.
+    pub(crate) fn to_fit(&self) -> Cow<'_, Mat<f64>> {
+        match &self.background {
+            None => Cow::Borrowed(&self.readings),
+            Some(background) => Cow::Owned(background::less(&self.readings, background)),
+        }
     }
 }
 
@@ -181,6 +225,9 @@ impl Run<'_> {
             });
             let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
+            if let Some(background) = &block.background {
+                self.account.add(&block.fields, &block.readings, background, &block.without);
+            }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             let before = certificate.map_or(0, |c| c.tiles);
@@ -210,11 +257,11 @@ impl Run<'_> {
     /// Fits the fields, compares readings with their neighbours, and fits anew without those that
     /// are rejected.
     fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
-        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
-        let first = fit(&block.readings)?;
+        let fit = |block: &Block| self.factor.fit(block.to_fit().as_ref().as_ref(), self.par);
+        let first = fit(block)?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
-        let Block { fields, readings, flags } = block;
+        let outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
+        let Block { fields, readings, flags, .. } = block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -223,7 +270,7 @@ impl Run<'_> {
             self.plan.settings.quality.reject,
             ledger,
         );
-        Ok(if rejected { fit(&block.readings)? } else { first })
+        Ok(if rejected { fit(block)? } else { first })
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -256,7 +303,11 @@ impl Run<'_> {
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, doubt, certificate)?;
+            let backgrounds = plan.backgrounds.as_ref();
+            let background = backgrounds
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account))
+                .transpose()?;
+            self.tiles(&batch, background.as_ref(), doubt, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -266,6 +317,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
+        background: Option<&OnCells<'_>>,
         doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
@@ -277,6 +329,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            background,
             doubt,
             progress: self.progress,
             done: self.done,

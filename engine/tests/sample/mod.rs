@@ -72,6 +72,7 @@ impl Sample {
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
+            backgrounds: &[],
             layers: &[],
             layers_of: Of::default(),
             provenance: &self.provenance,
