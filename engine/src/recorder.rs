@@ -186,6 +186,7 @@ impl Recorder {
             // Booked by whoever examined the readings.
             quality: QualityReport::default(),
             backgrounds: Vec::new(),
+            covariates: Vec::new(),
         })
     }
 }

@@ -15,9 +15,10 @@ use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::FactorCache;
-use crate::field::Fields;
+use crate::field::{Beside, Fields};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
@@ -69,6 +70,8 @@ pub fn run(
         let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
         let backgrounds = background::Account::new(plan.observations.variables().len());
+        let covariates = plan.covariates.as_ref();
+        let dependence = covariates::Account::new(covariates, plan.observations.variables().len());
         let (mut certificate, mut uncertainty) = (None, None);
         for (number, chosen) in methods.each.iter().enumerate() {
             progress.begin(Stage::Factorise)?;
@@ -77,7 +80,7 @@ pub fn run(
             })?;
             recorder.begin_method(chosen, &obtained);
             let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
-            let (method, account) = ((&methods, number), &backgrounds);
+            let (method, account) = ((&methods, number), (&backgrounds, &dependence));
             let run = Run {
                 plan,
                 sink,
@@ -102,6 +105,11 @@ pub fn run(
             report.backgrounds = told;
             report.warnings.extend(warnings);
         }
+        if let Some(of) = &plan.covariates {
+            let (told, warnings) = dependence.into_report(of, plan.observations.variables());
+            report.covariates = told;
+            report.warnings.extend(warnings);
+        }
         Ok(report)
     })
 }
@@ -118,8 +126,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
-    /// What is told of backgrounds.
-    account: &'a background::Account,
+    /// What is told of backgrounds and covariates.
+    account: (&'a background::Account, &'a covariates::Account),
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -226,7 +234,11 @@ impl Run<'_> {
             let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
             if let Some(background) = &block.background {
-                self.account.add(&block.fields, &block.readings, background, &block.without);
+                let account = self.account.0;
+                account.add(&block.fields, &block.readings, background, &block.without);
+            }
+            if let Some(covariates) = &self.plan.covariates {
+                self.account.1.add(covariates, &block.fields, &fit.weights);
             }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
@@ -305,9 +317,14 @@ impl Run<'_> {
             };
             let backgrounds = plan.backgrounds.as_ref();
             let background = backgrounds
-                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account))
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account.0))
                 .transpose()?;
-            self.tiles(&batch, background.as_ref(), doubt, certificate)?;
+            let covariates = plan
+                .covariates
+                .as_ref()
+                .map(|of| covariates::OnCells::new(of, &plan.targets, &weights, self.account.1));
+            let beside = Beside { background, covariates };
+            self.tiles(&batch, &beside, doubt, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -317,7 +334,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
-        background: Option<&OnCells<'_>>,
+        beside: &Beside<'_>,
         doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
@@ -329,7 +346,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
-            background,
+            beside,
             doubt,
             progress: self.progress,
             done: self.done,

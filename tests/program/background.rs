@@ -37,16 +37,17 @@ fn guess(lon: f64, lat: f64, hour: f64) -> f64 {
     20.0 + 4.0 * (lon - 104.0).abs() + 2.0 * (lat - 28.0) + hour
 }
 
-/// Readings that are the guess and 3, in ug/m3.
+/// Readings that are the guess and 3, and the guess itself, in ug/m3.
 fn beside_the_guess(times: usize) -> String {
     let plain = readings(40, times);
-    let mut text = String::from("station,lon,lat,time,pm25 (ug/m3),model (ug/m3)\n");
+    let mut text = String::from("station,lon,lat,time,parameter,value,unit\n");
     for row in plain.lines().skip(1) {
         let cells: Vec<&str> = row.split(',').collect();
         let number = |k: usize| cells[k].parse::<f64>().expect("a coordinate");
         let hour: f64 = cells[3][11..13].parse().expect("an hour");
         let value = guess(number(1), number(2), hour);
-        text.push_str(&format!("{},{},{value}\n", cells[..4].join(","), value + 3.0));
+        let head = cells[..4].join(",");
+        text.push_str(&format!("{head},pm25,{},ug/m3\n{head},model,{value},ug/m3\n", value + 3.0));
     }
     text
 }
@@ -60,7 +61,8 @@ fn a_map_is_the_guess_and_what_stations_say_of_it_and_tells_so() {
     // In another unit, with more hours than are mapped.
     let from = model(&bench, "model.nc", &[2.0, 1.0, 0.0], "kg m-3", 1e-9);
     let more = ["-o", "map.nc", "--background", &from, "--precision", "f64", "--report", "r.json"];
-    let run = bench.run(&[&["map", &input], &GRID[..], &more].concat()).succeeded();
+    let what = ["map", &input, "--variable", "pm25"];
+    let run = bench.run(&[&what[..], &GRID[..], &more].concat()).succeeded();
     assert!(run.stdout.contains("background alone"), "{}", run.stdout);
     let file = netcdf::open(bench.path("map.nc")).expect("a NetCDF file");
     let map = file.variable("pm25").expect("the map");

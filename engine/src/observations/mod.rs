@@ -188,6 +188,8 @@ pub struct ReadOptions {
     pub columns: Columns,
     /// Variables to read, in this order; empty: all, as they come. An unknown one is an error.
     pub variables: Vec<String>,
+    /// Columns to read besides, where they are there: see [`Observations::set_aside`].
+    pub beside: Vec<String>,
     /// Times to read; empty: all. Each is a time as precise as it is written (`2017-07`: the
     /// month, `2017-07-07`: the day, `2017-07-07T16`: the hour, `2017-07-07T16:00`: the minute) or
     /// a range `from/to` of such, both ends included, either end open when left empty. Without an
@@ -223,6 +225,7 @@ impl Default for ReadOptions {
             layout: None,
             columns: Columns::default(),
             variables: Vec::new(),
+            beside: Vec::new(),
             times: Vec::new(),
             missing: Vec::new(),
             zone: None,
