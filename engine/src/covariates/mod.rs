@@ -136,6 +136,8 @@ pub enum CovariateError {
 pub(crate) struct Covariates {
     of: Vec<One>,
     clamp: bool,
+    /// What a file says of each.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -180,7 +182,7 @@ impl Covariates {
             return Err(CovariateError::NoDrift.into());
         }
         let mut basis = Basis::new(degree, network, metric);
-        let mut all = Self { of: Vec::new(), clamp: wanted.clamp };
+        let mut all = Self { of: Vec::new(), clamp: wanted.clamp, notes: Vec::new() };
         for covariate in &wanted.all {
             let name = &covariate.name;
             if all.of.iter().any(|one| one.name == *name) {
@@ -189,6 +191,7 @@ impl Covariates {
             let grid = grid_of(covariate, targets, metric.is_spherical())?;
             let one = One::new(name, observations, network, grid)?;
             basis.take(&one)?;
+            all.notes.push(format!("{name} ({})", one.source));
             all.of.push(one);
         }
         Ok(Some(all))

@@ -73,6 +73,7 @@ impl Sample {
             tiling: self.tiling,
             storage: self.storage,
             backgrounds: &[],
+            covariates: &[],
             layers: &[],
             layers_of: Of::default(),
             provenance: &self.provenance,
