@@ -243,8 +243,8 @@ pub(crate) struct BackgroundArguments {
     #[arg(long, value_name = "[NAME=]FILE.nc:VARIABLE")]
     pub(crate) background: Vec<String>,
     /// A linear dependence, such as on elevation: altitude=dem.nc:z takes it from the grid at cells,
-    /// and at stations from the column `altitude` of the readings, where there is one, else from the
-    /// grid, too. NAME alone (a column) serves crossval. May be given several times
+    /// and at stations from the column `altitude` of the readings or of the table of stations, where
+    /// there is one, else from the grid, too. NAME alone (a column) serves crossval. May be given several times
     #[arg(long, value_name = "NAME=FILE.nc:VARIABLE")]
     pub(crate) covariate: Vec<String>,
     /// Cells beyond what the stations have of a covariate get the nearest end of it

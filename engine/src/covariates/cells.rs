@@ -58,6 +58,10 @@ impl<'a> OnCells<'a> {
         values: &mut [f64],
     ) {
         let cells = (rows.len() * columns.len()).max(1);
+        if values.iter().all(|value| value.is_nan()) {
+            // Nothing is wanted here.
+            return;
+        }
         // Every field comes once to every cell: one of them is counted by.
         let first = fields.iter().position(|id| (id.time, id.variable) == (0, 0));
         for (k, one) in self.of.of.iter().enumerate() {

@@ -40,8 +40,8 @@ const LEAST_LEFT: f64 = 1e-7;
 /// A covariate and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covariate {
-    /// What it is called: also the column of the readings that has it at the stations, if there is
-    /// one.
+    /// What it is called: also the column of the readings, or of the table of stations, that has it
+    /// at the stations, if there is one.
     pub name: String,
     /// File and variable that have it at the cells; none: known at stations only.
     pub grid: Option<(PathBuf, String)>,
@@ -82,8 +82,8 @@ pub enum CovariateError {
     #[error("covariate {name} is given twice")]
     Twice { name: String },
     #[error(
-        "covariate {name} is no column of the readings, and no grid is given for it; name a column, \
-         or give {name}=FILE.nc:variable"
+        "covariate {name} is no column of the readings or of the table of stations, and no grid is given \
+         for it; name a column, or give {name}=FILE.nc:variable"
     )]
     NoColumn { name: String },
     #[error(

@@ -20,12 +20,18 @@ impl One {
         grid: Option<(Model, Slab)>,
     ) -> Result<Self, Error> {
         let column = observations.aside().iter().position(|column| column.name == name);
-        let (values, source) = match (column, &grid) {
-            (Some(column), _) => {
+        let of_table = observations.of_stations(name);
+        let (values, source) = match (column, of_table, &grid) {
+            (Some(column), ..) => {
                 (of_column(name, column, observations, network)?, format!("column {name}"))
             }
-            (None, Some((model, slab))) => (of_grid(network, model, slab), model.name()),
-            (None, None) => {
+            (None, Some(values), _) => {
+                let mut merged = Vec::new();
+                network.values(values, 1, &mut merged);
+                (merged, format!("column {name} of the stations"))
+            }
+            (None, None, Some((model, slab))) => (of_grid(network, model, slab), model.name()),
+            (None, None, None) => {
                 return Err(CovariateError::NoColumn { name: name.to_owned() }.into());
             }
         };
@@ -46,7 +52,9 @@ impl One {
             return Err(CovariateError::Constant { name: name.to_owned(), value: range[0] }.into());
         }
         let source = match &grid {
-            Some((model, _)) if column.is_some() => format!("{source}, {}", model.name()),
+            Some((model, _)) if column.is_some() || of_table.is_some() => {
+                format!("{source}, {}", model.name())
+            }
             _ => source,
         };
         let digest = grid.as_ref().map(|(model, _)| model.digest()).transpose();

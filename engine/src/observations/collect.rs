@@ -385,6 +385,7 @@ impl<'a> Collector<'a> {
             time_cells,
             aside: Vec::new(),
             number_of: None,
+            of_stations: Vec::new(),
         })
     }
 

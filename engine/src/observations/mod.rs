@@ -271,6 +271,8 @@ pub struct Observations {
     aside: Vec<Variable>,
     /// By the number under which a station is stored, its index in `stations`; none left out: all.
     number_of: Option<Vec<Option<usize>>>,
+    /// Columns of the table of stations, by station.
+    of_stations: Vec<(String, Vec<f64>)>,
 }
 
 impl Observations {
@@ -285,7 +287,10 @@ impl Observations {
         for source in sources {
             read_source(source, &mut collector)?;
         }
-        series::treat(collector.finish()?, &options)
+        let places = collector.places.take();
+        let observations = series::treat(collector.finish()?, &options)?;
+        let of_stations = places.map(|table| table.beside(&observations.stations));
+        Ok(Self { of_stations: of_stations.unwrap_or_default(), ..observations })
     }
 
     /// Readings that are in memory already, checked like those of a file. Of the options, those on

@@ -191,6 +191,8 @@ pub fn report() -> Report {
         peak_memory_bytes: 1,
         warnings: vec!["a warning".to_owned()],
         quality: QualityReport::default(),
+        backgrounds: Vec::new(),
+        covariates: Vec::new(),
     }
 }
 
