@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use isopleth_engine::model::ModelError;
 use isopleth_engine::uncertainty::Of;
-use isopleth_engine::{Bound, Digits, Folds, Tolerance, Uncertainty};
+use isopleth_engine::{Background, Bound, Digits, Folds, Tolerance, Uncertainty};
 
+use crate::failure::Failure;
 use crate::series::SeriesArguments;
 
 const AFTER_HELP: &str = "\
@@ -230,6 +232,24 @@ pub(crate) struct MaskArguments {
     pub(crate) mask_distance: Option<String>,
 }
 
+/// What is known besides the readings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Background")]
+pub(crate) struct BackgroundArguments {
+    /// A first guess, such as a model's field: readings less it are interpolated, and it is added
+    /// back (bilinear between its nodes). FILE.nc:variable, with the times of the readings or
+    /// without any; with several variables pm25=FILE.nc:variable, once for each
+    #[arg(long, value_name = "[NAME=]FILE.nc:VARIABLE")]
+    pub(crate) background: Vec<String>,
+}
+
+impl BackgroundArguments {
+    pub(crate) fn wanted(&self) -> Result<Vec<Background>, Failure> {
+        let wrong = |error: ModelError| Failure::Usage(format!("--background {error}"));
+        self.background.iter().map(|given| Background::file(given).map_err(wrong)).collect()
+    }
+}
+
 /// How numbers are kept.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "File")]
@@ -308,6 +328,8 @@ pub(crate) struct MapArguments {
     pub(crate) grid: GridArguments,
     #[command(flatten)]
     pub(crate) mask: MaskArguments,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -338,6 +360,8 @@ pub(crate) struct PointsArguments {
     pub(crate) at: PathBuf,
     #[command(flatten)]
     pub(crate) mask: MaskArguments,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -396,6 +420,12 @@ pub(crate) struct CrossvalArguments {
     /// Compare kernels: each with the shape and smoothing of its least leave-one-out error
     #[arg(long)]
     pub(crate) compare: bool,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
+    /// A column of the readings that holds the background at the stations, in place of a grid:
+    /// NAME, or pm25=NAME with several variables
+    #[arg(long, value_name = "[NAME=]COLUMN", help_heading = "Background")]
+    pub(crate) background_column: Vec<String>,
     /// Write a CSV file with the errors of every station
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::background::BackgroundError;
 use crate::grid::GridError;
 use crate::mask::MaskError;
 use crate::observations::ReadError;
@@ -19,6 +20,9 @@ pub enum Error {
     /// The mask cannot be read, or leaves nothing.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// A background does not fit the readings or the map.
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -132,9 +136,11 @@ impl Error {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
             Self::Work(error) if error.is_io() => Kind::Io,
+            Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
             Self::Readings(_)
             | Self::Mask(_)
             | Self::Work(_)
+            | Self::Background(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }

@@ -11,6 +11,7 @@ use kernels::evaluate::{Axis, GridRows, Targets as Row};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
+use crate::background::OnCells;
 use crate::certificate::{Account, Judge, Verdict};
 use crate::error::Error;
 use crate::grid::{Grid, Places, Targets};
@@ -26,6 +27,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) evaluator: Evaluator,
     pub(crate) sink: &'a dyn Sink,
+    /// What is added to the surface, where readings were taken less it.
+    pub(crate) background: Option<&'a OnCells<'a>>,
     /// What layers are made of, where some are asked for.
     pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
     pub(crate) progress: Progress<'a>,
@@ -136,6 +139,9 @@ impl Fields<'_> {
     ) -> Result<(), Error> {
         if let Some(mask) = &self.plan.mask {
             mask.cut(&self.plan.targets, rows, columns, values);
+        }
+        if let Some(background) = self.background {
+            background.add(self.ids, rows, columns, values);
         }
         // Layers are of the surface itself, before any bound.
         if let Some(doubt) = self.doubt {
@@ -341,6 +347,7 @@ mod tests {
                 surface: &surface,
                 evaluator,
                 sink: &sink,
+                background: None,
                 doubt: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
                 done: &AtomicU64::new(0),

@@ -9,9 +9,12 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod background;
+mod bilinear;
 pub mod blocks;
 pub mod bounds;
 pub mod certificate;
+mod cf_time;
 mod choice;
 pub mod correlation;
 mod correlation_bins;
@@ -26,6 +29,7 @@ pub mod gridded;
 pub mod land;
 pub mod machine;
 pub mod mask;
+pub mod model;
 pub mod network;
 pub mod observations;
 pub mod output;
@@ -44,7 +48,9 @@ pub mod settings;
 pub mod storage;
 pub mod tiles;
 pub mod uncertainty;
+mod units;
 
+pub use background::{Background, BackgroundReport};
 pub use bounds::{Bound, Bounds};
 pub use certificate::Certificate;
 pub use choice::By;

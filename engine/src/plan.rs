@@ -8,6 +8,7 @@ use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
 use serde::Serialize;
 
+use crate::background::{self, Backgrounds};
 use crate::choice;
 use crate::error::Error;
 use crate::grid::Targets;
@@ -78,6 +79,8 @@ pub struct Plan {
     pub tiling: Tiling,
     /// Which cells are wanted, if not all.
     pub(crate) mask: Option<Mask>,
+    /// What is taken off the readings, if anything.
+    pub(crate) backgrounds: Option<Backgrounds>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -122,6 +125,7 @@ impl Plan {
         settings: Settings,
         limits: &Limits,
     ) -> Result<Self, Error> {
+        let observations = observations.set_aside(&background::columns(&settings.backgrounds))?;
         check_limits(&observations, &targets, limits)?;
         if settings.thin.is_none() {
             // Before anything is done per station: merging a million places is work, too.
@@ -136,6 +140,13 @@ impl Plan {
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
         let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
+        let backgrounds = Backgrounds::new(
+            &settings.backgrounds,
+            &observations,
+            &network,
+            &targets,
+            metric.is_spherical(),
+        )?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -162,6 +173,7 @@ impl Plan {
             bounds,
             tiling,
             mask,
+            backgrounds,
             steps_solved_at_once,
             steps_at_once,
             threads,
@@ -268,6 +280,7 @@ impl Plan {
             + EXAMINATION
             + solving.max(evaluating as u64)
             + (chunks * CHUNK).min(CHUNKS)
+            + self.backgrounds.as_ref().map_or(0, |all| all.bytes(self.steps_at_once))
     }
 
     /// What layers add to a tile: σ², one layer, and the columns of stations × cells of a block of the

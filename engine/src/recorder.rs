@@ -8,6 +8,7 @@ use isopleth_kernels as kernels;
 use kernels::{Convention, Fit, MatRef};
 use serde::{Deserialize, Serialize};
 
+use crate::background;
 use crate::certificate::Certificate;
 use crate::choice::Chosen;
 use crate::error::Error;
@@ -45,6 +46,7 @@ pub(crate) struct Share {
     warnings: Vec<String>,
     certificate: Option<Certificate>,
     doubt: Option<DoubtShare>,
+    backgrounds: background::Share,
 }
 
 impl Share {
@@ -69,6 +71,11 @@ impl Share {
         if let Some(doubt) = other.doubt {
             self.add_doubt(doubt);
         }
+        self.backgrounds.merge(&other.backgrounds);
+    }
+
+    pub(crate) fn add_backgrounds(&mut self, backgrounds: background::Share) {
+        self.backgrounds.merge(&backgrounds);
     }
 
     pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {
@@ -244,6 +251,13 @@ impl Recorder {
                 first.failed.as_deref().unwrap_or("")
             ));
         }
+        let mut backgrounds = Vec::new();
+        if let Some(of) = &plan.backgrounds {
+            let (told, of_backgrounds) =
+                share.backgrounds.into_report(of, plan.observations.variables());
+            backgrounds = told;
+            warnings.extend(of_backgrounds);
+        }
         Ok(Report {
             software: concat!("isopleth ", env!("CARGO_PKG_VERSION")).to_owned(),
             readings: plan.observations.readings_report().clone(),
@@ -269,6 +283,7 @@ impl Recorder {
             peak_memory_bytes: machine::peak_memory_bytes(),
             warnings,
             quality,
+            backgrounds,
         })
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::background::BackgroundReport;
 use crate::certificate::Certificate;
 use crate::choice::By;
 use crate::factors::Origin;
@@ -52,6 +53,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Readings and stations that cannot be right.
     pub quality: QualityReport,
+    /// What was taken off the readings and added back; empty where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backgrounds: Vec<BackgroundReport>,
 }
 
 impl Report {

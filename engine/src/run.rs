@@ -1,6 +1,7 @@
 //! The one function that makes a map: solves block by block, evaluates batch by batch and
 //! tile by tile.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 use rayon::ThreadPool;
 
+use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
@@ -119,6 +121,7 @@ impl Tools<'_> {
     ) -> Result<(), Error> {
         let Self { plan, sink, progress, factors, methods, done } = *self;
         let par = Par::rayon(plan.threads);
+        let backgrounds = background::Account::new(plan.observations.variables().len());
         let wanted = methods.in_steps(&steps);
         for (number, chosen) in methods.each.iter().enumerate().filter(|(k, _)| wanted[*k]) {
             progress.begin(Stage::Factorise)?;
@@ -127,8 +130,19 @@ impl Tools<'_> {
             })?;
             recorder.begin_method(number, chosen, &obtained);
             let (factor, evaluator) = (obtained.factor, Evaluator::new());
-            let method = (methods, number);
-            let run = Run { plan, sink, progress, method, factor, evaluator, par, done, buddies };
+            let (method, account) = ((methods, number), &backgrounds);
+            let run = Run {
+                plan,
+                sink,
+                progress,
+                method,
+                factor,
+                evaluator,
+                par,
+                done,
+                buddies,
+                account,
+            };
             let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
             if let (Some(new), Some(meshes)) = (doubt.take(), meshes.as_mut()) {
                 let known = meshes.remove(&number);
@@ -143,6 +157,7 @@ impl Tools<'_> {
                 }
             }
         }
+        recorder.share().add_backgrounds(backgrounds.into_share());
         Ok(())
     }
 }
@@ -159,6 +174,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
+    /// What is told of backgrounds.
+    account: &'a background::Account,
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -166,6 +183,10 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
     pub(crate) flags: Vec<u8>,
+    /// What is taken off the readings, laid out likewise.
+    pub(crate) background: Option<Mat<f64>>,
+    /// By field: readings that were there, but no background.
+    without: Vec<u64>,
 }
 
 impl Block {
@@ -186,6 +207,11 @@ impl Block {
         let (mut flagged, mut of_step) = (Vec::new(), Vec::new());
         let mut flags = Vec::with_capacity(n * fields.len());
         let mut read = None;
+        let backgrounds = plan.backgrounds.as_ref();
+        let mut at_stations =
+            backgrounds.map(|of| AtStations::new(of, observations, &plan.network));
+        let mut background = at_stations.as_ref().map(|_| Mat::zeros(n, fields.len()));
+        let mut without = Vec::new();
         for (column, field) in fields.iter().enumerate() {
             if read != Some(field.time) {
                 observations.step(field.time, &mut received)?;
@@ -195,11 +221,24 @@ impl Block {
                 plan.network.values(&received, variables, &mut merged);
                 read = Some(field.time);
             }
-            let column = readings.col_as_slice_mut(column);
-            column.copy_from_slice(&merged[field.variable * n..][..n]);
+            let here: &mut [f64] = readings.col_as_slice_mut(column);
+            here.copy_from_slice(&merged[field.variable * n..][..n]);
+            if let (Some(at_stations), Some(all)) = (&mut at_stations, &mut background) {
+                let of_field = at_stations.field(*field, &received)?;
+                without.push(background::forget_unknown(here, &of_field));
+                all.col_as_slice_mut(column).copy_from_slice(&of_field);
+            }
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags })
+        Ok(Self { fields, readings, flags, background, without })
+    }
+
+    /// What is interpolated: the readings, less the background where there is one.
+    pub(crate) fn to_fit(&self) -> Cow<'_, Mat<f64>> {
+        match &self.background {
+            None => Cow::Borrowed(&self.readings),
+            Some(background) => Cow::Owned(background::less(&self.readings, background)),
+        }
     }
 }
 
@@ -241,6 +280,9 @@ impl Run<'_> {
             });
             let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
+            if let Some(background) = &block.background {
+                self.account.add(&block.fields, &block.readings, background, &block.without);
+            }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             let mut certificate = *recorder.share().certificate();
@@ -272,11 +314,11 @@ impl Run<'_> {
     /// Fits the fields, compares readings with their neighbours, and fits anew without those that
     /// are rejected.
     fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
-        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
-        let first = fit(&block.readings)?;
+        let fit = |block: &Block| self.factor.fit(block.to_fit().as_ref().as_ref(), self.par);
+        let first = fit(block)?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
-        let Block { fields, readings, flags } = block;
+        let outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
+        let Block { fields, readings, flags, .. } = block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -285,7 +327,7 @@ impl Run<'_> {
             self.plan.settings.quality.reject,
             ledger,
         );
-        Ok(if rejected { fit(&block.readings)? } else { first })
+        Ok(if rejected { fit(block)? } else { first })
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -318,7 +360,11 @@ impl Run<'_> {
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, doubt, certificate)?;
+            let backgrounds = plan.backgrounds.as_ref();
+            let background = backgrounds
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account))
+                .transpose()?;
+            self.tiles(&batch, background.as_ref(), doubt, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -328,6 +374,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
+        background: Option<&OnCells<'_>>,
         doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
@@ -339,6 +386,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            background,
             doubt,
             progress: self.progress,
             done: self.done,

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::background::Background;
 use crate::bounds::Bounds;
 use crate::kernels::{Kernel, Method, Metric};
 use crate::mask::Masks;
@@ -38,6 +39,9 @@ pub struct Settings {
     pub quality: Rules,
     /// What is given beside the maps of how sure they are; default: nothing.
     pub uncertainty: Uncertainty,
+    /// What is taken off the readings of some variables and added back to their maps; default:
+    /// nothing.
+    pub backgrounds: Vec<Background>,
 }
 
 /// Who chooses how a surface is made.

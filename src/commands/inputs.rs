@@ -23,6 +23,19 @@ pub(crate) fn observations(
     arguments: &ReadingArguments,
     planar: bool,
 ) -> Result<Observations, Failure> {
+    observations_beside(arguments, planar, &[])
+}
+
+/// The same with columns that are known beside them.
+pub(crate) fn observations_beside(
+    arguments: &ReadingArguments,
+    planar: bool,
+    aside: &[String],
+) -> Result<Observations, Failure> {
+    let mut variables = arguments.variable.clone();
+    if !variables.is_empty() {
+        variables.extend(aside.iter().cloned());
+    }
     let options = ReadOptions {
         layout: arguments.layout.map(|layout| match layout {
             LayoutName::Wide => Layout::Wide,
@@ -31,7 +44,7 @@ pub(crate) fn observations(
             LayoutName::Json => Layout::Json,
         }),
         columns: columns(&arguments.column)?,
-        variables: arguments.variable.clone(),
+        variables,
         times: arguments.time.clone(),
         missing: arguments.missing.clone(),
         zone: arguments.zone.clone(),

@@ -20,6 +20,7 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
         inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
     settings.uncertainty = arguments.uncertainty.wanted();
     settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.backgrounds = arguments.background.wanted()?;
     settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {

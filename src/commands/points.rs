@@ -20,6 +20,7 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let mut settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     settings.uncertainty = arguments.uncertainty.wanted();
     settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.backgrounds = arguments.background.wanted()?;
     settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {

@@ -235,6 +235,8 @@ fn digest_of_targets(targets: &Targets) -> String {
 fn digest_of_settings(plan: &Plan) -> String {
     let mut hash = Hash::default();
     let settings = Settings { threads: None, memory_bytes: None, ..plan.settings.clone() };
-    let _ = write!(hash, "{settings:?} {:?} {:?}", plan.bounds, plan.layers);
+    // Files of backgrounds by what is in them.
+    let backgrounds = plan.backgrounds.as_ref().map(|of| &of.notes);
+    let _ = write!(hash, "{settings:?} {:?} {:?} {backgrounds:?}", plan.bounds, plan.layers);
     hash.finish()
 }

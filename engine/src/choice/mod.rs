@@ -19,6 +19,7 @@ use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
 use serde::{Deserialize, Serialize};
 
+use crate::background::{self, AtStations};
 use crate::bounds;
 use crate::error::Error;
 use crate::output::FieldId;
@@ -166,6 +167,8 @@ struct Sample {
     neighbourhoods: Vec<Vec<usize>>,
     /// Stations × fields.
     readings: Mat<f64>,
+    /// The same less what is known beside them, which is what surfaces go through.
+    to_fit: Mat<f64>,
     /// Least and greatest value of each field.
     bounds: Vec<[f64; 2]>,
     /// Fields that share a choice have the same number, from 0.
@@ -186,7 +189,15 @@ impl Search<'_> {
         let plan = self.plan;
         let query = kept::Query::new(plan.network.stations(), self.auto);
         let known = kept.get(&query);
-        let names: Vec<String> = plan.observations.variables().iter().map(name_of).collect();
+        let names = plan.observations.variables().iter().map(name_of).enumerate();
+        // Differences from a background vary otherwise than what they are differences of.
+        let label = |variable| plan.backgrounds.as_ref().and_then(|all| all.label(variable));
+        let names: Vec<String> = names
+            .map(|(variable, name)| match label(variable) {
+                Some(background) => format!("{name} less {background}"),
+                None => name,
+            })
+            .collect();
         let fresh = |name: &String| known.get(name).is_some_and(|(_, age)| *age < REEXAMINED_AFTER);
         let stale: Vec<usize> = (0..names.len()).filter(|&v| !fresh(&names[v])).collect();
         let mut chosen = BTreeMap::new();
@@ -246,12 +257,22 @@ impl Search<'_> {
         let n = network.stations().len();
         let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let (mut backgrounds, observations) = (Vec::new(), &self.plan.observations);
+        let of = self.plan.backgrounds.as_ref();
+        let mut at_stations = of.map(|of| AtStations::new(of, observations, network));
         for &time in steps {
             self.progress.cancel.check()?;
             self.plan.observations.step(time, &mut received)?;
             network.values(&received, all, &mut merged);
             for (unit, variable) in variables.iter().enumerate() {
-                columns.push(merged[variable * n..][..n].to_vec());
+                let mut column = merged[variable * n..][..n].to_vec();
+                if let Some(at_stations) = &mut at_stations {
+                    let field = FieldId { time, variable: *variable };
+                    let background = at_stations.field(field, &received)?;
+                    background::forget_unknown(&mut column, &background);
+                    backgrounds.push(background);
+                }
+                columns.push(column);
                 unit_of.push(unit);
                 bounds.push(self.plan.bounds[*variable]);
             }
@@ -262,10 +283,14 @@ impl Search<'_> {
         let few = present.len().min(MOST_STATIONS);
         let some: Vec<usize> = (0..few).map(|k| present[k * present.len() / few]).collect();
         let readings = Mat::from_fn(few, columns.len(), |i, f| columns[f][some[i]]);
+        let to_fit = Mat::from_fn(few, columns.len(), |i, f| match backgrounds.get(f) {
+            Some(background) => readings[(i, f)] - background[some[i]],
+            None => readings[(i, f)],
+        });
         let stations = network.points().select(&some);
         let neighbourhoods = neighbourhoods(&stations);
         let units = variables.len();
-        Ok(Sample { stations, neighbourhoods, readings, bounds, unit_of, units })
+        Ok(Sample { stations, neighbourhoods, readings, to_fit, bounds, unit_of, units })
     }
 
     /// The best candidate for each unit.
@@ -290,7 +315,7 @@ impl Search<'_> {
 
     fn attempt(&self, sample: &Sample, candidate: Candidate) -> Result<Trial, Error> {
         self.progress.cancel.check()?;
-        let (readings, groups) = (sample.readings.as_ref(), &sample.neighbourhoods);
+        let (readings, groups) = (sample.to_fit.as_ref(), &sample.neighbourhoods);
         // What cannot be factorised is no choice; what is wrong with the network is told later.
         let fit = candidate
             .resolve(self.auto, &sample.stations)
@@ -347,6 +372,7 @@ impl Mean {
 impl Sample {
     fn keep(&mut self, fields: usize) {
         self.readings = self.readings.subcols(0, fields).to_owned();
+        self.to_fit = self.to_fit.subcols(0, fields).to_owned();
         self.bounds.truncate(fields);
         self.unit_of.truncate(fields);
     }

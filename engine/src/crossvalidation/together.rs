@@ -112,9 +112,9 @@ impl Work<'_> {
 
     fn some(&self, parts: Range<usize>, sums: &mut [[ErrorSum; PREDICTORS]]) -> Result<(), Error> {
         let (n, fields) = (self.plan.network.len(), self.block.fields.len());
-        let readings = &self.block.readings;
+        let (readings, to_fit) = (&self.block.readings, self.block.to_fit());
         let parts = &self.parts[parts];
-        let mut left = Mat::from_fn(n, fields * parts.len(), |i, k| readings[(i, k % fields)]);
+        let mut left = Mat::from_fn(n, fields * parts.len(), |i, k| to_fit[(i, k % fields)]);
         for (part, out) in parts.iter().enumerate() {
             for column in part * fields..(part + 1) * fields {
                 let column = left.col_as_slice_mut(column);
@@ -130,6 +130,10 @@ impl Work<'_> {
                 let guesses = references::predict(self.plan.network.points(), readings, out);
                 for (k, &station) in out.iter().enumerate() {
                     let (observed, here) = (readings[station], predicted[f * out.len() + k]);
+                    let here = match &self.block.background {
+                        Some(background) => here + background[(station, f)],
+                        None => here,
+                    };
                     let [low, high] = self.plan.bounds[field.variable];
                     let all = [here.clamp(low, high), guesses[0][k], guesses[1][k], guesses[2][k]];
                     // All are judged where all have something to say.

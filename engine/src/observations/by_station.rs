@@ -110,6 +110,8 @@ impl ByStation {
             report,
             sorted,
             time_cells: None,
+            aside: Vec::new(),
+            number_of: None,
         })
     }
 }

@@ -382,6 +382,8 @@ impl<'a> Collector<'a> {
             steps,
             rank,
             time_cells,
+            aside: Vec::new(),
+            number_of: None,
         })
     }
 

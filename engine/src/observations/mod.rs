@@ -22,6 +22,7 @@ use crate::network::Duplicates;
 use crate::report::ReadingsReport;
 use crate::series::{self, TimeCells, Treatment};
 
+mod aside;
 mod by_station;
 mod cells;
 mod collect;
@@ -263,6 +264,10 @@ pub struct Observations {
     /// `rank[v]`: index in `variables` of the variable stored as `v`.
     rank: Vec<usize>,
     time_cells: Option<TimeCells>,
+    /// Columns that are no readings; in `rank` they come after the variables.
+    aside: Vec<Variable>,
+    /// By the number under which a station is stored, its index in `stations`; none left out: all.
+    number_of: Option<Vec<Option<usize>>>,
 }
 
 impl Observations {
@@ -369,15 +374,12 @@ impl Observations {
         let stations = self.stations.len();
         values.clear();
         values.resize(self.variables.len() * stations, f64::NAN);
-        for &number in &self.steps[time] {
-            let take = |entry: store::Entry| {
-                let variable = self.rank[entry.variable as usize];
-                values[variable * stations + entry.station as usize] = entry.value;
-            };
-            let read = self.sorted.each(number as usize, take);
-            read.map_err(|error| ReadError::Spill { error })?;
-        }
-        Ok(())
+        let variables = self.variables.len();
+        self.each(time, |variable, station, value| {
+            if variable < variables {
+                values[variable * stations + station] = value;
+            }
+        })
     }
 }
 

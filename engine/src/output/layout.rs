@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::background::Note;
 use crate::grid::Targets;
 use crate::mask::{Mask, MaskReport};
 use crate::observations::{Station, UnixSeconds, Variable};
@@ -34,6 +35,8 @@ pub struct Layout<'a> {
     pub storage: Storage,
     /// What a mask leaves out, if there is one.
     pub mask: Option<&'a MaskReport>,
+    /// What was taken off readings and added back.
+    pub backgrounds: &'a [Note],
     /// Layers beside the maps.
     pub layers: &'a [LayerOf],
     /// What they are meant of.
@@ -56,6 +59,7 @@ impl<'a> Layout<'a> {
             tiling: plan.tiling,
             storage: plan.settings.storage,
             mask: plan.mask.as_ref().map(Mask::report),
+            backgrounds: plan.backgrounds.as_ref().map_or(&[], |all| &all.notes),
             layers: &plan.layers,
             layers_of: plan.settings.uncertainty.of,
             provenance,

@@ -72,6 +72,7 @@ impl Sample {
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
+            backgrounds: &[],
             layers: &[],
             layers_of: Of::default(),
             provenance: &self.provenance,
@@ -189,6 +190,7 @@ pub fn report() -> Report {
         peak_memory_bytes: 1,
         warnings: vec!["a warning".to_owned()],
         quality: QualityReport::default(),
+        backgrounds: Vec::new(),
     }
 }
 
