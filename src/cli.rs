@@ -352,6 +352,10 @@ pub(crate) struct MapArguments {
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Work in blocks kept in this folder, so that the same command goes on after a crash or an
+    /// interrupt and gives the same file; removed when the map is done
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) work: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]

@@ -51,6 +51,10 @@ pub struct ServiceConfig {
     pub drain_seconds: u64,
     /// After that: seconds that requests in flight are given before they are cancelled. Default 30.
     pub grace_seconds: u64,
+    /// Folder of what must outlive the process: the database of jobs, networks, maps and keys, and their
+    /// files. Default: none, and they are forgotten at the end; `isopleth serve` takes
+    /// `~/.local/state/isopleth`.
+    pub data_dir: Option<PathBuf>,
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
@@ -77,6 +81,7 @@ impl Default for ServiceConfig {
             body_read_seconds: 120,
             drain_seconds: 0,
             grace_seconds: 30,
+            data_dir: None,
             spill_dir: std::env::temp_dir(),
         }
     }

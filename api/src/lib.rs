@@ -19,6 +19,7 @@ pub mod openapi;
 mod routes;
 mod serve;
 pub mod state;
+pub mod store;
 pub mod wire;
 
 use axum::Router;

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::router;
 use crate::state::AppState;
+use crate::store::StoreError;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum ServeError {
     /// A setting makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Nothing can be remembered.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The listener has no address.
     #[error("cannot listen: {0}")]
     Listen(#[from] io::Error),
@@ -48,7 +52,7 @@ pub async fn serve(
     config.check()?;
     let address = listener.local_addr()?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), ?config, "listening");
-    let state = AppState::new(config);
+    let state = AppState::new(config)?;
     let connections = Connections {
         service: router(state.clone()),
         head_read: Duration::from_secs(state.config().head_read_seconds),

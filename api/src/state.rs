@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
 use crate::limits::{Admission, Seat};
+use crate::store::{Store, StoreError};
 
 /// Shared by all requests; clones are cheap.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
+    store: Store,
     admission: Admission,
     ready: AtomicBool,
     stop: CancellationToken,
@@ -25,20 +27,24 @@ struct Shared {
 
 impl AppState {
     /// The state of a service that is ready.
-    #[must_use]
-    pub fn new(config: ServiceConfig) -> Self {
+    ///
+    /// # Errors
+    /// If it cannot remember what it must.
+    pub fn new(config: ServiceConfig) -> Result<Self, StoreError> {
+        let kept = Store::open(config.data_dir.as_deref())?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
-        Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Shared {
+            store: kept,
             factors: FactorCache::new(config.factor_memory_bytes, store),
             config,
             admission,
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
-        }))
+        })))
     }
 
     /// The settings.
@@ -50,6 +56,12 @@ impl AppState {
     /// Factorisations of networks seen before.
     pub(crate) fn factors(&self) -> &FactorCache {
         &self.0.factors
+    }
+
+    /// What outlives a request, and the process where a folder is set.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
     }
 
     /// Whether new requests are welcome.
@@ -125,7 +137,8 @@ mod tests {
     use std::sync::mpsc;
 
     fn state() -> AppState {
-        AppState::new(ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() })
+        let config = ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() };
+        AppState::new(config).expect("a state")
     }
 
     #[tokio::test]

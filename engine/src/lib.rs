@@ -11,6 +11,7 @@
 
 pub mod background;
 mod bilinear;
+pub mod blocks;
 pub mod bounds;
 pub mod certificate;
 mod cf_time;

@@ -167,9 +167,6 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
-        if !layers.is_empty() && matches!(&targets, Targets::Grid(grid) if grid.crs().is_some()) {
-            return Err(Error::LayersOnAPlane);
-        }
         if !layers.is_empty() && covariates.is_some() {
             return Err(CovariateError::Layers.into());
         }

@@ -2,6 +2,7 @@
 //! tile by tile.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +11,7 @@ use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
+use rayon::ThreadPool;
 
 use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
@@ -30,7 +32,7 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
-use crate::uncertainty::{BlockDoubt, Doubt};
+use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -48,39 +50,90 @@ pub fn run(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Report, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
+    pool(plan.threads)?.install(|| {
+        let mut recorder = Recorder::new();
+        let methods = choose(plan, progress, factors, &mut recorder)?;
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
+        let (buddies, done) = (buddies(plan), AtomicU64::new(0));
+        let tools = Tools { plan, sink, progress, factors, methods: &methods, done: &done };
+        let all = 0..plan.observations.times().len();
+        tools.steps(all, buddies.as_ref(), &mut recorder, &mut exam, None)?;
+        let quality = exam.into_report(&plan.observations);
+        recorder.into_report(plan, Evaluator::new().name(), quality)
+    })
+}
+
+/// The threads of a run.
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
         .thread_name(|k| format!("isopleth-{k}"))
         .build()
-        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
-    pool.install(|| {
-        let mut recorder = Recorder::new();
+        .map_err(|e| Error::Threads { threads, message: e.to_string() })
+}
+
+/// The methods of a run; on the run's threads.
+pub(crate) fn choose(
+    plan: &Plan,
+    progress: Progress<'_>,
+    factors: &FactorCache,
+    recorder: &mut Recorder,
+) -> Result<Methods, Error> {
+    let decide = || choice::decide(plan, factors.choices(), Par::rayon(plan.threads), progress);
+    match &plan.settings.method {
+        Choice::Told(_) => decide(),
+        Choice::Auto(_) => {
+            progress.begin(Stage::Choose)?;
+            recorder.time(Stage::Choose, decide)
+        }
+    }
+}
+
+/// None where the buddy check is off.
+pub(crate) fn buddies(plan: &Plan) -> Option<Buddies> {
+    plan.settings.quality.buddy.map(|limit| Buddies::new(&plan.network, limit))
+}
+
+/// What a run has at hand from its first field to its last.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) progress: Progress<'a>,
+    pub(crate) factors: &'a FactorCache,
+    pub(crate) methods: &'a Methods,
+    /// Values done so far.
+    pub(crate) done: &'a AtomicU64,
+}
+
+/// The meshes of methods, kept from block to block of a job's work.
+pub(crate) type Meshes = HashMap<usize, Mesh>;
+
+impl Tools<'_> {
+    /// Makes the fields of some time steps, method by method, on the threads it is called on. With
+    /// `meshes` the values of layers do not depend on which steps came before.
+    pub(crate) fn steps(
+        &self,
+        steps: Range<usize>,
+        buddies: Option<&Buddies>,
+        recorder: &mut Recorder,
+        exam: &mut Exam,
+        mut meshes: Option<&mut Meshes>,
+    ) -> Result<(), Error> {
+        let Self { plan, sink, progress, factors, methods, done } = *self;
         let par = Par::rayon(plan.threads);
-        let methods = match &plan.settings.method {
-            Choice::Told(_) => choice::decide(plan, factors.choices(), par, progress)?,
-            Choice::Auto(_) => {
-                progress.begin(Stage::Choose)?;
-                recorder.time(Stage::Choose, || {
-                    choice::decide(plan, factors.choices(), par, progress)
-                })?
-            }
-        };
-        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
-        let buddies = plan.settings.quality.buddy;
-        let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
-        let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
         let backgrounds = background::Account::new(plan.observations.variables().len());
-        let covariates = plan.covariates.as_ref();
-        let dependence = covariates::Account::new(covariates, plan.observations.variables().len());
-        let (mut certificate, mut uncertainty) = (None, None);
-        for (number, chosen) in methods.each.iter().enumerate() {
+        let dependence =
+            covariates::Account::new(plan.covariates.as_ref(), plan.observations.variables().len());
+        let wanted = methods.in_steps(&steps);
+        for (number, chosen) in methods.each.iter().enumerate().filter(|(k, _)| wanted[*k]) {
             progress.begin(Stage::Factorise)?;
             let obtained = recorder.time(Stage::Factorise, || {
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
-            recorder.begin_method(chosen, &obtained);
-            let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
-            let (method, account) = ((&methods, number), (&backgrounds, &dependence));
+            recorder.begin_method(number, chosen, &obtained);
+            let (factor, evaluator) = (obtained.factor, Evaluator::new());
+            let (method, account) = ((methods, number), (&backgrounds, &dependence));
             let run = Run {
                 plan,
                 sink,
@@ -93,25 +146,24 @@ pub fn run(
                 buddies,
                 account,
             };
-            let mut doubt = Doubt::new(plan, &run.factor, par)?;
-            run.blocks(&mut recorder, &mut exam, doubt.as_mut(), &mut certificate)?;
-            uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
+            let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
+            if let (Some(new), Some(meshes)) = (doubt.take(), meshes.as_mut()) {
+                let known = meshes.remove(&number);
+                doubt = Some(recorder.time(Stage::Evaluate, || new.with_mesh(known))?);
+            }
+            run.blocks(steps.clone(), recorder, exam, doubt.as_mut())?;
+            if let Some(doubt) = doubt {
+                let (share, mesh) = doubt.into_parts();
+                recorder.share().add_doubt(share);
+                if let (Some(mesh), Some(meshes)) = (mesh, meshes.as_mut()) {
+                    meshes.insert(number, mesh);
+                }
+            }
         }
-        let report = recorder.into_report(plan, evaluator.name(), certificate)?;
-        let quality = exam.into_report(&plan.observations);
-        let mut report = Report { uncertainty, quality, ..report };
-        if let Some(of) = &plan.backgrounds {
-            let (told, warnings) = backgrounds.into_report(of, plan.observations.variables());
-            report.backgrounds = told;
-            report.warnings.extend(warnings);
-        }
-        if let Some(of) = &plan.covariates {
-            let (told, warnings) = dependence.into_report(of, plan.observations.variables());
-            report.covariates = told;
-            report.warnings.extend(warnings);
-        }
-        Ok(report)
-    })
+        recorder.share().add_backgrounds(backgrounds.into_share());
+        recorder.share().add_covariates(dependence.into_share());
+        Ok(())
+    }
 }
 
 struct Run<'a> {
@@ -203,20 +255,19 @@ struct Batch<'a> {
 }
 
 impl Run<'_> {
-    /// The fields that have this method.
+    /// The fields of some time steps that have this method.
     fn blocks(
         &self,
+        steps: Range<usize>,
         recorder: &mut Recorder,
         exam: &mut Exam,
         mut doubt: Option<&mut Doubt<'_>>,
-        certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
-        let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
-        for first in (0..steps).step_by(at_once) {
+        for first in steps.clone().step_by(at_once) {
             let mut block = recorder.time(Stage::Read, || {
                 let (methods, this) = self.method;
-                let some = first..(first + at_once).min(steps);
+                let some = first..(first + at_once).min(steps.end);
                 Block::read(self.plan, exam, some, |field| methods.of(field) == this)
             })?;
             if block.fields.is_empty() {
@@ -242,11 +293,13 @@ impl Run<'_> {
             }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
+            let mut certificate = *recorder.share().certificate();
             let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, doubt.as_ref(), certificate)
+                self.batches(&block, &fit.weights, doubt.as_ref(), &mut certificate)
             })?;
+            *recorder.share().certificate() = certificate;
             if certificate.is_some_and(|c| c.tiles > before) {
                 recorder.evaluated_fast();
             }

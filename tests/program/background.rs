@@ -221,6 +221,15 @@ fn temperatures_that_fall_with_height_do_so_between_the_stations() {
         assert!((value - wanted).abs() < 2e-5, "{lon} {lat}: {value} {wanted}");
     }
     assert!(file.variable("altitude").is_none(), "it is no map of its own");
+    // In blocks that survive an interruption, taken up a second time: the same bits.
+    for output in ["first.nc", "again.nc"] {
+        let work = ["-o", output, "--work", "work", "--covariate", &dem, "--quiet"];
+        bench.run(&[&["map", &input], &wide[..], &work].concat()).succeeded();
+        let file = netcdf::open(bench.path(output)).expect("a NetCDF file");
+        let again: Vec<f64> =
+            file.variable("temp").expect("the map").get_values(..).expect("values");
+        assert!(again.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits()), "{output}");
+    }
     let told = file.variable("temp").and_then(|v| v.attribute_value("isopleth_covariates"));
     assert!(
         matches!(told, Some(Ok(netcdf::AttributeValue::Str(text))) if text.contains("dem.nc:z"))

@@ -18,3 +18,4 @@ mod real_files;
 mod series;
 mod serve;
 mod uncertainty;
+mod work;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use isopleth_kernels::Mat;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Backgrounds, Source};
 use crate::observations::Variable;
@@ -68,20 +68,48 @@ impl Account {
         self.cells[variable].fetch_add(count, Ordering::Relaxed);
     }
 
+    pub(crate) fn into_share(self) -> Share {
+        let stations = self.stations.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cells = self.cells.into_iter().map(AtomicU64::into_inner).collect();
+        Share { stations, cells }
+    }
+}
+
+/// What an account holds in the end; of several time steps it can be added up.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Share {
+    /// By variable: errors of the background alone, readings without it.
+    stations: Vec<(ErrorSum, u64)>,
+    cells: Vec<u64>,
+}
+
+impl Share {
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let variables = self.cells.len().max(other.cells.len());
+        self.stations.resize(variables, Default::default());
+        self.cells.resize(variables, 0);
+        for (all, (sum, without)) in self.stations.iter_mut().zip(&other.stations) {
+            all.0.merge(sum);
+            all.1 += without;
+        }
+        self.cells.iter_mut().zip(&other.cells).for_each(|(all, cells)| *all += cells);
+    }
+
     /// The reports, and what a user should know.
     pub(crate) fn into_report(
-        self,
+        mut self,
         of: &Backgrounds,
         variables: &[Variable],
     ) -> (Vec<BackgroundReport>, Vec<String>) {
-        let stations = self.stations.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.stations.resize(variables.len(), Default::default());
+        self.cells.resize(variables.len(), 0);
         let mut warnings = of.warnings.clone();
         let mut reports = Vec::new();
         for (variable, one) in of.of.iter().enumerate() {
             let Some(one) = one else { continue };
-            let (sum, readings_without) = stations[variable];
+            let (sum, readings_without) = self.stations[variable];
             let (name, background) = (&variables[variable].name, &one.name);
-            let values_without = self.cells[variable].load(Ordering::Relaxed);
+            let values_without = self.cells[variable];
             let stations_outside = match &one.source {
                 Source::Grid(grid) => grid.outside.len(),
                 Source::Column(_) => 0,

@@ -22,8 +22,8 @@ use crate::observations::{Observations, Variable};
 use crate::regrid::reaches;
 use crate::units::Conversion;
 
-pub(crate) use account::Account;
 pub use account::BackgroundReport;
+pub(crate) use account::{Account, Share};
 pub(crate) use cells::OnCells;
 pub(crate) use stations::{AtStations, forget_unknown, less};
 

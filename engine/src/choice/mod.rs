@@ -10,12 +10,14 @@
 
 mod candidates;
 mod kept;
+mod recorded;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::background::{self, AtStations};
 use crate::bounds;
@@ -28,6 +30,7 @@ use crate::settings::{Auto, Choice, Each};
 
 use candidates::Candidate;
 pub(crate) use kept::KeptChoices;
+pub(crate) use recorded::RecordedMethods;
 
 /// A candidate is as good as the best if its error, a product of two, is larger by no more than this
 /// share.
@@ -55,7 +58,7 @@ const NEIGHBOURHOOD: f64 = 0.06;
 const FEWEST_RESIDUALS: usize = 24;
 
 /// Who made a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// The user.
@@ -90,9 +93,28 @@ impl Methods {
         self.of[at]
     }
 
+    /// Which of the methods some time steps need.
+    pub(crate) fn in_steps(&self, steps: &Range<usize>) -> Vec<bool> {
+        let mut wanted = vec![false; self.each.len()];
+        let all = steps.clone().take(if self.by_field { steps.len() } else { 1 });
+        for time in all {
+            (0..self.variables)
+                .for_each(|variable| wanted[self.of(FieldId { time, variable })] = true);
+        }
+        wanted
+    }
+
     fn told(method: Resolved, variables: usize) -> Self {
         let of = vec![0; variables];
         Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
+    }
+
+    /// The drift of each gets the plan's covariates.
+    fn with_covariates(mut self, plan: &Plan) -> Self {
+        if let Some(covariates) = &plan.covariates {
+            self.each.iter_mut().for_each(|of| of.method.covariates = covariates.columns());
+        }
+        self
     }
 
     /// Takes a choice in; equal ones share a method.
@@ -123,11 +145,7 @@ pub(crate) fn decide(
     par: Par,
     progress: Progress<'_>,
 ) -> Result<Methods, Error> {
-    let mut methods = decide_kernels(plan, kept, par, progress)?;
-    if let Some(covariates) = &plan.covariates {
-        methods.each.iter_mut().for_each(|of| of.method.covariates = covariates.columns());
-    }
-    Ok(methods)
+    Ok(decide_kernels(plan, kept, par, progress)?.with_covariates(plan))
 }
 
 fn decide_kernels(

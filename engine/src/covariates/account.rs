@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use isopleth_kernels::Weights;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Covariates;
 use crate::observations::Variable;
@@ -82,17 +82,48 @@ impl Account {
         self.cells[covariate][1].fetch_add(unknown, Ordering::Relaxed);
     }
 
+    pub(crate) fn into_share(self) -> Share {
+        let slopes = self.slopes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cells = self.cells.into_iter().map(|counts| counts.map(AtomicU64::into_inner));
+        Share { slopes, cells: cells.collect() }
+    }
+}
+
+/// What an account holds in the end; of several time steps it can be added up.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Share {
+    slopes: Vec<Vec<(f64, u32)>>,
+    cells: Vec<[u64; 2]>,
+}
+
+impl Share {
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.slopes.resize(self.slopes.len().max(other.slopes.len()), Vec::new());
+        for (all, of) in self.slopes.iter_mut().zip(&other.slopes) {
+            all.resize(all.len().max(of.len()), (0.0, 0));
+            for ((sum, count), (more, fields)) in all.iter_mut().zip(of) {
+                *sum += more;
+                *count += fields;
+            }
+        }
+        self.cells.resize(self.cells.len().max(other.cells.len()), [0; 2]);
+        for (all, of) in self.cells.iter_mut().zip(&other.cells) {
+            all.iter_mut().zip(of).for_each(|(all, more)| *all += more);
+        }
+    }
+
     /// The reports, and what a user should know.
     pub(crate) fn into_report(
-        self,
+        mut self,
         of: &Covariates,
         variables: &[Variable],
     ) -> (Vec<CovariateReport>, Vec<String>) {
-        let slopes = self.slopes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.slopes.resize(of.of.len(), Vec::new());
+        self.cells.resize(of.of.len(), [0; 2]);
+        let slopes = self.slopes;
         let (mut reports, mut warnings) = (Vec::new(), Vec::new());
         for (k, one) in of.of.iter().enumerate() {
-            let [outside, without] =
-                [0, 1].map(|which| self.cells[k][which].load(Ordering::Relaxed));
+            let [outside, without] = self.cells[k];
             let ([low, high], name) = (one.range, &one.name);
             if outside > 0 {
                 let done = if of.clamp {

@@ -26,7 +26,7 @@ use crate::observations::Observations;
 use crate::regrid::reaches;
 use crate::units::Conversion;
 
-pub(crate) use account::Account;
+pub(crate) use account::{Account, Share};
 pub use account::{CovariateReport, Slope};
 pub(crate) use cells::OnCells;
 
@@ -200,6 +200,19 @@ impl Covariates {
     /// The columns of the drift.
     pub(crate) fn columns(&self) -> Vec<Vec<f64>> {
         self.of.iter().map(|one| one.at_stations.clone()).collect()
+    }
+
+    /// Equal for equal covariates: files by what is in them, columns by their values.
+    pub(crate) fn identity(&self) -> Vec<String> {
+        let identity = |one: &One| {
+            let mut hash = blake3::Hasher::new();
+            for z in &one.at_stations {
+                hash.update(&z.to_le_bytes());
+            }
+            let (of_stations, of_grid) = (hash.finalize().to_hex(), &one.digest);
+            format!("{} {of_stations} {of_grid:?} {}", one.name, self.clamp)
+        };
+        self.of.iter().map(identity).collect()
     }
 
     /// What surfaces with these covariates are called, by which a choice is known again.

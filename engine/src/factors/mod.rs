@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use isopleth_kernels::{Factor, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use store::{Entry, FactorStore};
 
@@ -25,7 +25,7 @@ use crate::progress::Cancel;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where a factor came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It was computed.

@@ -23,8 +23,8 @@ mod series;
 
 pub(crate) use examine::Exam;
 pub use examine::examine;
-pub(crate) use ledger::Ledger;
 pub use ledger::{FlagReport, PlaceReport, QualityReport, WorstStation};
+pub(crate) use ledger::{Ledger, Tally};
 pub use rules::{Reject, RuleError, Rules};
 
 use serde::Serialize;
