@@ -144,7 +144,9 @@ impl Tools<'_> {
                 account,
             };
             let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
-            if let (Some(new), Some(meshes)) = (doubt.take(), meshes.as_mut()) {
+            if let Some(meshes) = meshes.as_mut()
+                && let Some(new) = doubt.take()
+            {
                 let known = meshes.remove(&number);
                 doubt = Some(recorder.time(Stage::Evaluate, || new.with_mesh(known))?);
             }
