@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use isopleth_engine::covariates::{Covariate, Wanted};
 use isopleth_engine::model::ModelError;
 use isopleth_engine::uncertainty::Of;
 use isopleth_engine::{Background, Bound, Digits, Folds, Tolerance, Uncertainty};
@@ -241,12 +242,30 @@ pub(crate) struct BackgroundArguments {
     /// without any; with several variables pm25=FILE.nc:variable, once for each
     #[arg(long, value_name = "[NAME=]FILE.nc:VARIABLE")]
     pub(crate) background: Vec<String>,
+    /// A linear dependence, such as on elevation: altitude=dem.nc:z takes it from the grid at cells,
+    /// and at stations from the column `altitude` of the readings or of the table of stations, where
+    /// there is one, else from the grid, too. NAME alone (a column) serves crossval. May be given several times
+    #[arg(long, value_name = "NAME=FILE.nc:VARIABLE")]
+    pub(crate) covariate: Vec<String>,
+    /// Cells beyond what the stations have of a covariate get the nearest end of it
+    #[arg(long, requires = "covariate")]
+    pub(crate) covariate_clamp: bool,
 }
 
 impl BackgroundArguments {
     pub(crate) fn wanted(&self) -> Result<Vec<Background>, Failure> {
         let wrong = |error: ModelError| Failure::Usage(format!("--background {error}"));
         self.background.iter().map(|given| Background::file(given).map_err(wrong)).collect()
+    }
+
+    pub(crate) fn covariates(&self) -> Result<Wanted, Failure> {
+        let wrong = |error: ModelError| {
+            Failure::Usage(format!(
+                "--covariate {error}; NAME=FILE.nc:variable, or NAME of a column"
+            ))
+        };
+        let all = self.covariate.iter().map(|given| Covariate::parse(given).map_err(wrong));
+        Ok(Wanted { all: all.collect::<Result<_, _>>()?, clamp: self.covariate_clamp })
     }
 }
 

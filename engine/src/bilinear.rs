@@ -72,6 +72,12 @@ impl Slab {
         Self { values, columns }
     }
 
+    /// Every value changed.
+    pub(crate) fn map(mut self, change: impl Fn(f64) -> f64) -> Self {
+        self.values.iter_mut().for_each(|value| *value = change(*value));
+        self
+    }
+
     /// The value at a place, NaN where a node that counts is missing.
     pub(crate) fn at(&self, x: Between, y: Between) -> f64 {
         let row = |row: usize| {

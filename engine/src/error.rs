@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::background::BackgroundError;
+use crate::covariates::CovariateError;
 use crate::grid::GridError;
 use crate::mask::MaskError;
 use crate::observations::ReadError;
@@ -23,6 +24,9 @@ pub enum Error {
     /// A background does not fit the readings or the map.
     #[error(transparent)]
     Background(#[from] BackgroundError),
+    /// A covariate does not fit the readings or the map.
+    #[error(transparent)]
+    Covariate(#[from] CovariateError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -137,8 +141,10 @@ impl Error {
             Self::Mask(error) if error.is_io() => Kind::Io,
             Self::Work(error) if error.is_io() => Kind::Io,
             Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
+            Self::Covariate(CovariateError::Model { error, .. }) if error.is_io() => Kind::Io,
             Self::Readings(_)
             | Self::Mask(_)
+            | Self::Covariate(_)
             | Self::Work(_)
             | Self::Background(_)
             | Self::Grid(_)

@@ -179,6 +179,11 @@ impl Model {
         2 * 8 * (self.x.at().len() * self.y.at().len()) as u64
     }
 
+    /// Number of times; 1 without a dimension of time.
+    pub(crate) fn step_count(&self) -> usize {
+        self.times.as_ref().map_or(1, Vec::len)
+    }
+
     /// For each of some times the step of the file that has it; 0 for all where the file has none.
     pub(crate) fn steps(&self, wanted: &[Option<UnixSeconds>]) -> Result<Vec<usize>, ModelError> {
         let Some(times) = &self.times else { return Ok(vec![0; wanted.len()]) };

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::background::{self, Backgrounds};
 use crate::choice;
+use crate::covariates::{self, CovariateError, Covariates};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
@@ -81,6 +82,8 @@ pub struct Plan {
     pub(crate) mask: Option<Mask>,
     /// What is taken off the readings, if anything.
     pub(crate) backgrounds: Option<Backgrounds>,
+    /// What values depend on besides the place, if anything is told.
+    pub(crate) covariates: Option<Covariates>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -125,7 +128,9 @@ impl Plan {
         settings: Settings,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let observations = observations.set_aside(&background::columns(&settings.backgrounds))?;
+        let mut aside = background::columns(&settings.backgrounds);
+        aside.extend(covariates::columns(&settings.covariates));
+        let observations = observations.set_aside(&aside)?;
         check_limits(&observations, &targets, limits)?;
         if settings.thin.is_none() {
             // Before anything is done per station: merging a million places is work, too.
@@ -147,6 +152,13 @@ impl Plan {
             &targets,
             metric.is_spherical(),
         )?;
+        let covariates = Covariates::new(
+            &settings.covariates,
+            &observations,
+            &network,
+            &targets,
+            (typical.degree, metric),
+        )?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -155,6 +167,9 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
+        if !layers.is_empty() && covariates.is_some() {
+            return Err(CovariateError::Layers.into());
+        }
         let steps_solved_at_once = if layers.is_empty() {
             steps_solved_at_once
         } else {
@@ -174,6 +189,7 @@ impl Plan {
             tiling,
             mask,
             backgrounds,
+            covariates,
             steps_solved_at_once,
             steps_at_once,
             threads,

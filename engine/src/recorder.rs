@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::background;
 use crate::certificate::Certificate;
 use crate::choice::Chosen;
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::Obtained;
 use crate::grid::Targets;
@@ -47,6 +48,8 @@ pub(crate) struct Share {
     certificate: Option<Certificate>,
     doubt: Option<DoubtShare>,
     backgrounds: background::Share,
+    #[serde(default)]
+    covariates: covariates::Share,
 }
 
 impl Share {
@@ -72,10 +75,15 @@ impl Share {
             self.add_doubt(doubt);
         }
         self.backgrounds.merge(&other.backgrounds);
+        self.covariates.merge(&other.covariates);
     }
 
     pub(crate) fn add_backgrounds(&mut self, backgrounds: background::Share) {
         self.backgrounds.merge(&backgrounds);
+    }
+
+    pub(crate) fn add_covariates(&mut self, covariates: covariates::Share) {
+        self.covariates.merge(&covariates);
     }
 
     pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {
@@ -258,6 +266,13 @@ impl Recorder {
             backgrounds = told;
             warnings.extend(of_backgrounds);
         }
+        let mut covariates = Vec::new();
+        if let Some(of) = &plan.covariates {
+            let (told, of_covariates) =
+                share.covariates.into_report(of, plan.observations.variables());
+            covariates = told;
+            warnings.extend(of_covariates);
+        }
         Ok(Report {
             software: concat!("isopleth ", env!("CARGO_PKG_VERSION")).to_owned(),
             readings: plan.observations.readings_report().clone(),
@@ -284,6 +299,7 @@ impl Recorder {
             warnings,
             quality,
             backgrounds,
+            covariates,
         })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::background::BackgroundReport;
 use crate::certificate::Certificate;
 use crate::choice::By;
+use crate::covariates::CovariateReport;
 use crate::factors::Origin;
 use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
@@ -56,6 +57,9 @@ pub struct Report {
     /// What was taken off the readings and added back; empty where nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backgrounds: Vec<BackgroundReport>,
+    /// What values were taken to depend on besides the place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub covariates: Vec<CovariateReport>,
 }
 
 impl Report {

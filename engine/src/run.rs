@@ -17,9 +17,10 @@ use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::FactorCache;
-use crate::field::Fields;
+use crate::field::{Beside, Fields};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
@@ -122,6 +123,8 @@ impl Tools<'_> {
         let Self { plan, sink, progress, factors, methods, done } = *self;
         let par = Par::rayon(plan.threads);
         let backgrounds = background::Account::new(plan.observations.variables().len());
+        let dependence =
+            covariates::Account::new(plan.covariates.as_ref(), plan.observations.variables().len());
         let wanted = methods.in_steps(&steps);
         for (number, chosen) in methods.each.iter().enumerate().filter(|(k, _)| wanted[*k]) {
             progress.begin(Stage::Factorise)?;
@@ -130,7 +133,7 @@ impl Tools<'_> {
             })?;
             recorder.begin_method(number, chosen, &obtained);
             let (factor, evaluator) = (obtained.factor, Evaluator::new());
-            let (method, account) = ((methods, number), &backgrounds);
+            let (method, account) = ((methods, number), (&backgrounds, &dependence));
             let run = Run {
                 plan,
                 sink,
@@ -160,6 +163,7 @@ impl Tools<'_> {
             }
         }
         recorder.share().add_backgrounds(backgrounds.into_share());
+        recorder.share().add_covariates(dependence.into_share());
         Ok(())
     }
 }
@@ -176,8 +180,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
-    /// What is told of backgrounds.
-    account: &'a background::Account,
+    /// What is told of backgrounds and covariates.
+    account: (&'a background::Account, &'a covariates::Account),
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -283,7 +287,11 @@ impl Run<'_> {
             let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
             if let Some(background) = &block.background {
-                self.account.add(&block.fields, &block.readings, background, &block.without);
+                let account = self.account.0;
+                account.add(&block.fields, &block.readings, background, &block.without);
+            }
+            if let Some(covariates) = &self.plan.covariates {
+                self.account.1.add(covariates, &block.fields, &fit.weights);
             }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
@@ -364,9 +372,14 @@ impl Run<'_> {
             };
             let backgrounds = plan.backgrounds.as_ref();
             let background = backgrounds
-                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account))
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account.0))
                 .transpose()?;
-            self.tiles(&batch, background.as_ref(), doubt, certificate)?;
+            let covariates = plan
+                .covariates
+                .as_ref()
+                .map(|of| covariates::OnCells::new(of, &plan.targets, &weights, self.account.1));
+            let beside = Beside { background, covariates };
+            self.tiles(&batch, &beside, doubt, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -376,7 +389,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
-        background: Option<&OnCells<'_>>,
+        beside: &Beside<'_>,
         doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
@@ -388,7 +401,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
-            background,
+            beside,
             doubt,
             progress: self.progress,
             done: self.done,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::background::Background;
 use crate::bounds::Bounds;
+use crate::covariates;
 use crate::kernels::{Kernel, Method, Metric};
 use crate::mask::Masks;
 use crate::network::Duplicates;
@@ -42,6 +43,8 @@ pub struct Settings {
     /// What is taken off the readings of some variables and added back to their maps; default:
     /// nothing.
     pub backgrounds: Vec<Background>,
+    /// What values depend on besides the place; default: nothing.
+    pub covariates: covariates::Wanted,
 }
 
 /// Who chooses how a surface is made.

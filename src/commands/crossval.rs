@@ -1,11 +1,10 @@
 //! `isopleth crossval`: errors at stations left out.
 
-use isopleth_engine::background::columns;
 use isopleth_engine::kernels::Kernel;
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{
     Background, Choice, CrossValidation, FactorCache, Kind, Progress, Settings, Storage,
-    crossvalidate,
+    background, covariates, crossvalidate,
 };
 
 use super::{cache, inputs, print, summary, write_json, write_text};
@@ -21,7 +20,8 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     let mut backgrounds = arguments.background.wanted()?;
     backgrounds.extend(arguments.background_column.iter().map(|given| Background::column(given)));
-    let settings = Settings { quality, backgrounds, ..settings };
+    let covariates = arguments.background.covariates()?;
+    let settings = Settings { quality, backgrounds, covariates, ..settings };
     let bar = Bar::new(arguments.tell.quiet);
     let on_event = |event| bar.tell(event);
     let progress = Progress { on_event: &on_event, cancel: &cancel };
@@ -50,6 +50,9 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     }
     let mut text = summary::errors(&result.report);
     text.push_str(&summary::backgrounds(&result.report));
+    if !result.report.covariates.is_empty() {
+        text.push_str(&format!("\n{}", summary::covariates(&result.report)));
+    }
     text.push_str(&of_folds(&result));
     print(&text)
 }
@@ -62,7 +65,8 @@ fn once(
 ) -> Result<CrossValidation, Failure> {
     let planar = !settings.method.metric().is_spherical();
     let (observations, reading) = summary::timed(Stage::Read, || {
-        let aside = columns(&settings.backgrounds);
+        let mut aside = background::columns(&settings.backgrounds);
+        aside.extend(covariates::columns(&settings.covariates));
         inputs::observations_beside(&arguments.readings, planar, &aside)
     })?;
     let (folds, limits) = (&arguments.folds, &summary::LIMITS);

@@ -32,10 +32,6 @@ pub(crate) fn observations_beside(
     planar: bool,
     aside: &[String],
 ) -> Result<Observations, Failure> {
-    let mut variables = arguments.variable.clone();
-    if !variables.is_empty() {
-        variables.extend(aside.iter().cloned());
-    }
     let options = ReadOptions {
         layout: arguments.layout.map(|layout| match layout {
             LayoutName::Wide => Layout::Wide,
@@ -44,7 +40,8 @@ pub(crate) fn observations_beside(
             LayoutName::Json => Layout::Json,
         }),
         columns: columns(&arguments.column)?,
-        variables,
+        variables: arguments.variable.clone(),
+        beside: aside.to_vec(),
         times: arguments.time.clone(),
         missing: arguments.missing.clone(),
         zone: arguments.zone.clone(),

@@ -99,6 +99,27 @@ pub(crate) fn backgrounds(report: &Report) -> String {
     format!("\n{}", table.render())
 }
 
+/// What values depend on besides the place, where that is told.
+pub(crate) fn covariates(report: &Report) -> String {
+    if report.covariates.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["variable", "covariate", "slope", "from", "to", "source"]);
+    for of in &report.covariates {
+        for slope in &of.slopes {
+            table.row(vec![
+                slope.variable.clone(),
+                of.covariate.clone(),
+                number(Some(slope.slope)),
+                number(Some(of.range[0])),
+                number(Some(of.range[1])),
+                of.source.clone(),
+            ]);
+        }
+    }
+    format!("{}\n", table.render())
+}
+
 /// One line a method.
 fn methods(text: &mut String, report: &Report) {
     for (k, m) in report.methods.iter().enumerate() {
@@ -223,6 +244,7 @@ fn text(report: &Report, output: &Path) -> String {
     if !report.backgrounds.is_empty() {
         let _ = writeln!(text, "{}", backgrounds(report).trim_start());
     }
+    text.push_str(&covariates(report));
     text.push_str(&uncertainty(report));
     let stages: Vec<String> =
         report.stages.iter().map(|s| format!("{:?} {:.3}", s.stage, s.seconds)).collect();

@@ -37,16 +37,17 @@ fn guess(lon: f64, lat: f64, hour: f64) -> f64 {
     20.0 + 4.0 * (lon - 104.0).abs() + 2.0 * (lat - 28.0) + hour
 }
 
-/// Readings that are the guess and 3, in ug/m3.
+/// Readings that are the guess and 3, and the guess itself, in ug/m3.
 fn beside_the_guess(times: usize) -> String {
     let plain = readings(40, times);
-    let mut text = String::from("station,lon,lat,time,pm25 (ug/m3),model (ug/m3)\n");
+    let mut text = String::from("station,lon,lat,time,parameter,value,unit\n");
     for row in plain.lines().skip(1) {
         let cells: Vec<&str> = row.split(',').collect();
         let number = |k: usize| cells[k].parse::<f64>().expect("a coordinate");
         let hour: f64 = cells[3][11..13].parse().expect("an hour");
         let value = guess(number(1), number(2), hour);
-        text.push_str(&format!("{},{},{value}\n", cells[..4].join(","), value + 3.0));
+        let head = cells[..4].join(",");
+        text.push_str(&format!("{head},pm25,{},ug/m3\n{head},model,{value},ug/m3\n", value + 3.0));
     }
     text
 }
@@ -60,7 +61,8 @@ fn a_map_is_the_guess_and_what_stations_say_of_it_and_tells_so() {
     // In another unit, with more hours than are mapped.
     let from = model(&bench, "model.nc", &[2.0, 1.0, 0.0], "kg m-3", 1e-9);
     let more = ["-o", "map.nc", "--background", &from, "--precision", "f64", "--report", "r.json"];
-    let run = bench.run(&[&["map", &input], &GRID[..], &more].concat()).succeeded();
+    let what = ["map", &input, "--variable", "pm25"];
+    let run = bench.run(&[&what[..], &GRID[..], &more].concat()).succeeded();
     assert!(run.stdout.contains("background alone"), "{}", run.stdout);
     let file = netcdf::open(bench.path("map.nc")).expect("a NetCDF file");
     let map = file.variable("pm25").expect("the map");
@@ -166,4 +168,80 @@ fn the_european_model_is_mended_by_its_stations() {
     let mended = &report["variables"][0]["leave_one_out"];
     assert_eq!((&alone["count"], &mended["count"]), (&256.into(), &256.into()));
     assert!(rmse(mended) < 0.65 * rmse(alone), "{mended} {alone}");
+}
+
+/// Writes elevation, `z`, on the nodes of [`model`].
+fn elevation(bench: &Bench) -> String {
+    let path = bench.path("dem.nc");
+    let mut file = netcdf::create(&path).expect("a new file");
+    let axis = |from: f64, nodes: u32| (0..nodes).map(|k| from + f64::from(k)).collect::<Vec<_>>();
+    let (lon, lat) = (axis(98.0, 15), axis(28.0, 13));
+    for (name, nodes) in [("lat", &lat), ("lon", &lon)] {
+        file.add_dimension(name, nodes.len()).expect("a dimension");
+        let mut variable = file.add_variable::<f64>(name, &[name]).expect("a coordinate");
+        variable.put_values(nodes, ..).expect("values");
+    }
+    let row = |lat: &f64| lon.iter().map(|lon| height(*lon, *lat)).collect::<Vec<_>>();
+    let all: Vec<f64> = lat.iter().flat_map(row).collect();
+    let mut variable = file.add_variable::<f64>("z", &["lat", "lon"]).expect("a variable");
+    variable.put_values(&all, ..).expect("values");
+    format!("altitude={}:z", path.display())
+}
+
+/// Bilinear between whole degrees.
+fn height(lon: f64, lat: f64) -> f64 {
+    300.0 + 200.0 * (lon - 105.0).abs() + 150.0 * (lat - 34.0).abs()
+}
+
+#[test]
+fn temperatures_that_fall_with_height_do_so_between_the_stations() {
+    let bench = Bench::new();
+    // A column that describes the station is read where it is asked for.
+    let mut text = String::from("station,lon,lat,time,altitude,temp\n");
+    for row in readings(40, 2).lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let number = |k: usize| cells[k].parse::<f64>().expect("a coordinate");
+        let altitude = height(number(1), number(2));
+        let temp = 20.0 - 0.0065 * altitude;
+        text.push_str(&format!("{},{altitude},{temp}\n", cells[..4].join(",")));
+    }
+    let input = bench.file("in.csv", text);
+    let dem = elevation(&bench);
+    let wide = ["--bounds", "99,29,111,39", "--shape", "25x21", "--precision", "f64"];
+    let more = ["-o", "map.nc", "--covariate", &dem, "--report", "r.json"];
+    let run = bench.run(&[&["map", &input], &wide[..], &more].concat()).succeeded();
+    assert!(run.stdout.contains("column altitude, dem.nc:z"), "{}", run.stdout);
+    assert!(run.stderr.contains("cells lie beyond"), "{}", run.stderr);
+    let file = netcdf::open(bench.path("map.nc")).expect("a NetCDF file");
+    let values: Vec<f64> = file.variable("temp").expect("the map").get_values(..).expect("values");
+    for (k, value) in values.iter().enumerate() {
+        let [lon, lat] = [k % 25, k % 525 / 25].map(|k| f64::from(u16::try_from(k).expect("few")));
+        let wanted = 20.0 - 0.0065 * height(99.0 + 0.5 * lon, 29.0 + 0.5 * lat);
+        // Evaluated to 1e-6 of the readings' range.
+        assert!((value - wanted).abs() < 2e-5, "{lon} {lat}: {value} {wanted}");
+    }
+    assert!(file.variable("altitude").is_none(), "it is no map of its own");
+    // In blocks that survive an interruption, taken up a second time: the same bits.
+    for output in ["first.nc", "again.nc"] {
+        let work = ["-o", output, "--work", "work", "--covariate", &dem, "--quiet"];
+        bench.run(&[&["map", &input], &wide[..], &work].concat()).succeeded();
+        let file = netcdf::open(bench.path(output)).expect("a NetCDF file");
+        let again: Vec<f64> =
+            file.variable("temp").expect("the map").get_values(..).expect("values");
+        assert!(again.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits()), "{output}");
+    }
+    let told = file.variable("temp").and_then(|v| v.attribute_value("isopleth_covariates"));
+    assert!(
+        matches!(told, Some(Ok(netcdf::AttributeValue::Str(text))) if text.contains("dem.nc:z"))
+    );
+    let crossval = ["crossval", &input, "--variable", "temp", "--covariate", "altitude"];
+    let text = bench.run(&crossval).succeeded().stdout;
+    let row = text.lines().find(|row| row.contains("column altitude")).expect("its slope");
+    assert!(row.contains("-0.006500"), "{text}");
+    // A map needs it at the cells, too.
+    let column = [&["map", &input, "-o", "no.nc", "--covariate", "altitude"], &GRID[..]].concat();
+    bench.run(&column).failed(3, &["altitude=FILE.nc:variable"]);
+    bench.run(&["crossval", &input, "--covariate", "height"]).failed(3, &["height", "no column"]);
+    let crs = ["crossval", &input, "--covariate", "altitude", "--degree=-1"];
+    bench.run(&crs).failed(3, &["--degree -1"]);
 }

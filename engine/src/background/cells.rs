@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Account, BackgroundError, Backgrounds, Gridded, Source};
-use crate::bilinear::{Between, Slab};
+use crate::bilinear::Slab;
 use crate::error::Error;
 use crate::grid::Targets;
-use crate::model::Model;
 use crate::output::FieldId;
+use crate::regrid::OnGrid;
 
 /// The steps that a batch needs, in memory.
 pub(crate) struct OnCells<'a> {
@@ -18,14 +18,6 @@ pub(crate) struct OnCells<'a> {
     models: Vec<Option<&'a Gridded>>,
     /// By variable and step of its file.
     slabs: BTreeMap<(usize, usize), Slab>,
-}
-
-/// Where the cells of a tile lie on a grid.
-enum Cells {
-    /// Columns and rows.
-    Cross(Vec<Option<Between>>, Vec<Option<Between>>),
-    /// Each cell, row by row.
-    Each(Vec<Option<[Between; 2]>>),
 }
 
 impl<'a> OnCells<'a> {
@@ -66,48 +58,22 @@ impl<'a> OnCells<'a> {
         columns: &Range<usize>,
         values: &mut [f64],
     ) {
-        let (width, cells) = (columns.len(), rows.len() * columns.len());
-        let mut places: BTreeMap<usize, Cells> = BTreeMap::new();
+        let cells = rows.len() * columns.len();
+        let mut places: BTreeMap<usize, OnGrid> = BTreeMap::new();
         for (field, values) in fields.iter().zip(values.chunks_exact_mut(cells.max(1))) {
             let Some(grid) = self.models[field.variable] else { continue };
             let Some(slab) = self.slabs.get(&(field.variable, grid.step_of[field.time])) else {
                 continue;
             };
-            let cells = places
+            let places = places
                 .entry(field.variable)
-                .or_insert_with(|| self.cells(&grid.model, rows, columns));
+                .or_insert_with(|| OnGrid::new(&grid.model, self.targets, rows, columns));
             let mut unknown = 0;
             for (cell, value) in values.iter_mut().enumerate().filter(|(_, v)| !v.is_nan()) {
-                let place = match cells {
-                    Cells::Cross(x, y) => x[cell % width].zip(y[cell / width]),
-                    Cells::Each(places) => places[cell].map(|[x, y]| (x, y)),
-                };
-                *value += place.map_or(f64::NAN, |(x, y)| slab.at(x, y));
+                *value += places.value(slab, cell);
                 unknown += u64::from(value.is_nan());
             }
             self.account.cells_without(field.variable, unknown);
-        }
-    }
-
-    fn cells(&self, model: &Model, rows: &Range<usize>, columns: &Range<usize>) -> Cells {
-        let place = |(&x, &y): (&f64, &f64)| Some([model.column(x)?, model.row(y)?]);
-        match self.targets {
-            Targets::Grid(grid) if grid.crs().is_none() => Cells::Cross(
-                grid.x()[columns.clone()].iter().map(|&x| model.column(x)).collect(),
-                grid.y()[rows.clone()].iter().map(|&y| model.row(y)).collect(),
-            ),
-            Targets::Grid(grid) => Cells::Each(
-                rows.clone()
-                    .flat_map(|row| {
-                        let [lon, lat] = grid.degrees(row, columns.clone()).unwrap_or_default();
-                        lon.iter().zip(&lat).map(place).collect::<Vec<_>>()
-                    })
-                    .collect(),
-            ),
-            Targets::Points(places) => {
-                let (x, y) = (&places.x[columns.clone()], &places.y[columns.clone()]);
-                Cells::Each(x.iter().zip(y).map(place).collect())
-            }
         }
     }
 }

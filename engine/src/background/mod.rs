@@ -19,6 +19,7 @@ use crate::grid::Targets;
 use crate::model::{Model, ModelError, file_and_variable};
 use crate::network::Network;
 use crate::observations::{Observations, Variable};
+use crate::regrid::reaches;
 use crate::units::Conversion;
 
 pub use account::BackgroundReport;
@@ -346,23 +347,6 @@ fn which(background: &Background, variables: &[Variable]) -> Result<usize, Error
             let known = known();
             Err(BackgroundError::WhichVariable { background, count, known, first }.into())
         }
-    }
-}
-
-/// Whether any cell lies within; a cross-validation has none to ask for.
-fn reaches(model: &Model, targets: &Targets) -> bool {
-    let is_inside = |x: f64, y: f64| model.row(y).is_some() && model.column(x).is_some();
-    match targets {
-        _ if targets.cells() == 0 => true,
-        Targets::Points(places) => places.x.iter().zip(&places.y).any(|(&x, &y)| is_inside(x, y)),
-        Targets::Grid(grid) if grid.crs().is_none() => {
-            grid.y().iter().any(|&y| model.row(y).is_some())
-                && grid.x().iter().any(|&x| model.column(x).is_some())
-        }
-        Targets::Grid(grid) => (0..grid.y().len()).any(|row| {
-            let [lon, lat] = grid.degrees(row, 0..grid.x().len()).unwrap_or_default();
-            lon.iter().zip(&lat).any(|(&x, &y)| is_inside(x, y))
-        }),
     }
 }
 

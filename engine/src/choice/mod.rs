@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::background::{self, AtStations};
 use crate::bounds;
+use crate::covariates::Covariates;
 use crate::error::Error;
 use crate::output::FieldId;
 use crate::plan::Plan;
@@ -108,6 +109,14 @@ impl Methods {
         Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
     }
 
+    /// The drift of each gets the plan's covariates.
+    fn with_covariates(mut self, plan: &Plan) -> Self {
+        if let Some(covariates) = &plan.covariates {
+            self.each.iter_mut().for_each(|of| of.method.covariates = covariates.columns());
+        }
+        self
+    }
+
     /// Takes a choice in; equal ones share a method.
     fn enter(&mut self, method: Resolved, by: By) {
         let known = self.each.iter().position(|c| c.method == method && c.by == by);
@@ -129,8 +138,17 @@ pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, ke
     }
 }
 
-/// The methods of a plan: as told, as kept, or by its readings.
+/// The methods of a plan: as told, as kept, or by its readings; with its covariates.
 pub(crate) fn decide(
+    plan: &Plan,
+    kept: &KeptChoices,
+    par: Par,
+    progress: Progress<'_>,
+) -> Result<Methods, Error> {
+    Ok(decide_kernels(plan, kept, par, progress)?.with_covariates(plan))
+}
+
+fn decide_kernels(
     plan: &Plan,
     kept: &KeptChoices,
     par: Par,
@@ -165,6 +183,8 @@ struct Sample {
     stations: Points,
     /// Stations that are left out together.
     neighbourhoods: Vec<Vec<usize>>,
+    /// Of those stations.
+    covariates: Vec<Vec<f64>>,
     /// Stations × fields.
     readings: Mat<f64>,
     /// The same less what is known beside them, which is what surfaces go through.
@@ -195,6 +215,10 @@ impl Search<'_> {
         let names: Vec<String> = names
             .map(|(variable, name)| match label(variable) {
                 Some(background) => format!("{name} less {background}"),
+                None => name,
+            })
+            .map(|name| match &plan.covariates {
+                Some(covariates) => format!("{name} on {}", covariates.label()),
                 None => name,
             })
             .collect();
@@ -287,10 +311,22 @@ impl Search<'_> {
             Some(background) => readings[(i, f)] - background[some[i]],
             None => readings[(i, f)],
         });
+        let columns = self.plan.covariates.as_ref().map(Covariates::columns).unwrap_or_default();
+        let of_some = |column: &Vec<f64>| some.iter().map(|&i| column[i]).collect();
+        let covariates = columns.iter().map(of_some).collect();
         let stations = network.points().select(&some);
         let neighbourhoods = neighbourhoods(&stations);
         let units = variables.len();
-        Ok(Sample { stations, neighbourhoods, readings, to_fit, bounds, unit_of, units })
+        Ok(Sample {
+            stations,
+            neighbourhoods,
+            covariates,
+            readings,
+            to_fit,
+            bounds,
+            unit_of,
+            units,
+        })
     }
 
     /// The best candidate for each unit.
@@ -319,6 +355,7 @@ impl Search<'_> {
         // What cannot be factorised is no choice; what is wrong with the network is told later.
         let fit = candidate
             .resolve(self.auto, &sample.stations)
+            .map(|method| Resolved { covariates: sample.covariates.clone(), ..method })
             .and_then(|method| Factor::new(&sample.stations, &method, self.par))
             .and_then(|factor| factor.fit_leaving_out(readings, groups, self.par));
         let mut means = vec![[Mean::default(); 2]; sample.units];

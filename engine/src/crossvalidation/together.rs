@@ -122,6 +122,8 @@ impl Work<'_> {
             }
         }
         let fit = self.factor.fit(left.as_ref(), self.par)?;
+        let covariates = self.plan.covariates.as_ref();
+        let coefficients = covariates.map(|all| all.coefficients(&fit.weights));
         for (part, out) in parts.iter().enumerate() {
             let columns = part * fields..(part + 1) * fields;
             let predicted = self.at(&fit.weights.some(columns), out);
@@ -130,6 +132,12 @@ impl Work<'_> {
                 let guesses = references::predict(self.plan.network.points(), readings, out);
                 for (k, &station) in out.iter().enumerate() {
                     let (observed, here) = (readings[station], predicted[f * out.len() + k]);
+                    let here = match (covariates, &coefficients) {
+                        (Some(all), Some(beta)) => {
+                            here + all.at_station(beta, part * fields + f, station)
+                        }
+                        _ => here,
+                    };
                     let here = match &self.block.background {
                         Some(background) => here + background[(station, f)],
                         None => here,

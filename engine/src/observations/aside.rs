@@ -40,6 +40,12 @@ impl Observations {
         &self.aside
     }
 
+    /// A column of the table of stations that was asked for, station by station; NaN where missing.
+    pub(crate) fn of_stations(&self, name: &str) -> Option<&[f64]> {
+        let found = self.of_stations.iter().find(|(known, _)| known == name);
+        found.map(|(_, values)| values.as_slice())
+    }
+
     /// The values of such a column at one time step, station by station; NaN where missing.
     ///
     /// # Errors
@@ -77,6 +83,10 @@ impl Observations {
                 *number = Some(kept.len());
                 kept.push(self.stations[station].clone());
             }
+        }
+        for (_, column) in &mut self.of_stations {
+            let all = column.iter().zip(&number_of).filter(|(_, number)| number.is_some());
+            *column = all.map(|(value, _)| *value).collect();
         }
         self.stations = kept;
         self.number_of = Some(number_of);

@@ -112,6 +112,7 @@ impl ByStation {
             time_cells: None,
             aside: Vec::new(),
             number_of: None,
+            of_stations: Vec::new(),
         })
     }
 }

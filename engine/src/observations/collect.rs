@@ -212,6 +212,7 @@ impl<'a> Collector<'a> {
         let wanted = &self.options.variables;
         let order = match wanted.iter().position(|wanted| wanted == name) {
             Some(position) => (0, position),
+            None if self.options.beside.iter().any(|beside| beside == name) => (usize::MAX, column),
             None if wanted.is_empty() => (self.sources.len(), column),
             None => {
                 if self.unwanted.len() < KNOWN && !self.unwanted.iter().any(|n| n == name) {
@@ -384,6 +385,7 @@ impl<'a> Collector<'a> {
             time_cells,
             aside: Vec::new(),
             number_of: None,
+            of_stations: Vec::new(),
         })
     }
 

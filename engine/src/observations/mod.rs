@@ -188,6 +188,8 @@ pub struct ReadOptions {
     pub columns: Columns,
     /// Variables to read, in this order; empty: all, as they come. An unknown one is an error.
     pub variables: Vec<String>,
+    /// Columns to read besides, where they are there: see [`Observations::set_aside`].
+    pub beside: Vec<String>,
     /// Times to read; empty: all. Each is a time as precise as it is written (`2017-07`: the
     /// month, `2017-07-07`: the day, `2017-07-07T16`: the hour, `2017-07-07T16:00`: the minute) or
     /// a range `from/to` of such, both ends included, either end open when left empty. Without an
@@ -223,6 +225,7 @@ impl Default for ReadOptions {
             layout: None,
             columns: Columns::default(),
             variables: Vec::new(),
+            beside: Vec::new(),
             times: Vec::new(),
             missing: Vec::new(),
             zone: None,
@@ -268,6 +271,8 @@ pub struct Observations {
     aside: Vec<Variable>,
     /// By the number under which a station is stored, its index in `stations`; none left out: all.
     number_of: Option<Vec<Option<usize>>>,
+    /// Columns of the table of stations, by station.
+    of_stations: Vec<(String, Vec<f64>)>,
 }
 
 impl Observations {
@@ -282,7 +287,10 @@ impl Observations {
         for source in sources {
             read_source(source, &mut collector)?;
         }
-        series::treat(collector.finish()?, &options)
+        let places = collector.places.take();
+        let observations = series::treat(collector.finish()?, &options)?;
+        let of_stations = places.map(|table| table.beside(&observations.stations));
+        Ok(Self { of_stations: of_stations.unwrap_or_default(), ..observations })
     }
 
     /// Readings that are in memory already, checked like those of a file. Of the options, those on

@@ -299,6 +299,7 @@ fn define_fields(
             .put("isopleth_background_digest", note.digest.clone().unwrap_or_default())
             .put("isopleth_background_method", BACKGROUND);
     }
+    map.put("isopleth_covariates", layout.covariates.join("; "));
     define_map(file, layout, &name.map, map)?;
     for &(layer, of_layer) in beside {
         define_map(file, layout, of_layer, layers::attributes(layer, layout.layers_of, name))?;

@@ -37,6 +37,8 @@ pub struct Layout<'a> {
     pub mask: Option<&'a MaskReport>,
     /// What was taken off readings and added back.
     pub backgrounds: &'a [Note],
+    /// What values were taken to depend on, each with its source.
+    pub covariates: &'a [String],
     /// Layers beside the maps.
     pub layers: &'a [LayerOf],
     /// What they are meant of.
@@ -60,6 +62,7 @@ impl<'a> Layout<'a> {
             storage: plan.settings.storage,
             mask: plan.mask.as_ref().map(Mask::report),
             backgrounds: plan.backgrounds.as_ref().map_or(&[], |all| &all.notes),
+            covariates: plan.covariates.as_ref().map_or(&[], |all| &all.notes),
             layers: &plan.layers,
             layers_of: plan.settings.uncertainty.of,
             provenance,

@@ -73,6 +73,7 @@ impl Sample {
             tiling: self.tiling,
             storage: self.storage,
             backgrounds: &[],
+            covariates: &[],
             layers: &[],
             layers_of: Of::default(),
             provenance: &self.provenance,
@@ -191,6 +192,7 @@ pub fn report() -> Report {
         warnings: vec!["a warning".to_owned()],
         quality: QualityReport::default(),
         backgrounds: Vec::new(),
+        covariates: Vec::new(),
     }
 }
 
