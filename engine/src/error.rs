@@ -65,6 +65,9 @@ pub enum Error {
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
+    /// A map cannot be written in another form.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -134,6 +137,7 @@ impl Error {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
+            Self::Export(error) => error.kind(),
             Self::Readings(_)
             | Self::Mask(_)
             | Self::Grid(_)

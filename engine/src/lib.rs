@@ -18,6 +18,7 @@ mod correlation_csv;
 mod correlation_picture;
 pub mod crossvalidation;
 pub mod error;
+pub mod export;
 pub mod factors;
 mod field;
 pub mod grid;

@@ -18,10 +18,11 @@ use std::ops::Range;
 pub use atomic::AtomicFile;
 pub(crate) use cf::{is_concentration, udunits};
 pub use chunk::FILL_VALUE;
-pub(crate) use hdf5::silence as silence_hdf5;
+pub(crate) use hdf5::{NcChar, silence as silence_hdf5};
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};
 pub use netcdf::NetcdfFile;
+pub(crate) use netcdf::with_netcdf;
 pub use points_csv::PointsCsv;
 
 use crate::error::Error;
