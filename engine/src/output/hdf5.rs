@@ -30,7 +30,7 @@ use super::attributes::Value;
 /// One byte of text in a NetCDF variable.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NcChar(pub(super) u8);
+pub(crate) struct NcChar(pub(super) u8);
 
 // SAFETY: a `char` of NetCDF is one byte without padding, niche or destructor, as is `u8`.
 unsafe impl NcTypeDescriptor for NcChar {
