@@ -7,9 +7,11 @@ pub(crate) mod correlation;
 pub(crate) mod crossval;
 pub(crate) mod estimate;
 pub(crate) mod healthcheck;
+pub(crate) mod keys;
 pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
+pub(crate) mod status;
 
 mod flags;
 mod inputs;
