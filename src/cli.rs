@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
+    /// Make, list and revoke the keys of the service
+    Keys(crate::commands::keys::KeysArguments),
+    /// Tell how a running service is doing
+    Status(crate::commands::status::StatusArguments),
     /// Ask a running service whether it is alive (for containers)
     Healthcheck(HealthcheckArguments),
     /// Print a completion script for your shell

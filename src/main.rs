@@ -52,6 +52,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Correlation(arguments) => commands::correlation::run(&arguments),
         Command::Cache(arguments) => commands::cache::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Keys(arguments) => commands::keys::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

@@ -8,9 +8,11 @@ pub(crate) mod crossval;
 pub(crate) mod estimate;
 pub(crate) mod export;
 pub(crate) mod healthcheck;
+pub(crate) mod keys;
 pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
+pub(crate) mod status;
 
 mod flags;
 mod inputs;

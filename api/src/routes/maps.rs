@@ -14,8 +14,10 @@ use tokio_util::io::ReaderStream;
 
 use super::{answered, of_engine, quietly, timed, to_json};
 use crate::accept::{Form, Wanted};
+use crate::doors::Caller;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
+use crate::observe::RequestId;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
 use crate::wire::quality::QualityQuery;
@@ -66,9 +68,11 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let seat = state.seat()?;
+    let from = Origin { caller: Caller::of(&request), id: RequestId::of(&request) };
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
-    let made = state.compute(seat, move |cancel| make(&shared, received, &wanted, cancel)).await?;
+    let job = move |cancel: &Cancel| make(&shared, &from, received, &wanted, cancel);
+    let made = state.compute(seat, job).await?;
     Ok(made.into_response())
 }
 
@@ -81,9 +85,16 @@ enum Made {
     Json(Vec<u8>),
 }
 
+/// Who asks, and what the request is called.
+struct Origin {
+    caller: Caller,
+    id: RequestId,
+}
+
 /// Reads, plans and computes; on a thread of its own.
 fn make(
     state: &AppState,
+    from: &Origin,
     received: Received,
     wanted: &Wanted,
     cancel: &Cancel,
@@ -96,6 +107,9 @@ fn make(
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         let form = wanted.best(possible)?;
+        let estimate = plan.estimate;
+        from.caller.spend(state.store(), estimate.cells.saturating_mul(estimate.fields))?;
+        let _until_made = state.watch().planned(&estimate);
         if form == Form::Json {
             keep_json_small(state, &plan)?;
             if !plan.layers.is_empty() {
@@ -106,24 +120,30 @@ fn make(
             let mut report =
                 run(&plan, &sink, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
         }
         let dir = tempfile::tempdir_in(&state.config().spill_dir)
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let provenance = Provenance::now("POST /v1/maps");
+            let RequestId(id) = &from.id;
+            let provenance = Provenance::now(format!("POST /v1/maps, request {id}"));
             let layout = Layout::of(&plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
             let mut report =
                 run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file =
                 PointsCsv::create(&path, places, variables, times, &plan.layers).map_err(of_engine)?;
-            run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             file.finish().map_err(of_engine)?;
         }
         opened(&path, form, file_name(&plan, form))
