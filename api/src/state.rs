@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
+    heads: Heads,
     store: Store,
     admission: Admission,
     ready: AtomicBool,
@@ -40,6 +42,7 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             store: kept,
             factors: FactorCache::new(config.factor_memory_bytes, store),
+            heads: Heads::new(&config.spill_dir),
             config,
             admission,
             ready: AtomicBool::new(true),
@@ -56,6 +59,11 @@ impl AppState {
     /// Factorisations of networks seen before.
     pub(crate) fn factors(&self) -> &FactorCache {
         &self.0.factors
+    }
+
+    /// Heads of files made before.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// What outlives a request, and the process where a folder is set.

@@ -31,6 +31,7 @@ pub mod output;
 mod pilot;
 pub mod plan;
 pub mod polygons;
+mod pools;
 pub mod progress;
 pub mod projection;
 pub mod quality;

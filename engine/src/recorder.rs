@@ -30,7 +30,12 @@ pub(crate) struct Recorder {
     sums: Vec<(usize, ErrorSum)>,
     methods: Vec<MethodReport>,
     warnings: Vec<String>,
+    /// As asked for last; 0 before.
+    peak_memory_bytes: u64,
 }
+
+/// Seconds of work after which the memory of the process is looked at again.
+const WORTH_ASKING: f64 = 2e-3;
 
 impl Recorder {
     pub(crate) fn new() -> Self {
@@ -41,6 +46,7 @@ impl Recorder {
             sums: Vec::new(),
             methods: Vec::new(),
             warnings: Vec::new(),
+            peak_memory_bytes: 0,
         }
     }
 
@@ -74,7 +80,7 @@ impl Recorder {
         let start = Instant::now();
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
-        let peak_memory_bytes = machine::peak_memory_bytes();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
@@ -83,6 +89,15 @@ impl Recorder {
             None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
         }
         result
+    }
+
+    /// The peak of the process after so many seconds of work. Asking takes longer than the stages of a small map,
+    /// which change nothing about it.
+    fn peak_memory_bytes(&mut self, seconds: f64) -> u64 {
+        if self.peak_memory_bytes == 0 || seconds > WORTH_ASKING {
+            self.peak_memory_bytes = machine::peak_memory_bytes();
+        }
+        self.peak_memory_bytes
     }
 
     /// Books a batch of fields: readings and fit are stations × fields.
@@ -135,6 +150,8 @@ impl Recorder {
         instructions: &str,
         certificate: Option<Certificate>,
     ) -> Result<Report, Error> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
         // Methods come one after another, and fields with them.
         self.fields.sort_by_key(|(id, _)| (id.time, id.variable));
         let fields: Vec<FieldReport> = self.fields.into_iter().map(|(_, field)| field).collect();
@@ -180,8 +197,8 @@ impl Recorder {
             fields,
             uncertainty: None,
             stages: self.stages,
-            seconds: self.start.elapsed().as_secs_f64(),
-            peak_memory_bytes: machine::peak_memory_bytes(),
+            seconds,
+            peak_memory_bytes,
             warnings,
             // Booked by whoever examined the readings.
             quality: QualityReport::default(),

@@ -20,6 +20,7 @@ use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::{Progress, Stage};
 use crate::quality::buddy::Buddies;
 use crate::quality::{Exam, Ledger};
@@ -33,7 +34,7 @@ use crate::uncertainty::{BlockDoubt, Doubt};
 ///
 /// The factorisation of the network is taken from `factors` where it is there, and left there.
 ///
-/// Blocks; computes on `plan.threads` threads of its own. The same plan gives the same bits whatever
+/// Blocks; computes on `plan.threads` threads that no other run uses meanwhile. The same plan gives the same bits whatever
 /// the number of threads.
 ///
 /// # Errors
@@ -45,12 +46,7 @@ pub fn run(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Report, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .thread_name(|k| format!("isopleth-{k}"))
-        .build()
-        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
-    pool.install(|| {
+    pools::with_threads(plan.threads, || {
         let mut recorder = Recorder::new();
         let par = Par::rayon(plan.threads);
         let methods = match &plan.settings.method {
@@ -62,9 +58,9 @@ pub fn run(
                 })?
             }
         };
-        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan, factors.lore()))?;
         let buddies = plan.settings.quality.buddy;
-        let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
+        let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit, factors.lore()));
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
         let (mut certificate, mut uncertainty) = (None, None);
         for (number, chosen) in methods.each.iter().enumerate() {
@@ -83,7 +79,7 @@ pub fn run(
         let report = recorder.into_report(plan, evaluator.name(), certificate)?;
         let quality = exam.into_report(&plan.observations);
         Ok(Report { uncertainty, quality, ..report })
-    })
+    })?
 }
 
 struct Run<'a> {
@@ -322,13 +318,13 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        let Some(mut chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
         else {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
-        let account = fields.fast(&far, &judge)?;
+        let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::attributes;
 use super::cf::Naming;
 use super::chunk::ChunkShape;
 use super::hdf5::{self, ChunkFile};
+use super::heads::Heads;
 use super::layout::Layout;
 use super::{Sink, StationValues, Tile, header};
 use crate::error::Error;
@@ -52,10 +53,18 @@ impl NetcdfFile {
     /// # Errors
     /// If it cannot be written there.
     pub fn create(path: &Path, layout: &Layout<'_>) -> Result<Self, Error> {
+        let place = Some(AtomicFile::create(path)?);
+        let mut file = Self::shaped(path.to_owned(), place, layout);
+        file.begin(layout).map_err(|message| file.error(message))?;
+        Ok(file)
+    }
+
+    /// With the shapes that a layout gives, and nothing written.
+    fn shaped(path: PathBuf, place: Option<AtomicFile>, layout: &Layout<'_>) -> Self {
         let (storage, tiling) = (layout.storage, &layout.tiling);
-        let mut file = Self {
-            path: path.to_owned(),
-            place: Some(AtomicFile::create(path)?),
+        Self {
+            path,
+            place,
             chunks: OnceLock::new(),
             names: Vec::new(),
             layers: Vec::new(),
@@ -67,9 +76,30 @@ impl NetcdfFile {
                 columns: layout.stations.len(),
                 storage: Storage { digits: Digits::Exact, ..storage },
             },
-        };
-        file.begin(layout).map_err(|message| file.error(message))?;
+        }
+    }
+
+    /// Begins a file in memory, with the head of files like it where there was one.
+    ///
+    /// # Errors
+    /// If a new head cannot be written to the folder of temporary files.
+    pub fn in_memory(layout: &Layout<'_>, heads: &Heads) -> Result<Self, Error> {
+        let mut file = Self::shaped(PathBuf::from("in memory"), None, layout);
+        file.begin_in_memory(layout, heads).map_err(|message| file.error(message))?;
         Ok(file)
+    }
+
+    /// Adds what the report says; the bytes of the file.
+    ///
+    /// # Errors
+    /// If the library says no.
+    pub fn into_bytes(mut self, report: &Report) -> Result<Vec<u8>, Error> {
+        let bytes = self.tell(report).and_then(|()| {
+            let bytes = self.chunks()?.image();
+            self.chunks.take().map_or(Ok(()), ChunkFile::close)?;
+            bytes
+        });
+        bytes.map_err(|message| self.error(message))
     }
 
     /// Adds what the report says, syncs the file and puts it in its place.
@@ -86,27 +116,48 @@ impl NetcdfFile {
 
     fn begin(&mut self, layout: &Layout<'_>) -> Result<(), String> {
         let Some(place) = &self.place else { return Ok(()) };
-        hdf5::silence();
-        let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
-        let (names, layers) = with_netcdf(place, file, |file| header::write(file, layout))?;
+        let (names, layers) = write_head(place, layout)?;
         self.names = names;
         self.layers = layout.layers.iter().copied().zip(layers).collect();
         Ok(())
     }
 
+    fn begin_in_memory(&mut self, layout: &Layout<'_>, heads: &Heads) -> Result<(), String> {
+        let attributes = attributes::of_layout(layout);
+        let head = heads.get(layout, &attributes)?;
+        self.names.clone_from(&head.names);
+        self.layers = layout.layers.iter().copied().zip(head.layers.iter().cloned()).collect();
+        let chunks = ChunkFile::open_image(&head.image, &self.variables())?;
+        head.renew(layout, &attributes, &chunks)?;
+        // It is new: nobody else has set it.
+        let _ = self.chunks.set(chunks);
+        Ok(())
+    }
+
+    /// Names of the variables in chunks, in the order of [`ChunkFile`].
+    fn variables(&self) -> Vec<&str> {
+        let names = self.names.iter();
+        let mut variables: Vec<&str> =
+            names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
+        variables.extend(self.layers.iter().map(|(_, name)| name.as_str()));
+        variables
+    }
+
     fn chunks(&self) -> Result<&ChunkFile, String> {
         if let (None, Some(place)) = (self.chunks.get(), &self.place) {
-            let names = self.names.iter();
-            let mut variables: Vec<&str> =
-                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
-            variables.extend(self.layers.iter().map(|(_, name)| name.as_str()));
             // Should two threads come here at once, the library opens the file once.
-            let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
+            let _ = self.chunks.set(ChunkFile::open(place.path(), &self.variables())?);
         }
         self.chunks.get().ok_or_else(|| "the file is finished".to_owned())
     }
 
     fn end(&mut self, report: &Report) -> Result<(), String> {
+        self.tell(report)?;
+        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+    }
+
+    /// Adds what the report says, and writes what the library holds.
+    fn tell(&self, report: &Report) -> Result<(), String> {
         let chunks = self.chunks()?;
         for (name, value) in attributes::of_report(report) {
             chunks.put_attribute(None, &name, &value)?;
@@ -127,8 +178,7 @@ impl NetcdfFile {
             }
         }
         // A file that cannot be flushed must not be closed: see `drop`.
-        chunks.flush()?;
-        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+        chunks.flush()
     }
 
     /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
@@ -221,6 +271,16 @@ impl Drop for NetcdfFile {
             drop(chunks);
         }
     }
+}
+
+/// Writes the head; how the variables and the layers are called.
+pub(super) fn write_head(
+    place: &AtomicFile,
+    layout: &Layout<'_>,
+) -> Result<(Vec<Naming>, Vec<String>), String> {
+    hdf5::silence();
+    let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
+    with_netcdf(place, file, |file| header::write(file, layout))
 }
 
 /// Runs `work` on an open file and closes it, in such a way that it closes also on a full disk.

@@ -17,11 +17,13 @@ pub(crate) mod buddy;
 mod examine;
 mod ledger;
 mod limits;
+mod lore;
 mod places;
 mod rules;
 mod series;
 
 pub(crate) use examine::Exam;
+pub(crate) use lore::Lore;
 pub use examine::examine;
 pub(crate) use ledger::Ledger;
 pub use ledger::{FlagReport, PlaceReport, QualityReport, WorstStation};
