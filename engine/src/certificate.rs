@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Metric, Points, Surface};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::report::number;
 use crate::tiles::Tiling;
 
 /// Cells drawn on a whole map, at least.
@@ -23,23 +24,29 @@ const UNSEEN: f64 = 2.0;
 
 /// The numerical error of a map beside the exact sum, relative to the range of each field's
 /// readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Asked for.
+    #[serde(deserialize_with = "number")]
     pub tolerance: f64,
     /// Chebyshev nodes each way.
     pub order: usize,
     /// Bernstein ellipse within which no station is singular.
+    #[serde(deserialize_with = "number")]
     pub rho: f64,
     /// Cells each way of the smallest boxes; 0 where cells form no grid.
     pub leaf: usize,
     /// What the model of costs expected, beside the exact sum.
+    #[serde(deserialize_with = "number")]
     pub cost: f64,
     /// What theory promises of every cell, rounding apart.
+    #[serde(deserialize_with = "number")]
     pub bound: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.
+    #[serde(deserialize_with = "number")]
     pub largest_difference: f64,
     /// Rounding errors that exact evaluation may have, too: 8 eps Σ|w φ|.
+    #[serde(deserialize_with = "number")]
     pub rounding_floor: f64,
     /// Cells compared, all fields of each.
     pub cells_compared: u64,
@@ -47,6 +54,23 @@ pub struct Certificate {
     pub tiles: u64,
     /// Tiles that were done again exactly.
     pub tiles_redone: u64,
+}
+
+impl Certificate {
+    /// Adds what is certified of other fields of the same map.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.tolerance = other.tolerance;
+        self.order = self.order.max(other.order);
+        self.rho = other.rho;
+        self.leaf = other.leaf;
+        self.cost = self.cost.max(other.cost);
+        self.bound = self.bound.max(other.bound);
+        self.largest_difference = self.largest_difference.max(other.largest_difference);
+        self.rounding_floor = self.rounding_floor.max(other.rounding_floor);
+        self.cells_compared += other.cells_compared;
+        self.tiles += other.tiles;
+        self.tiles_redone += other.tiles_redone;
+    }
 }
 
 /// Tells a good tile from a bad one.

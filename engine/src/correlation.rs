@@ -95,7 +95,7 @@ pub fn correlate(
     cancel: &Cancel,
     take: &mut (dyn FnMut(Pair<'_>) -> Result<(), Error> + Send),
 ) -> Result<Vec<VariableCorrelation>, Error> {
-    pools::with_threads(rules.threads, || {
+    pools::borrow(rules.threads)?.install(|| {
         let means = means(observations)?;
         let stations = observations.stations().len();
         let mut all = Vec::with_capacity(observations.variables().len());
@@ -111,7 +111,7 @@ pub fn correlate(
             all.push(told);
         }
         Ok(all)
-    })?
+    })
 }
 
 /// The mean of a series.

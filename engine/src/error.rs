@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::background::BackgroundError;
+use crate::covariates::CovariateError;
 use crate::grid::GridError;
 use crate::mask::MaskError;
 use crate::observations::ReadError;
@@ -19,6 +21,12 @@ pub enum Error {
     /// The mask cannot be read, or leaves nothing.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// A background does not fit the readings or the map.
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
+    /// A covariate does not fit the readings or the map.
+    #[error(transparent)]
+    Covariate(#[from] CovariateError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -56,12 +64,6 @@ pub enum Error {
         /// What was asked for.
         value: f64,
     },
-    /// Standard deviations need a grid in degrees, or places.
-    #[error(
-        "standard deviation, probabilities and quantiles are not made on a projected grid; map in \
-         degrees, or ask for places"
-    )]
-    LayersOnAPlane,
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
@@ -109,6 +111,9 @@ pub enum Error {
         /// What the system said.
         message: String,
     },
+    /// Work in blocks cannot go on.
+    #[error(transparent)]
+    Work(#[from] crate::blocks::WorkError),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -134,8 +139,14 @@ impl Error {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
+            Self::Work(error) if error.is_io() => Kind::Io,
+            Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
+            Self::Covariate(CovariateError::Model { error, .. }) if error.is_io() => Kind::Io,
             Self::Readings(_)
             | Self::Mask(_)
+            | Self::Covariate(_)
+            | Self::Work(_)
+            | Self::Background(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }
@@ -143,7 +154,6 @@ impl Error {
             | Self::NoSuchVariable { .. }
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
-            | Self::LayersOnAPlane
             | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,

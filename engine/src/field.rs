@@ -11,7 +11,9 @@ use kernels::evaluate::{Axis, GridRows, Targets as Row};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
+use crate::background::OnCells;
 use crate::certificate::{Account, Judge, Verdict};
+use crate::covariates;
 use crate::error::Error;
 use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
@@ -27,11 +29,22 @@ pub(crate) struct Fields<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) evaluator: Evaluator,
     pub(crate) sink: &'a dyn Sink,
+    /// What is added to the surface.
+    pub(crate) beside: &'a Beside<'a>,
     /// What layers are made of, where some are asked for.
     pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
     pub(crate) progress: Progress<'a>,
     /// Values done in all batches so far.
     pub(crate) done: &'a AtomicU64,
+}
+
+/// What is added to the surface before anybody sees it.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    /// What readings were taken less.
+    pub(crate) background: Option<OnCells<'a>>,
+    /// The terms of the drift that are no polynomials.
+    pub(crate) covariates: Option<covariates::OnCells<'a>>,
 }
 
 /// What a thread keeps from tile to tile.
@@ -144,6 +157,12 @@ impl Fields<'_> {
     ) -> Result<(), Error> {
         if let Some(mask) = &self.plan.mask {
             mask.cut(&self.plan.targets, rows, columns, values);
+        }
+        if let Some(covariates) = &self.beside.covariates {
+            covariates.add(self.ids, rows, columns, values);
+        }
+        if let Some(background) = &self.beside.background {
+            background.add(self.ids, rows, columns, values);
         }
         // Layers are of the surface itself, before any bound.
         if let Some(doubt) = self.doubt {
@@ -363,6 +382,7 @@ mod tests {
                 surface: &surface,
                 evaluator,
                 sink: &sink,
+                beside: &Beside::default(),
                 doubt: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
                 done: &AtomicU64::new(0),

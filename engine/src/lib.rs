@@ -9,13 +9,18 @@
 //! checked once, where it comes in. Everything that makes a map (command line, HTTP) calls
 //! [`run`](run::run).
 
+pub mod background;
+mod bilinear;
+pub mod blocks;
 pub mod bounds;
 pub mod certificate;
+mod cf_time;
 mod choice;
 pub mod correlation;
 mod correlation_bins;
 mod correlation_csv;
 mod correlation_picture;
+pub mod covariates;
 pub mod crossvalidation;
 pub mod error;
 pub mod factors;
@@ -25,6 +30,7 @@ pub mod gridded;
 pub mod land;
 pub mod machine;
 pub mod mask;
+pub mod model;
 pub mod network;
 pub mod observations;
 pub mod output;
@@ -36,15 +42,19 @@ pub mod progress;
 pub mod projection;
 pub mod quality;
 mod recorder;
+mod regrid;
 pub mod report;
 pub mod run;
 mod scattered;
 pub mod series;
 pub mod settings;
 pub mod storage;
+mod survey;
 pub mod tiles;
 pub mod uncertainty;
+mod units;
 
+pub use background::{Background, BackgroundReport};
 pub use bounds::{Bound, Bounds};
 pub use certificate::Certificate;
 pub use choice::By;
@@ -69,4 +79,5 @@ pub use run::run;
 pub use series::Treatment;
 pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
+pub use survey::{Solvable, Survey, survey};
 pub use uncertainty::Uncertainty;

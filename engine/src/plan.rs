@@ -8,7 +8,9 @@ use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
 use serde::Serialize;
 
+use crate::background::{self, Backgrounds};
 use crate::choice;
+use crate::covariates::{self, CovariateError, Covariates};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
@@ -82,6 +84,10 @@ pub struct Plan {
     pub tiling: Tiling,
     /// Which cells are wanted, if not all.
     pub(crate) mask: Option<Mask>,
+    /// What is taken off the readings, if anything.
+    pub(crate) backgrounds: Option<Backgrounds>,
+    /// What values depend on besides the place, if anything is told.
+    pub(crate) covariates: Option<Covariates>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -126,6 +132,9 @@ impl Plan {
         settings: Settings,
         limits: &Limits,
     ) -> Result<Self, Error> {
+        let mut aside = background::columns(&settings.backgrounds);
+        aside.extend(covariates::columns(&settings.covariates));
+        let observations = observations.set_aside(&aside)?;
         check_limits(&observations, &targets, limits)?;
         if settings.thin.is_none() {
             // Before anything is done per station: merging a million places is work, too.
@@ -141,6 +150,20 @@ impl Plan {
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
         let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
+        let backgrounds = Backgrounds::new(
+            &settings.backgrounds,
+            &observations,
+            &network,
+            &targets,
+            metric.is_spherical(),
+        )?;
+        let covariates = Covariates::new(
+            &settings.covariates,
+            &observations,
+            &network,
+            &targets,
+            (typical.degree, metric),
+        )?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -149,8 +172,8 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
-        if !layers.is_empty() && matches!(&targets, Targets::Grid(grid) if grid.crs().is_some()) {
-            return Err(Error::LayersOnAPlane);
+        if !layers.is_empty() && covariates.is_some() {
+            return Err(CovariateError::Layers.into());
         }
         let steps_solved_at_once = if layers.is_empty() {
             steps_solved_at_once
@@ -170,6 +193,8 @@ impl Plan {
             bounds,
             tiling,
             mask,
+            backgrounds,
+            covariates,
             steps_solved_at_once,
             steps_at_once,
             threads,
@@ -276,6 +301,7 @@ impl Plan {
             + EXAMINATION
             + solving.max(evaluating as u64)
             + (chunks * CHUNK).min(CHUNKS)
+            + self.backgrounds.as_ref().map_or(0, |all| all.bytes(self.steps_at_once))
     }
 
     /// What layers add to a tile: σ², one layer, and the columns of stations × cells of a block of the

@@ -15,14 +15,15 @@ static IDLE: Mutex<Vec<ThreadPool>> = Mutex::new(Vec::new());
 /// So many threads wait for work at most; they sleep.
 const IDLE_THREADS: usize = 64;
 
-/// Does `work` on so many threads of its own.
+/// A pool lent to one run.
+#[derive(Debug)]
+pub(crate) struct Pool(Option<ThreadPool>);
+
+/// So many threads that nobody else uses meanwhile.
 ///
 /// # Errors
 /// If the system gives no threads.
-pub(crate) fn with_threads<T: Send>(
-    threads: usize,
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, Error> {
+pub(crate) fn borrow(threads: usize) -> Result<Pool, Error> {
     let pool = match idle(threads) {
         Some(pool) => pool,
         None => ThreadPoolBuilder::new()
@@ -31,10 +32,20 @@ pub(crate) fn with_threads<T: Send>(
             .build()
             .map_err(|e| Error::Threads { threads, message: e.to_string() })?,
     };
-    // Of a panic nothing comes back, the pool neither: its threads end.
-    let done = pool.install(work);
-    give_back(pool);
-    Ok(done)
+    Ok(Pool(Some(pool)))
+}
+
+impl Pool {
+    /// Does `work` on its threads.
+    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.0.as_ref().expect("it is there until it is dropped").install(work)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(give_back);
+    }
 }
 
 fn idle(threads: usize) -> Option<ThreadPool> {
@@ -59,25 +70,23 @@ mod tests {
 
     #[test]
     fn a_pool_has_the_threads_asked_for_and_one_run_at_a_time() {
-        let on = |threads| {
-            with_threads(threads, || (rayon::current_num_threads(), thread::current().id()))
-        };
-        let (first, second) = (on(3).unwrap(), on(3).unwrap());
-        assert_eq!((first.0, second.0), (3, 3));
-        assert_eq!(on(2).unwrap().0, 2);
-        let nested = with_threads(3, || {
-            let here = thread::current().id();
-            let within = on(3).unwrap();
-            (here, within.1)
-        });
-        let (outside, inside) = nested.unwrap();
-        assert_ne!(outside, inside);
+        let on = |pool: &Pool| pool.install(|| (rayon::current_num_threads(), thread::current().id()));
+        let (one, other) = (borrow(1).unwrap(), borrow(1).unwrap());
+        let (first, second) = (on(&one), on(&other));
+        assert_eq!((first.0, second.0), (1, 1));
+        assert_ne!(first.1, second.1);
+        assert_eq!(on(&borrow(3).unwrap()).0, 3);
+        drop(one);
+        // Others may take it, and give it back.
+        assert_eq!(on(&borrow(1).unwrap()).0, 1);
     }
 
     #[test]
-    fn a_panic_reaches_whoever_asked_and_leaves_the_others_alone() {
-        let panicked = thread::spawn(|| with_threads(2, || panic!("a bug"))).join();
+    fn a_panic_reaches_whoever_asked_and_the_pool_goes_on() {
+        let pool = borrow(2).unwrap();
+        let bug = || pool.install(|| panic!("a bug"));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(bug));
         assert!(panicked.is_err());
-        assert_eq!(with_threads(2, || 7).unwrap(), 7);
+        assert_eq!(pool.install(|| 7), 7);
     }
 }

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod background;
 mod bad_input;
 mod cache;
 mod choices;
@@ -17,3 +18,4 @@ mod real_files;
 mod series;
 mod serve;
 mod uncertainty;
+mod work;

@@ -18,6 +18,7 @@ use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
+use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
@@ -33,7 +34,7 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/maps",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery, SeriesQuery),
+    params(FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use isopleth_kernels::{Factor, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use store::{Entry, FactorStore};
 
@@ -26,7 +26,7 @@ use crate::quality::Lore;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where a factor came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It was computed.
@@ -81,13 +81,14 @@ impl Key {
         let mut hash = blake3::Hasher::new();
         // Another version may factorise in another way.
         hash.update(concat!("isopleth factor ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
-        let Resolved { kernel, epsilon, diagonal, degree, metric, convention } = method;
+        let Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates } = method;
         hash.update(
             format!("{kernel} {degree} {metric} {convention:?} {}", stations.len()).as_bytes(),
         );
         hash.update(&epsilon.to_le_bytes());
         let axes = (0..stations.dims()).map(|k| stations.axis(k));
-        for number in axes.flatten().chain(diagonal) {
+        // As many of each as there are stations, so that nothing can be taken for something else.
+        for number in axes.flatten().chain(diagonal).chain(covariates.iter().flatten()) {
             hash.update(&number.to_le_bytes());
         }
         Self(*hash.finalize().as_bytes())
@@ -172,7 +173,7 @@ impl FactorCache {
 
     fn keep(&self, key: Key, factor: Factor) -> Arc<Factor> {
         let factor = Arc::new(factor);
-        let terms = factor.drift().terms();
+        let terms = factor.terms();
         let numbers = Factor::saved_numbers(factor.stations().len(), terms);
         let bytes = 8 * numbers as u64;
         let mut shelf = self.shelf();

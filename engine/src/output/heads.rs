@@ -113,7 +113,7 @@ fn key(layout: &Layout<'_>, attributes: &[Attribute]) -> [u8; 32] {
     let mut hash = blake3::Hasher::new();
     let names: Vec<&str> = attributes.iter().map(|(name, _)| name.as_str()).collect();
     let words = format!(
-        "{} {:?} {} {} {names:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{} {:?} {} {} {names:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         layout.spherical,
         layout.variables,
         layout.times.len(),
@@ -122,6 +122,7 @@ fn key(layout: &Layout<'_>, attributes: &[Attribute]) -> [u8; 32] {
         layout.tiling,
         layout.storage,
         layout.mask,
+        (layout.backgrounds, layout.covariates),
         layout.layers,
         layout.layers_of,
         (&layout.provenance.software, &layout.provenance.title),

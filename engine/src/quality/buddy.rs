@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets};
-use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Resolved, Surface};
+use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Surface};
 use rayon::prelude::*;
 
 use super::ledger::{Flagged, Ledger};
@@ -244,14 +244,8 @@ fn residual_beside_the_sound(
     // In one order, whatever the selection left: sums keep their bits.
     sound.sort_by(nearer);
     let near: Vec<usize> = sound.into_iter().map(|(_, i)| i).collect();
-    let method = Resolved {
-        kernel: method.kernel,
-        epsilon: method.epsilon,
-        diagonal: near.iter().map(|&i| method.diagonal[i]).collect(),
-        degree: method.degree,
-        metric: method.metric,
-        convention: method.convention,
-    };
+    let here_of: Vec<f64> = method.covariates.iter().map(|column| column[station]).collect();
+    let method = method.select(&near);
     let places = points.select(&near);
     let factor = Factor::new(&places, &method, Par::Seq).ok()?;
     // About one of the readings, where the drift has a constant that takes it.
@@ -263,7 +257,9 @@ fn residual_beside_the_sound(
     let axes: Vec<Axis<'_>> = axes.iter().map(|x| Axis::Each(x)).collect();
     let mut predicted = [0.0];
     Evaluator::new().evaluate(&surface, Targets { axes: &axes, len: 1 }, &mut predicted);
-    Some(readings[station] - middle - predicted[0])
+    let first = factor.drift().terms();
+    let beside = here_of.iter().enumerate().map(|(k, z)| weights.drift[(first + k, 0)] * z);
+    Some(readings[station] - middle - predicted[0] - beside.sum::<f64>())
 }
 
 fn squared(a: [f64; 3], b: [f64; 3]) -> f64 {

@@ -1,5 +1,7 @@
 //! Examines the readings of a time step: everything but the buddy check.
 
+use std::sync::Arc;
+
 use super::ledger::{Flagged, Ledger, QualityReport, flags_of};
 use super::limits::{self, Limits};
 use super::lore::{self, Lore};
@@ -208,7 +210,7 @@ impl Examiner {
 
 /// The examination of a run, which may read a time step several times, once for each method.
 pub(crate) struct Exam {
-    examiner: Examiner,
+    examiner: Arc<Examiner>,
     pub(crate) ledger: Ledger,
     /// Time steps that stand in the ledger already.
     seen: Vec<bool>,
@@ -217,9 +219,16 @@ pub(crate) struct Exam {
 impl Exam {
     pub(crate) fn new(plan: &Plan, lore: &Lore) -> Result<Self, Error> {
         let observations = &plan.observations;
-        let examiner = Examiner::new(observations, &plan.settings.quality, lore)?;
+        let examiner = Arc::new(Examiner::new(observations, &plan.settings.quality, lore)?);
         let ledger = examiner.ledger(observations);
         Ok(Self { examiner, ledger, seen: vec![false; observations.times().len()] })
+    }
+
+    /// The same examination from its beginning, for other time steps.
+    pub(crate) fn afresh(&self, observations: &Observations) -> Self {
+        let examiner = Arc::clone(&self.examiner);
+        let ledger = examiner.ledger(observations);
+        Self { examiner, ledger, seen: vec![false; self.seen.len()] }
     }
 
     /// As [`Examiner::step`].

@@ -25,8 +25,8 @@ mod series;
 pub(crate) use examine::Exam;
 pub(crate) use lore::Lore;
 pub use examine::examine;
-pub(crate) use ledger::Ledger;
 pub use ledger::{FlagReport, PlaceReport, QualityReport, WorstStation};
+pub(crate) use ledger::{Ledger, Tally};
 pub use rules::{Reject, RuleError, Rules};
 
 use serde::Serialize;
