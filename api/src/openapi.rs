@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::routes::{crossvalidations, estimates, health, jobs, kernels, maps};
+use crate::doors;
+use crate::routes::{crossvalidations, estimates, health, jobs, kernels, maps, metrics};
 use crate::state::AppState;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
@@ -64,7 +65,7 @@ pub(crate) struct CrossvalidationForm {
 
 /// Every described route, with its description.
 pub(crate) fn described() -> (Router<AppState>, Document) {
-    OpenApiRouter::with_openapi(Described::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(maps::make_map))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::status, jobs::dismiss))
@@ -76,7 +77,10 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::index))
-        .split_for_parts()
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    doors::described::describe(&mut document);
+    (router, document)
 }
 
 /// The same jobs where OGC API – Processes looks for them.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::background::BackgroundError;
+use crate::covariates::CovariateError;
 use crate::grid::GridError;
 use crate::mask::MaskError;
 use crate::observations::ReadError;
@@ -19,6 +21,12 @@ pub enum Error {
     /// The mask cannot be read, or leaves nothing.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// A background does not fit the readings or the map.
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
+    /// A covariate does not fit the readings or the map.
+    #[error(transparent)]
+    Covariate(#[from] CovariateError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -59,6 +67,9 @@ pub enum Error {
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
+    /// A map cannot be written in another form.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -132,9 +143,14 @@ impl Error {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
             Self::Work(error) if error.is_io() => Kind::Io,
+            Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
+            Self::Covariate(CovariateError::Model { error, .. }) if error.is_io() => Kind::Io,
+            Self::Export(error) => error.kind(),
             Self::Readings(_)
             | Self::Mask(_)
+            | Self::Covariate(_)
             | Self::Work(_)
+            | Self::Background(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }

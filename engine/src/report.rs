@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::background::BackgroundReport;
 use crate::certificate::Certificate;
 use crate::choice::By;
+use crate::covariates::CovariateReport;
 use crate::factors::Origin;
 use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
@@ -52,6 +54,12 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Readings and stations that cannot be right.
     pub quality: QualityReport,
+    /// What was taken off the readings and added back; empty where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backgrounds: Vec<BackgroundReport>,
+    /// What values were taken to depend on besides the place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub covariates: Vec<CovariateReport>,
 }
 
 impl Report {

@@ -1,6 +1,7 @@
 //! The one function that makes a map: solves block by block, evaluates batch by batch and
 //! tile by tile.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,18 +11,20 @@ use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
-use rayon::ThreadPool;
 
+use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::FactorCache;
-use crate::field::Fields;
+use crate::field::{Beside, Fields};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::{Progress, Stage};
 use crate::quality::buddy::Buddies;
 use crate::quality::{Exam, Ledger};
@@ -35,7 +38,7 @@ use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
 ///
 /// The factorisation of the network is taken from `factors` where it is there, and left there.
 ///
-/// Blocks; computes on `plan.threads` threads of its own. The same plan gives the same bits whatever
+/// Blocks; computes on `plan.threads` threads that no other run uses meanwhile. The same plan gives the same bits whatever
 /// the number of threads.
 ///
 /// # Errors
@@ -47,26 +50,17 @@ pub fn run(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Report, Error> {
-    pool(plan.threads)?.install(|| {
+    pools::borrow(plan.threads)?.install(|| {
         let mut recorder = Recorder::new();
         let methods = choose(plan, progress, factors, &mut recorder)?;
-        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
-        let (buddies, done) = (buddies(plan), AtomicU64::new(0));
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan, factors.lore()))?;
+        let (buddies, done) = (buddies(plan, factors), AtomicU64::new(0));
         let tools = Tools { plan, sink, progress, factors, methods: &methods, done: &done };
         let all = 0..plan.observations.times().len();
         tools.steps(all, buddies.as_ref(), &mut recorder, &mut exam, None)?;
         let quality = exam.into_report(&plan.observations);
         recorder.into_report(plan, Evaluator::new().name(), quality)
     })
-}
-
-/// The threads of a run.
-pub(crate) fn pool(threads: usize) -> Result<ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|k| format!("isopleth-{k}"))
-        .build()
-        .map_err(|e| Error::Threads { threads, message: e.to_string() })
 }
 
 /// The methods of a run; on the run's threads.
@@ -87,8 +81,9 @@ pub(crate) fn choose(
 }
 
 /// None where the buddy check is off.
-pub(crate) fn buddies(plan: &Plan) -> Option<Buddies> {
-    plan.settings.quality.buddy.map(|limit| Buddies::new(&plan.network, limit))
+pub(crate) fn buddies(plan: &Plan, factors: &FactorCache) -> Option<Buddies> {
+    let limit = plan.settings.quality.buddy?;
+    Some(Buddies::new(&plan.network, limit, factors.lore()))
 }
 
 /// What a run has at hand from its first field to its last.
@@ -119,6 +114,9 @@ impl Tools<'_> {
     ) -> Result<(), Error> {
         let Self { plan, sink, progress, factors, methods, done } = *self;
         let par = Par::rayon(plan.threads);
+        let backgrounds = background::Account::new(plan.observations.variables().len());
+        let dependence =
+            covariates::Account::new(plan.covariates.as_ref(), plan.observations.variables().len());
         let wanted = methods.in_steps(&steps);
         for (number, chosen) in methods.each.iter().enumerate().filter(|(k, _)| wanted[*k]) {
             progress.begin(Stage::Factorise)?;
@@ -127,10 +125,23 @@ impl Tools<'_> {
             })?;
             recorder.begin_method(number, chosen, &obtained);
             let (factor, evaluator) = (obtained.factor, Evaluator::new());
-            let method = (methods, number);
-            let run = Run { plan, sink, progress, method, factor, evaluator, par, done, buddies };
+            let (method, account) = ((methods, number), (&backgrounds, &dependence));
+            let run = Run {
+                plan,
+                sink,
+                progress,
+                method,
+                factor,
+                evaluator,
+                par,
+                done,
+                buddies,
+                account,
+            };
             let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
-            if let (Some(new), Some(meshes)) = (doubt.take(), meshes.as_mut()) {
+            if let Some(meshes) = meshes.as_mut()
+                && let Some(new) = doubt.take()
+            {
                 let known = meshes.remove(&number);
                 doubt = Some(recorder.time(Stage::Evaluate, || new.with_mesh(known))?);
             }
@@ -143,6 +154,8 @@ impl Tools<'_> {
                 }
             }
         }
+        recorder.share().add_backgrounds(&backgrounds.into_share());
+        recorder.share().add_covariates(&dependence.into_share());
         Ok(())
     }
 }
@@ -159,6 +172,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
+    /// What is told of backgrounds and covariates.
+    account: (&'a background::Account, &'a covariates::Account),
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -166,6 +181,10 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
     pub(crate) flags: Vec<u8>,
+    /// What is taken off the readings, laid out likewise.
+    pub(crate) background: Option<Mat<f64>>,
+    /// By field: readings that were there, but no background.
+    without: Vec<u64>,
 }
 
 impl Block {
@@ -186,6 +205,11 @@ impl Block {
         let (mut flagged, mut of_step) = (Vec::new(), Vec::new());
         let mut flags = Vec::with_capacity(n * fields.len());
         let mut read = None;
+        let backgrounds = plan.backgrounds.as_ref();
+        let mut at_stations =
+            backgrounds.map(|of| AtStations::new(of, observations, &plan.network));
+        let mut background = at_stations.as_ref().map(|_| Mat::zeros(n, fields.len()));
+        let mut without = Vec::new();
         for (column, field) in fields.iter().enumerate() {
             if read != Some(field.time) {
                 observations.step(field.time, &mut received)?;
@@ -195,11 +219,24 @@ impl Block {
                 plan.network.values(&received, variables, &mut merged);
                 read = Some(field.time);
             }
-            let column = readings.col_as_slice_mut(column);
-            column.copy_from_slice(&merged[field.variable * n..][..n]);
+            let here: &mut [f64] = readings.col_as_slice_mut(column);
+            here.copy_from_slice(&merged[field.variable * n..][..n]);
+            if let (Some(at_stations), Some(all)) = (&mut at_stations, &mut background) {
+                let of_field = at_stations.field(*field, &received)?;
+                without.push(background::forget_unknown(here, &of_field));
+                all.col_as_slice_mut(column).copy_from_slice(&of_field);
+            }
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags })
+        Ok(Self { fields, readings, flags, background, without })
+    }
+
+    /// What is interpolated: the readings, less the background where there is one.
+    pub(crate) fn to_fit(&self) -> Cow<'_, Mat<f64>> {
+        match &self.background {
+            None => Cow::Borrowed(&self.readings),
+            Some(background) => Cow::Owned(background::less(&self.readings, background)),
+        }
     }
 }
 
@@ -241,6 +278,13 @@ impl Run<'_> {
             });
             let doubt = doubt.transpose()?;
             self.keep_bounds(&block, &mut fit);
+            if let Some(background) = &block.background {
+                let account = self.account.0;
+                account.add(&block.fields, &block.readings, background, &block.without);
+            }
+            if let Some(covariates) = &self.plan.covariates {
+                self.account.1.add(covariates, &block.fields, &fit.weights);
+            }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             let mut certificate = *recorder.share().certificate();
@@ -272,11 +316,11 @@ impl Run<'_> {
     /// Fits the fields, compares readings with their neighbours, and fits anew without those that
     /// are rejected.
     fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
-        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
-        let first = fit(&block.readings)?;
+        let fit = |block: &Block| self.factor.fit(block.to_fit().as_ref().as_ref(), self.par);
+        let first = fit(block)?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
-        let Block { fields, readings, flags } = block;
+        let outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
+        let Block { fields, readings, flags, .. } = block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -285,7 +329,7 @@ impl Run<'_> {
             self.plan.settings.quality.reject,
             ledger,
         );
-        Ok(if rejected { fit(&block.readings)? } else { first })
+        Ok(if rejected { fit(block)? } else { first })
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -318,7 +362,16 @@ impl Run<'_> {
                 ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, doubt, certificate)?;
+            let backgrounds = plan.backgrounds.as_ref();
+            let background = backgrounds
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account.0))
+                .transpose()?;
+            let covariates = plan
+                .covariates
+                .as_ref()
+                .map(|of| covariates::OnCells::new(of, &plan.targets, &weights, self.account.1));
+            let beside = Beside { background, covariates };
+            self.tiles(&batch, &beside, doubt, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -328,6 +381,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
+        beside: &Beside<'_>,
         doubt: Option<&BlockDoubt<'_>>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
@@ -339,6 +393,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            beside,
             doubt,
             progress: self.progress,
             done: self.done,
@@ -384,13 +439,14 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        let Some(mut chosen) =
+            pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
         else {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
-        let account = fields.fast(&far, &judge)?;
+        let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }

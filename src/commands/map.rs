@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use isopleth_engine::blocks::{BlockSize, Work, Worker};
+use isopleth_engine::covariates::columns;
 use isopleth_engine::output::{AtomicFile, Layout, NetcdfFile, Provenance};
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{Cancel, FactorCache, Plan, Progress, Report, Targets, run as engine_run};
@@ -20,10 +21,13 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
         inputs::settings(&arguments.method, &arguments.readings.duplicates, storage)?;
     settings.uncertainty = arguments.uncertainty.wanted();
     settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.backgrounds = arguments.background.wanted()?;
+    settings.covariates = arguments.background.covariates()?;
+    let aside = columns(&settings.covariates);
     settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
-        inputs::observations(&arguments.readings, !metric.is_spherical())
+        inputs::observations_beside(&arguments.readings, !metric.is_spherical(), &aside)
     })?;
     let mut plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;
     let factors = cache::open(&arguments.cache)?;

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod background;
 mod bad_input;
 mod cache;
 mod choices;
@@ -9,6 +10,7 @@ mod commands;
 mod correlation;
 mod examples;
 mod judges;
+mod keys;
 mod maps;
 mod masks;
 mod projected;

@@ -159,6 +159,7 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     })?;
     let memory = state.memory_for_job(beyond_now(&plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
+    let _until_made = state.watch().planned(&plan.estimate);
     let work = open(state, job, &mut plan)?;
     let on_event = |event| {
         if let Event::Values { done, .. } = event {
@@ -176,6 +177,7 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
                 return Err(Stopped::HandedBack("the service stopped meanwhile"));
             }
             if worker.run_block(block)? {
+                tracing::debug!(job = job.id, block, "block done");
                 book(state, job, &work, true)?;
             }
         }
@@ -197,6 +199,7 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         // Dismissed at the last moment; or another attempt has its lease, and writes the same bytes.
         return Err(Stopped::Lost);
     }
+    state.watch().mapped(&plan.estimate, &report, "");
     tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
     Ok(())
 }

@@ -5,6 +5,7 @@ use isopleth_engine::{Cancel, Plan, Targets, machine};
 use super::model::Lane;
 use super::store::{self, NewJob};
 use super::{Job, hooks, new_id};
+use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::intake::{Kept, Received};
 use crate::routes::maps::plan_of;
@@ -12,10 +13,12 @@ use crate::state::AppState;
 use crate::wire::request::MapRequest;
 
 /// What comes beside the body.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Wish {
-    /// Id of the caller's key, or `anonymous`.
+    /// Whose job it is.
     pub(crate) owner: String,
+    /// Who pays for its cells.
+    pub(crate) caller: Caller,
     /// The query as it came.
     pub(crate) query: String,
     pub(crate) idempotency_key: Option<String>,
@@ -64,6 +67,8 @@ pub(crate) fn submit(
     if matches!(plan.targets, Targets::Points(_)) {
         return kept.open(&inputs).map(Submission::AtOnce);
     }
+    let values = plan.estimate.cells.saturating_mul(plan.estimate.fields);
+    wish.caller.spend(state.store(), values)?;
     let job = insert(state, &plan, &kept, wish, (&request, &fingerprint))?;
     state.jobs().wake.notify_waiters();
     Ok(Submission::Job(Box::new(job)))

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, OriginalUri, Path, State as Shared};
+use axum::extract::{FromRequestParts, OriginalUri, Path, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::maps::Made;
 use crate::accept::Form;
+use crate::doors::Caller;
 use crate::error::{ApiError, PROBLEM_JSON, Problem};
 use crate::jobs::{self, Job, State, Wish, results};
 use crate::state::AppState;
@@ -35,7 +36,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Whose jobs: whoever checks keys puts this into the request's extensions.
+/// Whose jobs: the caller's, unless a layer says otherwise.
 #[derive(Clone, Debug)]
 pub struct Owner(pub String);
 
@@ -43,7 +44,9 @@ impl<S: Sync> FromRequestParts<S> for Owner {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self("anonymous".to_owned())))
+        let told = parts.extensions.get().cloned();
+        let caller = || parts.extensions.get::<Caller>().map(|caller| Self(caller.owner()));
+        Ok(told.or_else(caller).unwrap_or_else(|| Self("anonymous".to_owned())))
     }
 }
 
@@ -58,7 +61,8 @@ pub(super) fn prefers_a_job(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 422 for a header that makes no sense.
-pub(super) fn wish(owner: Owner, headers: &HeaderMap, uri: &Uri) -> Result<Wish, ApiError> {
+pub(super) fn wish(owner: Owner, request: &Request) -> Result<Wish, ApiError> {
+    let (headers, uri) = (request.headers(), request.uri());
     let text = |name: HeaderName| {
         let Some(value) = headers.get(&name) else { return Ok(None) };
         let text = value.to_str().map(str::trim).unwrap_or_default();
@@ -74,6 +78,7 @@ pub(super) fn wish(owner: Owner, headers: &HeaderMap, uri: &Uri) -> Result<Wish,
     }
     Ok(Wish {
         owner: owner.0,
+        caller: Caller::of(request),
         query: uri.query().unwrap_or_default().to_owned(),
         idempotency_key,
         webhook: text(WEBHOOK_URL)?,

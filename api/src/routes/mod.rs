@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod kernels;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 
 use std::time::Instant;
 

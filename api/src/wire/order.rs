@@ -80,6 +80,8 @@ impl Order {
             uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
             quality: request.read.quality.rules()?,
             masks: masks_of(request.mask.as_ref(), !planar)?,
+            // A background is a file, and a service reads no file that a request names.
+            ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })

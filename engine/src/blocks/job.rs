@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::WorkError;
 use super::folder::{self, JOB};
+use crate::covariates::Covariates;
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::observations::{Observations, UnixSeconds};
@@ -235,6 +236,12 @@ fn digest_of_targets(targets: &Targets) -> String {
 fn digest_of_settings(plan: &Plan) -> String {
     let mut hash = Hash::default();
     let settings = Settings { threads: None, memory_bytes: None, ..plan.settings.clone() };
-    let _ = write!(hash, "{settings:?} {:?} {:?}", plan.bounds, plan.layers);
+    // Files of backgrounds and covariates by what is in them.
+    let backgrounds = plan.backgrounds.as_ref().map(|of| &of.notes);
+    let covariates = plan.covariates.as_ref().map(Covariates::identity);
+    let _ = write!(hash, "{settings:?} {:?} {:?} {backgrounds:?}", plan.bounds, plan.layers);
+    if let Some(covariates) = covariates {
+        let _ = write!(hash, " {covariates:?}");
+    }
     hash.finish()
 }

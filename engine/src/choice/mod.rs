@@ -19,8 +19,11 @@ use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
 use serde::{Deserialize, Serialize};
 
+use crate::background::{self, AtStations};
 use crate::bounds;
+use crate::covariates::Covariates;
 use crate::error::Error;
+use crate::observations::Station;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -107,6 +110,14 @@ impl Methods {
         Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
     }
 
+    /// The drift of each gets the plan's covariates.
+    fn with_covariates(mut self, plan: &Plan) -> Self {
+        if let Some(covariates) = &plan.covariates {
+            self.each.iter_mut().for_each(|of| of.method.covariates = covariates.columns());
+        }
+        self
+    }
+
     /// Takes a choice in; equal ones share a method.
     fn enter(&mut self, method: Resolved, by: By) {
         let known = self.each.iter().position(|c| c.method == method && c.by == by);
@@ -128,8 +139,31 @@ pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, ke
     }
 }
 
-/// The methods of a plan: as told, as kept, or by its readings.
+/// What was chosen for the variables of a network lately, by variable.
+pub(crate) fn kept_methods(
+    stations: &[Station],
+    points: &Points,
+    auto: &Auto,
+    kept: &KeptChoices,
+) -> Result<Vec<(String, Resolved)>, kernels::Error> {
+    let known = kept.get(&kept::Query::new(stations, auto));
+    let resolve = |(name, (candidate, _)): (String, (Candidate, u64))| {
+        candidate.resolve(auto, points).map(|method| (name, method))
+    };
+    known.into_iter().map(resolve).collect()
+}
+
+/// The methods of a plan: as told, as kept, or by its readings; with its covariates.
 pub(crate) fn decide(
+    plan: &Plan,
+    kept: &KeptChoices,
+    par: Par,
+    progress: Progress<'_>,
+) -> Result<Methods, Error> {
+    Ok(decide_kernels(plan, kept, par, progress)?.with_covariates(plan))
+}
+
+fn decide_kernels(
     plan: &Plan,
     kept: &KeptChoices,
     par: Par,
@@ -164,8 +198,12 @@ struct Sample {
     stations: Points,
     /// Stations that are left out together.
     neighbourhoods: Vec<Vec<usize>>,
+    /// Of those stations.
+    covariates: Vec<Vec<f64>>,
     /// Stations × fields.
     readings: Mat<f64>,
+    /// The same less what is known beside them, which is what surfaces go through.
+    to_fit: Mat<f64>,
     /// Least and greatest value of each field.
     bounds: Vec<[f64; 2]>,
     /// Fields that share a choice have the same number, from 0.
@@ -186,7 +224,19 @@ impl Search<'_> {
         let plan = self.plan;
         let query = kept::Query::new(plan.network.stations(), self.auto);
         let known = kept.get(&query);
-        let names: Vec<String> = plan.observations.variables().iter().map(name_of).collect();
+        let names = plan.observations.variables().iter().map(name_of).enumerate();
+        // Differences from a background vary otherwise than what they are differences of.
+        let label = |variable| plan.backgrounds.as_ref().and_then(|all| all.label(variable));
+        let names: Vec<String> = names
+            .map(|(variable, name)| match label(variable) {
+                Some(background) => format!("{name} less {background}"),
+                None => name,
+            })
+            .map(|name| match &plan.covariates {
+                Some(covariates) => format!("{name} on {}", covariates.label()),
+                None => name,
+            })
+            .collect();
         let fresh = |name: &String| known.get(name).is_some_and(|(_, age)| *age < REEXAMINED_AFTER);
         let stale: Vec<usize> = (0..names.len()).filter(|&v| !fresh(&names[v])).collect();
         let mut chosen = BTreeMap::new();
@@ -246,12 +296,22 @@ impl Search<'_> {
         let n = network.stations().len();
         let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let (mut backgrounds, observations) = (Vec::new(), &self.plan.observations);
+        let of = self.plan.backgrounds.as_ref();
+        let mut at_stations = of.map(|of| AtStations::new(of, observations, network));
         for &time in steps {
             self.progress.cancel.check()?;
             self.plan.observations.step(time, &mut received)?;
             network.values(&received, all, &mut merged);
             for (unit, variable) in variables.iter().enumerate() {
-                columns.push(merged[variable * n..][..n].to_vec());
+                let mut column = merged[variable * n..][..n].to_vec();
+                if let Some(at_stations) = &mut at_stations {
+                    let field = FieldId { time, variable: *variable };
+                    let background = at_stations.field(field, &received)?;
+                    background::forget_unknown(&mut column, &background);
+                    backgrounds.push(background);
+                }
+                columns.push(column);
                 unit_of.push(unit);
                 bounds.push(self.plan.bounds[*variable]);
             }
@@ -262,10 +322,26 @@ impl Search<'_> {
         let few = present.len().min(MOST_STATIONS);
         let some: Vec<usize> = (0..few).map(|k| present[k * present.len() / few]).collect();
         let readings = Mat::from_fn(few, columns.len(), |i, f| columns[f][some[i]]);
+        let to_fit = Mat::from_fn(few, columns.len(), |i, f| match backgrounds.get(f) {
+            Some(background) => readings[(i, f)] - background[some[i]],
+            None => readings[(i, f)],
+        });
+        let columns = self.plan.covariates.as_ref().map(Covariates::columns).unwrap_or_default();
+        let of_some = |column: &Vec<f64>| some.iter().map(|&i| column[i]).collect();
+        let covariates = columns.iter().map(of_some).collect();
         let stations = network.points().select(&some);
         let neighbourhoods = neighbourhoods(&stations);
         let units = variables.len();
-        Ok(Sample { stations, neighbourhoods, readings, bounds, unit_of, units })
+        Ok(Sample {
+            stations,
+            neighbourhoods,
+            covariates,
+            readings,
+            to_fit,
+            bounds,
+            unit_of,
+            units,
+        })
     }
 
     /// The best candidate for each unit.
@@ -290,10 +366,11 @@ impl Search<'_> {
 
     fn attempt(&self, sample: &Sample, candidate: Candidate) -> Result<Trial, Error> {
         self.progress.cancel.check()?;
-        let (readings, groups) = (sample.readings.as_ref(), &sample.neighbourhoods);
+        let (readings, groups) = (sample.to_fit.as_ref(), &sample.neighbourhoods);
         // What cannot be factorised is no choice; what is wrong with the network is told later.
         let fit = candidate
             .resolve(self.auto, &sample.stations)
+            .map(|method| Resolved { covariates: sample.covariates.clone(), ..method })
             .and_then(|method| Factor::new(&sample.stations, &method, self.par))
             .and_then(|factor| factor.fit_leaving_out(readings, groups, self.par));
         let mut means = vec![[Mean::default(); 2]; sample.units];
@@ -347,6 +424,7 @@ impl Mean {
 impl Sample {
     fn keep(&mut self, fields: usize) {
         self.readings = self.readings.subcols(0, fields).to_owned();
+        self.to_fit = self.to_fit.subcols(0, fields).to_owned();
         self.bounds.truncate(fields);
         self.unit_of.truncate(fields);
     }

@@ -41,7 +41,8 @@ impl RecordedMethods {
         let variables = plan.observations.variables().len();
         let auto = match &plan.settings.method {
             Choice::Told(method) => {
-                return Ok(Some(Methods::told(method.resolve(stations)?, variables)));
+                let methods = Methods::told(method.resolve(stations)?, variables);
+                return Ok(Some(methods.with_covariates(plan)));
             }
             Choice::Auto(auto) => auto,
         };
@@ -53,7 +54,8 @@ impl RecordedMethods {
             Ok::<_, Error>(Chosen { method: candidate.resolve(auto, stations)?, by: *by })
         };
         let each = self.each.iter().map(resolve).collect::<Result<_, _>>()?;
-        Ok(Some(Methods { each, of: self.of.clone(), variables, by_field: self.by_field }))
+        let methods = Methods { each, of: self.of.clone(), variables, by_field: self.by_field };
+        Ok(Some(methods.with_covariates(plan)))
     }
 }
 
