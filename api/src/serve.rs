@@ -23,8 +23,8 @@ use crate::config::{ConfigError, ServiceConfig};
 use crate::doors::patient::Patient;
 use crate::doors::tls::{Tls, TlsError};
 use crate::doors::{Auth, DoorsError, Peer};
-use crate::{jobs, router};
 use crate::state::{AppState, StartError};
+use crate::{jobs, router};
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
