@@ -8,6 +8,7 @@ mod choices;
 mod commands;
 mod correlation;
 mod examples;
+mod export;
 mod judges;
 mod maps;
 mod masks;
