@@ -338,6 +338,28 @@ async fn jobs_of_a_dead_process_go_on_and_one_that_ends_every_process_is_given_u
     let told = house.get(&format!("/v1/jobs/{poison}/results")).await.is(500).json();
     assert_eq!(told["type"], "urn:isopleth:problem:internal");
     assert_eq!(house.ended(&innocent).await["status"], "successful");
+    house
+        .until(&poison, |_| house.names("work").is_empty() && house.names("inputs").is_empty())
+        .await;
+    assert_eq!(house.names("maps").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_machine_fails_the_job_waits_and_ends_well_once_it_is_mended() {
+    let house = House::new(ServiceConfig { job_attempts: 1, ..config() });
+    let folder = |name: &str| house.folder.path().join(name);
+    // A folder that is none any more fails as a full disk does, for root, too.
+    std::fs::rename(folder("maps"), folder("away")).expect("renamed");
+    std::fs::write(folder("maps"), "in the way").expect("a file");
+    let id = house.submit(SMALL, table(60)).await;
+    let told = |s: &Value| s["message"].as_str().is_some_and(|m| m.contains("tries again after"));
+    let waiting = house.until(&id, told).await;
+    assert_eq!((&waiting["status"], &waiting["attempts"]), (&"accepted".into(), &0.into()));
+    assert_eq!(waiting["blocks"]["done"], waiting["blocks"]["total"], "they are kept");
+    std::fs::remove_file(folder("maps")).expect("out of the way");
+    std::fs::rename(folder("away"), folder("maps")).expect("renamed");
+    assert_eq!(house.ended(&id).await["status"], "successful");
+    house.get(&format!("/v1/jobs/{id}/results")).await.is(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

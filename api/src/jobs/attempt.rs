@@ -87,7 +87,10 @@ pub(super) fn crashed(
     what: &str,
 ) -> Result<(), ApiError> {
     if attempts >= state.config().job_attempts {
-        return Ok(fail(state, name, &too_often(attempts, what))?);
+        fail(state, name, &too_often(attempts, what))?;
+        // Nobody else will: whoever ran it has ended.
+        let job = state.store().read(|c| store::by_id(c, name.0))?;
+        return job.map_or(Ok(()), |job| clear(state, &job));
     }
     let message = format!("{what}; attempt {attempts} completed no block, another follows");
     state.store().write(|tx| store::hand_back(tx, name, true, &message))?;

@@ -67,6 +67,12 @@ pub(crate) fn get(connection: &Connection, owner: &str, id: &str) -> Result<Opti
     connection.prepare(&sql)?.query_row([id, owner], Job::from_row).optional()
 }
 
+/// A job of whomever.
+pub(super) fn by_id(connection: &Connection, id: &str) -> Result<Option<Job>> {
+    let sql = format!("SELECT {} FROM jobs WHERE id = ?1", Job::COLUMNS);
+    connection.query_row(&sql, [id], Job::from_row).optional()
+}
+
 pub(super) fn by_idempotency_key(
     connection: &Connection,
     owner: &str,
@@ -135,8 +141,7 @@ pub(super) fn take(tx: &Transaction<'_>, lane: Lane, holder: &str) -> Result<Opt
          started = coalesce(started, ?4), updated = ?4, message = NULL WHERE id = ?1",
         params![id, holder, now_ms() + LEASE_MS, now()],
     )?;
-    let sql = format!("SELECT {} FROM jobs WHERE id = ?1", Job::COLUMNS);
-    tx.query_row(&sql, [id], Job::from_row).optional()
+    by_id(tx, &id)
 }
 
 /// Whether an attempt is still the one, with its lease renewed.
