@@ -73,6 +73,8 @@ pub struct ServiceConfig {
     pub sync_max_values: u64,
     /// Most seconds that such a map may be foreseen to take. Default 600.
     pub sync_max_seconds: f64,
+    /// Most bytes of readings of jobs that have not ended; more are answered 503. Default 10 GiB.
+    pub inputs_max_bytes: u64,
     /// Seconds for which results of jobs are kept. Default a week.
     pub results_keep_seconds: u64,
     /// Most bytes of all results; the oldest go first. Default 10 GiB.
@@ -155,6 +157,7 @@ impl Default for ServiceConfig {
             interactive_seconds: 10.0,
             sync_max_values: 4_000_000_000,
             sync_max_seconds: 600.0,
+            inputs_max_bytes: 10 << 30,
             results_keep_seconds: 7 * 24 * 3600,
             results_max_bytes: 10 << 30,
             webhook_hosts: Vec::new(),

@@ -238,6 +238,7 @@ async fn what_is_wrong_is_told_before_there_is_a_job_and_places_are_answered_at_
     let prefer = [("prefer", "respond-async")];
     house.post("anonymous", SMALL, "no,table\n".to_owned(), &prefer).await.is(422);
     house.post("anonymous", "shape=4x4", table(1), &prefer).await.is(422);
+    assert!(house.names("inputs").is_empty(), "what is refused is not kept");
     let hook = [("prefer", "respond-async"), ("webhook-url", "https://elsewhere.example/")];
     house.post("anonymous", SMALL, table(1), &hook).await.is(422);
     let document = r#"{"points": [{"lon": 1, "lat": 1}], "stations": [{"lon": 0, "lat": 0},
@@ -248,6 +249,7 @@ async fn what_is_wrong_is_told_before_there_is_a_job_and_places_are_answered_at_
     assert!(got.header("content-type").starts_with("text/csv"));
     assert_eq!(got.header("preference-applied"), "");
     assert!(house.get("/v1/jobs").await.json()["jobs"].as_array().is_some_and(Vec::is_empty));
+    assert!(house.names("inputs").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,6 +278,11 @@ async fn the_queue_is_bounded_and_tells_the_position() {
     assert_eq!(house.status(&second).await["queue_position"], 1);
     house.get(&format!("/v1/jobs/{first}/results")).await.is(410);
     house.submit(SMALL, table(3)).await;
+    let little = ServiceConfig { job_concurrency: 0, inputs_max_bytes: 10, ..config() };
+    let house = House::new(little);
+    let prefer = [("prefer", "respond-async")];
+    house.post("anonymous", SMALL, table(1), &prefer).await.is(503);
+    assert!(house.names("inputs").is_empty(), "what is refused is not kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,7 +144,7 @@ pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
     }
     let kept: Option<Kept> = serde_json::from_str(&job.request).ok();
     let digests = kept.map(|kept| kept.digests()).unwrap_or_default();
-    state.store().write(|tx| state.jobs().inputs().remove_unneeded(tx, &digests))?;
+    state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
     keeper::remove_old_results(state)
 }
 

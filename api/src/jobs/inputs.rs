@@ -67,8 +67,8 @@ impl Inputs {
             .map_err(|error| ApiError::internal("the readings of the job are gone", error))
     }
 
-    /// Enters bodies into the table, before the job that names them.
-    pub(super) fn enter(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<(), ApiError> {
+    /// Enters bodies into the table, before the job that names them; tells the bytes of all.
+    pub(super) fn enter(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<u64, ApiError> {
         for digest in digests {
             let metadata = fs::metadata(self.folder.join(digest));
             let bytes = metadata
@@ -79,7 +79,7 @@ impl Inputs {
                 params![digest, bytes, now()],
             )?;
         }
-        Ok(())
+        Ok(tx.query_row("SELECT coalesce(sum(bytes), 0) FROM inputs", [], |row| row.get(0))?)
     }
 
     /// Forgets rows that no job needs.

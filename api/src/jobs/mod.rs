@@ -42,10 +42,11 @@ mod submit;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use isopleth_engine::Cancel;
+use rusqlite::Transaction;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,8 @@ pub(crate) struct Jobs {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Places for those who listen to events.
     listeners: Arc<Semaphore>,
+    /// Read by whoever has kept inputs that no row names yet, written by whoever removes some.
+    inputs_stay: RwLock<()>,
 }
 
 /// Listeners to events at once, of all jobs.
@@ -131,11 +134,26 @@ impl Jobs {
             drain: CancellationToken::new(),
             tasks: Mutex::default(),
             listeners: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            inputs_stay: RwLock::default(),
         })
     }
 
     pub(crate) fn inputs(&self) -> Inputs {
         Inputs::new(self.folder.join("inputs"))
+    }
+
+    /// While this is held no input is removed.
+    fn inputs_stay(&self) -> RwLockReadGuard<'_, ()> {
+        self.inputs_stay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the inputs of a request that is over, unless another needs them. Where some are just being
+    /// kept, that is left to the keeper.
+    fn remove_unneeded(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<(), ApiError> {
+        match self.inputs_stay.try_write() {
+            Ok(_alone) => self.inputs().remove_unneeded(tx, digests),
+            Err(_) => Ok(()),
+        }
     }
 
     fn work_of(&self, job: &str) -> PathBuf {

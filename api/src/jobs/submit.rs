@@ -48,9 +48,30 @@ pub(crate) fn submit(
     if let Some(url) = &wish.webhook {
         hooks::check(state.config(), url)?;
     }
-    let inputs = state.jobs().inputs();
     let by_query = matches!(received, Received::Table { .. });
-    let kept = received.keep(&wish.query, &inputs)?;
+    let (submitted, digests) = {
+        // Until the job has its row, nobody may take its inputs for those of a job that ended.
+        let _inputs_stay = state.jobs().inputs_stay();
+        let kept = received.keep(&wish.query, &state.jobs().inputs())?;
+        let digests = kept.digests();
+        (weigh(state, kept, by_query, wish, cancel), digests)
+    };
+    // Of a request that became no job.
+    state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
+    if matches!(submitted, Ok(Submission::Job(_))) {
+        state.jobs().wake.notify_waiters();
+    }
+    submitted
+}
+
+fn weigh(
+    state: &AppState,
+    kept: Kept,
+    by_query: bool,
+    wish: &Wish,
+    cancel: &Cancel,
+) -> Result<Submission, ApiError> {
+    let inputs = state.jobs().inputs();
     let request = serde_json::to_string(&kept)
         .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
     let fingerprint = blake3::hash(request.as_bytes()).to_hex().to_string();
@@ -70,7 +91,6 @@ pub(crate) fn submit(
     let values = plan.estimate.cells.saturating_mul(plan.estimate.fields);
     wish.caller.spend(state.store(), values)?;
     let job = insert(state, &plan, &kept, wish, (&request, &fingerprint))?;
-    state.jobs().wake.notify_waiters();
     Ok(Submission::Job(Box::new(job)))
 }
 
@@ -121,7 +141,10 @@ fn insert(
             let what = format!("{} jobs wait already", config.job_queue_length);
             return Err(ApiError::busy(&what, config.queue_wait_seconds.max(10)));
         }
-        state.jobs().inputs().enter(tx, &digests)?;
+        if state.jobs().inputs().enter(tx, &digests)? > config.inputs_max_bytes {
+            let what = "the readings of jobs that wait fill the room there is for them";
+            return Err(ApiError::busy(what, config.queue_wait_seconds.max(10)));
+        }
         store::insert(tx, &new)?;
         let job = store::get(tx, &wish.owner, &id)?;
         job.ok_or_else(|| ApiError::internal("the job is not there", "inserted just now"))
