@@ -55,6 +55,10 @@ pub struct ServiceConfig {
     /// files. Default: none, and they are forgotten at the end; `isopleth serve` takes
     /// `~/.local/state/isopleth`.
     pub data_dir: Option<PathBuf>,
+    /// Most registered networks. Default 1000.
+    pub max_networks: usize,
+    /// Most bytes of their documents together. Default 256 MiB.
+    pub max_networks_bytes: u64,
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
@@ -82,6 +86,8 @@ impl Default for ServiceConfig {
             drain_seconds: 0,
             grace_seconds: 30,
             data_dir: None,
+            max_networks: 1000,
+            max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
         }
     }

@@ -66,6 +66,7 @@ enum Code {
     TooLarge,
     UnsupportedMediaType,
     Meaningless,
+    Precondition,
     Internal,
     Busy,
     Stopping,
@@ -92,6 +93,11 @@ impl Code {
             Self::Meaningless => {
                 (S::UNPROCESSABLE_ENTITY, "meaningless", "The request makes no sense")
             }
+            Self::Precondition => (
+                S::PRECONDITION_FAILED,
+                "precondition-failed",
+                "The resource is not what the request expects",
+            ),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
@@ -129,6 +135,16 @@ impl ApiError {
     /// 413.
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(Code::TooLarge, detail)
+    }
+
+    /// 404: of things that have names.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
+    /// 412.
+    pub(crate) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(Code::Precondition, detail)
     }
 
     /// 415.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod error;
 mod intake;
 mod limits;
+mod networks;
 mod observe;
 pub mod openapi;
 mod routes;

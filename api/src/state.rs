@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
 use crate::limits::{Admission, Seat};
+use crate::networks::Networks;
 use crate::store::{Store, StoreError};
 
 /// Shared by all requests; clones are cheap.
@@ -21,6 +22,7 @@ struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
     heads: Heads,
+    networks: Networks,
     store: Store,
     admission: Admission,
     ready: AtomicBool,
@@ -40,6 +42,7 @@ impl AppState {
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
         Ok(Self(Arc::new(Shared {
+            networks: Networks::new(kept.clone()),
             store: kept,
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
@@ -64,6 +67,11 @@ impl AppState {
     /// Heads of files made before.
     pub(crate) fn heads(&self) -> &Heads {
         &self.0.heads
+    }
+
+    /// Registered networks.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.0.networks
     }
 
     /// What outlives a request, and the process where a folder is set.
