@@ -14,6 +14,7 @@ use crate::error::{ApiError, Place, Problem};
 use crate::intake::{house, is_gzip, media_type, parse};
 use crate::networks::{Put, Registered};
 use crate::state::AppState;
+use crate::store::blocking;
 use crate::wire::network::{
     NetworkAnswer, NetworkEntry, NetworkRequest, NetworksAnswer, PageQuery, ResidualAnswer,
     StationAnswer, moment,
@@ -172,13 +173,6 @@ pub(super) async fn find(
     }
     let (shared, id) = (state.clone(), id.to_owned());
     blocking(move || shared.networks().get(&id)).await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panic| Err(ApiError::internal("work on the database panicked", panic)))
 }
 
 fn check_id(id: &str) -> Result<(), ApiError> {
