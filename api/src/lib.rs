@@ -16,6 +16,7 @@ pub mod doors;
 pub mod error;
 mod intake;
 mod limits;
+mod networks;
 mod observe;
 pub mod openapi;
 mod routes;

@@ -12,6 +12,7 @@ use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
 use crate::limits::{Admission, Occupancy, Seat};
+use crate::networks::Networks;
 use crate::store::{Store, StoreError};
 use crate::watch::Watch;
 
@@ -35,6 +36,7 @@ struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
     heads: Heads,
+    networks: Networks,
     store: Store,
     doors: Doors,
     watch: Watch,
@@ -58,6 +60,7 @@ impl AppState {
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
         Ok(Self(Arc::new(Shared {
+            networks: Networks::new(kept.clone()),
             store: kept,
             doors,
             watch: Watch::new(),
@@ -85,6 +88,11 @@ impl AppState {
     /// Heads of files made before.
     pub(crate) fn heads(&self) -> &Heads {
         &self.0.heads
+    }
+
+    /// Registered networks.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.0.networks
     }
 
     /// What outlives a request, and the process where a folder is set.

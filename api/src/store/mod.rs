@@ -174,7 +174,8 @@ impl Store {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Work that may block, on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -4,7 +4,10 @@
 //! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
+pub mod given;
+pub mod network;
 pub(crate) mod order;
+pub(crate) mod points;
 pub mod quality;
 pub mod query;
 pub mod request;
