@@ -16,6 +16,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::doors;
 use crate::routes::{crossvalidations, estimates, health, kernels, maps, metrics};
 use crate::state::AppState;
+use crate::wire::query::MaskName;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
 #[derive(OpenApi)]
@@ -30,7 +31,9 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
     tags(
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "service", description = "The state of the service"),
-    )
+    ),
+    // Only a parameter has it, and those do not bring their schemas.
+    components(schemas(MaskName))
 )]
 struct Described;
 

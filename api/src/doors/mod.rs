@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use addresses::Cidr;
-pub(crate) use addresses::Peer;
+pub(crate) use addresses::{Peer, customer};
 pub use keys::{KeyId, KeyLimits};
 pub use scopes::{Scope, Scopes};
 
