@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,7 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
+    heads: Heads,
     store: Store,
     doors: Doors,
     watch: Watch,
@@ -61,6 +63,7 @@ impl AppState {
             watch: Watch::new(),
             since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
+            heads: Heads::new(&config.spill_dir),
             config,
             admission,
             ready: AtomicBool::new(true),
@@ -77,6 +80,11 @@ impl AppState {
     /// Factorisations of networks seen before.
     pub(crate) fn factors(&self) -> &FactorCache {
         &self.0.factors
+    }
+
+    /// Heads of files made before.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.0.heads
     }
 
     /// What outlives a request, and the process where a folder is set.

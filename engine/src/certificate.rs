@@ -1,7 +1,9 @@
 //! How far a fast map is from the exact one: tiles are judged on cells drawn at random and on those
 //! nearest to the stations, before anybody sees them.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets as Row};
@@ -84,7 +86,19 @@ pub(crate) struct Judge<'a> {
     tolerance: f64,
     /// Cells nearest to the stations: (row, column), sorted.
     at_stations: Vec<(usize, usize)>,
+    /// Of maps of a few tiles, which are tried more than once: the exact sums by a tile's first cell.
+    known: Mutex<HashMap<(usize, usize), Arc<Compared>>>,
 }
+
+/// Cells of a tile that are compared: (row, column).
+struct Compared {
+    cells: Vec<(usize, usize)>,
+    /// By field, their exact sums, and behind them the sums of magnitudes.
+    sums: Vec<f64>,
+}
+
+/// Of maps with up to so many tiles the exact sums are kept.
+const FEW_TILES: usize = 16;
 
 /// Where cells are.
 #[derive(Clone, Copy)]
@@ -206,6 +220,7 @@ impl<'a> Judge<'a> {
             ranges,
             tolerance,
             at_stations,
+            known: Mutex::default(),
         }
     }
 
@@ -216,11 +231,8 @@ impl<'a> Judge<'a> {
         columns: &Range<usize>,
         values: &[f64],
     ) -> Verdict {
-        let chosen = self.choose(rows, columns);
-        let (x, y): (Vec<f64>, Vec<f64>) =
-            chosen.iter().map(|&(row, column)| self.cells.at(row, column)).unzip();
-        let points = self.metric.embed(&x, &y);
-        let sums = self.sums(&points);
+        let compared = self.compared(rows, columns);
+        let Compared { cells: chosen, sums } = &*compared;
         let (exact, magnitude) = sums.split_at(sums.len() / 2);
         let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
         for (f, range) in self.ranges.iter().enumerate() {
@@ -243,6 +255,23 @@ impl<'a> Judge<'a> {
             verdict.floor = verdict.floor.max(floor / range);
         }
         verdict
+    }
+
+    fn compared(&self, rows: &Range<usize>, columns: &Range<usize>) -> Arc<Compared> {
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let tile = (rows.start, columns.start);
+        if let Some(known) = lock().get(&tile) {
+            return Arc::clone(known);
+        }
+        let cells = self.choose(rows, columns);
+        let (x, y): (Vec<f64>, Vec<f64>) =
+            cells.iter().map(|&(row, column)| self.cells.at(row, column)).unzip();
+        let sums = self.sums(&self.metric.embed(&x, &y));
+        let compared = Arc::new(Compared { cells, sums });
+        if self.tiling.count() <= FEW_TILES {
+            lock().insert(tile, Arc::clone(&compared));
+        }
+        compared
     }
 
     /// The largest of some numbers, one for each field, beside the fields' ranges.

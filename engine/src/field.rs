@@ -17,6 +17,7 @@ use crate::covariates;
 use crate::error::Error;
 use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
+use crate::pilot::Tried;
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
 use crate::uncertainty::BlockDoubt;
@@ -70,9 +71,16 @@ impl Fields<'_> {
         })
     }
 
-    /// Every tile by the fast scheme, judged against the exact sum; what fails is done again.
-    pub(crate) fn fast(&self, far: &Far<'_>, judge: &Judge<'_>) -> Result<Account, Error> {
+    /// Every tile by the fast scheme, judged against the exact sum; what fails is done again. Those `tried`
+    /// are done already.
+    pub(crate) fn fast(
+        &self,
+        far: &Far<'_>,
+        judge: &Judge<'_>,
+        tried: Vec<Tried>,
+    ) -> Result<Account, Error> {
         let work = Fast {
+            tried: Mutex::new(tried),
             fields: self,
             far,
             judge,
@@ -204,6 +212,7 @@ struct Fast<'a> {
     cells: Cells<'a>,
     /// Buffers that no thread uses just now.
     buffers: Mutex<Vec<Buffers>>,
+    tried: Mutex<Vec<Tried>>,
     account: Mutex<Account>,
     /// The first error; it stops the others.
     failed: Mutex<Option<Error>>,
@@ -239,9 +248,14 @@ impl Fast<'_> {
         let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
         let (rows, columns) = self.far.cells(&node);
         let fields = self.fields.ids.len();
-        buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
-        let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
-        let verdict = self.judge.judge(&rows, &columns, &buffers.tile);
+        let (work, verdict) = if let Some(tried) = self.tried(&rows, &columns) {
+            buffers.tile = tried.values;
+            (tried.work, tried.verdict)
+        } else {
+            buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
+            let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+            (work, self.judge.judge(&rows, &columns, &buffers.tile))
+        };
         let bound = self.judge.relative(&work.bound);
         if verdict.failed() {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
@@ -250,6 +264,14 @@ impl Fast<'_> {
         self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())
+    }
+
+    /// A tile that is done already.
+    fn tried(&self, rows: &Range<usize>, columns: &Range<usize>) -> Option<Tried> {
+        let mut tried = lock(&self.tried);
+        let place = (rows.clone(), columns.clone());
+        let at = tried.iter().position(|one| self.fields.plan.tiling.tile(one.tile) == place)?;
+        Some(tried.swap_remove(at))
     }
 }
 
@@ -374,7 +396,7 @@ mod tests {
                     Scheme { order, rho: 3.0, leaf: 64 },
                 );
                 let mut certificate = crate::certificate::Certificate::default();
-                fields.fast(&far, &judge).unwrap().enter(&mut certificate);
+                fields.fast(&far, &judge, Vec::new()).unwrap().enter(&mut certificate);
                 certificate
             });
             if order.is_none() {

@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Peak resident memory of this process so far (`VmHWM`), in bytes; 0 where the system does not
 /// say.
@@ -45,20 +47,56 @@ pub fn group_memory() -> Option<GroupMemory> {
     Machine::this().group_memory()
 }
 
+/// The same as it was a moment ago at most: for plans, many of which are made in that time.
+pub(crate) fn resident_bytes_lately() -> u64 {
+    static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(20));
+    KNOWN.get(resident_bytes)
+}
+
 /// Memory that this process may use, in bytes: the smallest limit of its control groups and the
 /// host's memory. None where the system does not say.
 #[must_use]
 pub fn memory_limit_bytes() -> Option<u64> {
-    Machine::this().memory_limit_bytes()
+    static KNOWN: Lately<Option<u64>> = Lately::new(Duration::from_secs(1));
+    KNOWN.get(|| Machine::this().memory_limit_bytes())
 }
 
 /// Processors that this process may use, at least 1: what the scheduler's mask and the control
 /// groups' quotas allow, a part of a processor counted as one.
 #[must_use]
 pub fn available_threads() -> usize {
+    static KNOWN: Lately<usize> = Lately::new(Duration::from_secs(1));
+    KNOWN.get(threads_now)
+}
+
+fn threads_now() -> usize {
     // The standard library reads the mask and quotas of v2; the walk adds what it may not see.
     let by_mask = std::thread::available_parallelism().map_or(1, usize::from);
     Machine::this().processor_quota().map_or(by_mask, |quota| by_mask.min(quota)).max(1)
+}
+
+/// What was found not long ago: looking through the system's files takes a good part of a small map's time.
+struct Lately<T> {
+    good_for: Duration,
+    known: Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Copy> Lately<T> {
+    const fn new(good_for: Duration) -> Self {
+        Self { good_for, known: Mutex::new(None) }
+    }
+
+    fn get(&self, look: impl FnOnce() -> T) -> T {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((then, value)) if then.elapsed() < self.good_for => value,
+            _ => {
+                let value = look();
+                *known = Some((Instant::now(), value));
+                value
+            }
+        }
+    }
 }
 
 /// Where the system's files are.

@@ -50,6 +50,10 @@ const COMPRESSED_BYTES: f64 = 200e6;
 /// of nodes, interpolation. Measured on the Chinese network at 1e-6: 30 to 50.
 const FAST_STATIONS: f64 = 50.0;
 
+/// Values of a map, and stations of its network, up to which one thread makes it.
+const SMALL_VALUES: u64 = 1 << 16;
+const SMALL_STATIONS: usize = 512;
+
 /// Bytes of threads, their stacks and the allocator's share for each.
 const THREADS: u64 = 2 << 20;
 
@@ -142,6 +146,7 @@ impl Plan {
         let typical = choice::typical(&settings.method, network.points())?;
         let bounds = settings.bounds.of(observations.variables())?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
+        let threads = if is_small(&observations, &targets) { 1 } else { threads };
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
         let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
@@ -291,7 +296,7 @@ impl Plan {
             + self.mesh_bytes(n, solved);
         let layers = (self.layers.len() * self.observations.times().len()) as u64;
         let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
-        machine::resident_bytes()
+        machine::resident_bytes_lately()
             + THREADS
             + EXAMINATION
             + solving.max(evaluating as u64)
@@ -346,6 +351,13 @@ impl Plan {
         }
         fastest
     }
+}
+
+/// Whether several threads would wait for each other longer than they work: a few milliseconds in all.
+fn is_small(observations: &Observations, targets: &Targets) -> bool {
+    let fields = observations.variables().len() as u64 * observations.times().len() as u64;
+    targets.cells().saturating_mul(fields) <= SMALL_VALUES
+        && observations.stations().len() <= SMALL_STATIONS
 }
 
 /// Whether a fast evaluation will be tried.

@@ -33,7 +33,12 @@ pub(crate) struct Recorder {
     share: Share,
     /// What happened to this run and need not to another.
     mishaps: Vec<String>,
+    /// As asked for last; 0 before.
+    peak_memory_bytes: u64,
 }
+
+/// Seconds of work after which the memory of the process is looked at again.
+const WORTH_ASKING: f64 = 2e-3;
 
 /// What a run found in some time steps, whenever it was and on whatever machine; shares of others can
 /// be added.
@@ -120,6 +125,7 @@ impl Recorder {
             stages: Vec::new(),
             share: Share::default(),
             mishaps: Vec::new(),
+            peak_memory_bytes: 0,
         }
     }
 
@@ -172,7 +178,7 @@ impl Recorder {
         let start = Instant::now();
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
-        let peak_memory_bytes = machine::peak_memory_bytes();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
@@ -181,6 +187,15 @@ impl Recorder {
             None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
         }
         result
+    }
+
+    /// The peak of the process after so many seconds of work. Asking takes longer than the stages of a small map,
+    /// which change nothing about it.
+    fn peak_memory_bytes(&mut self, seconds: f64) -> u64 {
+        if self.peak_memory_bytes == 0 || seconds > WORTH_ASKING {
+            self.peak_memory_bytes = machine::peak_memory_bytes();
+        }
+        self.peak_memory_bytes
     }
 
     /// Books a batch of fields: readings and fit are stations × fields.
@@ -228,11 +243,13 @@ impl Recorder {
 
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
-        self,
+        mut self,
         plan: &Plan,
         instructions: &str,
         quality: QualityReport,
     ) -> Result<Report, Error> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
         let mut share = self.share;
         // Methods come one after another, and fields with them.
         share.fields.sort_by_key(|(id, _)| (id.time, id.variable));
@@ -294,8 +311,8 @@ impl Recorder {
             fields,
             uncertainty: share.doubt.map(|doubt| doubt.into_report(plan)),
             stages: self.stages,
-            seconds: self.start.elapsed().as_secs_f64(),
-            peak_memory_bytes: machine::peak_memory_bytes(),
+            seconds,
+            peak_memory_bytes,
             warnings,
             quality,
             backgrounds,

@@ -11,7 +11,6 @@ use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
-use rayon::ThreadPool;
 
 use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
@@ -25,6 +24,7 @@ use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::{Progress, Stage};
 use crate::quality::buddy::Buddies;
 use crate::quality::{Exam, Ledger};
@@ -38,7 +38,7 @@ use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
 ///
 /// The factorisation of the network is taken from `factors` where it is there, and left there.
 ///
-/// Blocks; computes on `plan.threads` threads of its own. The same plan gives the same bits whatever
+/// Blocks; computes on `plan.threads` threads that no other run uses meanwhile. The same plan gives the same bits whatever
 /// the number of threads.
 ///
 /// # Errors
@@ -50,26 +50,17 @@ pub fn run(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Report, Error> {
-    pool(plan.threads)?.install(|| {
+    pools::borrow(plan.threads)?.install(|| {
         let mut recorder = Recorder::new();
         let methods = choose(plan, progress, factors, &mut recorder)?;
-        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
-        let (buddies, done) = (buddies(plan), AtomicU64::new(0));
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan, factors.lore()))?;
+        let (buddies, done) = (buddies(plan, factors), AtomicU64::new(0));
         let tools = Tools { plan, sink, progress, factors, methods: &methods, done: &done };
         let all = 0..plan.observations.times().len();
         tools.steps(all, buddies.as_ref(), &mut recorder, &mut exam, None)?;
         let quality = exam.into_report(&plan.observations);
         recorder.into_report(plan, Evaluator::new().name(), quality)
     })
-}
-
-/// The threads of a run.
-pub(crate) fn pool(threads: usize) -> Result<ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|k| format!("isopleth-{k}"))
-        .build()
-        .map_err(|e| Error::Threads { threads, message: e.to_string() })
 }
 
 /// The methods of a run; on the run's threads.
@@ -90,8 +81,9 @@ pub(crate) fn choose(
 }
 
 /// None where the buddy check is off.
-pub(crate) fn buddies(plan: &Plan) -> Option<Buddies> {
-    plan.settings.quality.buddy.map(|limit| Buddies::new(&plan.network, limit))
+pub(crate) fn buddies(plan: &Plan, factors: &FactorCache) -> Option<Buddies> {
+    let limit = plan.settings.quality.buddy?;
+    Some(Buddies::new(&plan.network, limit, factors.lore()))
 }
 
 /// What a run has at hand from its first field to its last.
@@ -447,13 +439,14 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        let Some(mut chosen) =
+            pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
         else {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
-        let account = fields.fast(&far, &judge)?;
+        let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod correlation;
 pub(crate) mod crossval;
 pub(crate) mod estimate;
+pub(crate) mod export;
 pub(crate) mod healthcheck;
 pub(crate) mod keys;
 pub(crate) mod map;

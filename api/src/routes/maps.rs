@@ -5,7 +5,7 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance};
 use isopleth_engine::report::iso_8601;
@@ -76,11 +76,16 @@ pub(crate) async fn make_map(
     Ok(made.into_response())
 }
 
+/// Files of up to so many bytes before compression are made in memory, without a disk.
+const IN_MEMORY: u64 = 4 << 20;
+
 /// A map, ready to be sent.
 #[derive(Debug)]
 enum Made {
     /// In a file that has no name any more: it is gone when it is sent, or not.
     File { file: File, bytes: u64, form: Form, name: String },
+    /// A file in memory.
+    Memory { bytes: Vec<u8>, form: Form, name: String },
     /// In memory.
     Json(Vec<u8>),
 }
@@ -122,6 +127,16 @@ fn make(
             report.book(reading);
             state.watch().mapped(&estimate, &report, "");
             return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
+        }
+        if form == Form::NetCdf && plan.estimate.output_bytes <= IN_MEMORY {
+            let provenance = Provenance::now("POST /v1/maps");
+            let layout = Layout::of(&plan, &provenance);
+            let file = NetcdfFile::in_memory(&layout, state.heads()).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            report.book(reading);
+            let bytes = file.into_bytes(&report).map_err(of_engine)?;
+            return Ok(Made::Memory { bytes, form, name: file_name(&plan, form) });
         }
         let dir = tempfile::tempdir_in(&state.config().spill_dir)
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
@@ -208,22 +223,28 @@ fn file_name(plan: &Plan, form: Form) -> String {
     format!("map_{}.{ending}", name.trim_start_matches('.'))
 }
 
+fn file_headers(form: Form, name: &str, bytes: u64) -> [(HeaderName, HeaderValue); 3] {
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+    [
+        (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
+        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
+        (
+            header::CONTENT_DISPOSITION,
+            disposition.unwrap_or(HeaderValue::from_static("attachment")),
+        ),
+    ]
+}
+
 impl IntoResponse for Made {
     fn into_response(self) -> Response {
         match self {
             Self::Json(body) => answered(body, Form::Json.media_type()),
+            Self::Memory { bytes, form, name } => {
+                (file_headers(form, &name, bytes.len() as u64), bytes).into_response()
+            }
             Self::File { file, bytes, form, name } => {
                 let stream = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 1 << 17);
-                let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
-                let headers = [
-                    (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
-                    (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
-                    (
-                        header::CONTENT_DISPOSITION,
-                        disposition.unwrap_or(HeaderValue::from_static("attachment")),
-                    ),
-                ];
-                (headers, Body::from_stream(stream)).into_response()
+                (file_headers(form, &name, bytes), Body::from_stream(stream)).into_response()
             }
         }
     }

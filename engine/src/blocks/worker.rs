@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use isopleth_kernels::Evaluator;
-use rayon::ThreadPool;
 
 use super::Work;
 use super::error::WorkError;
@@ -16,6 +15,7 @@ use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::output::{AtomicFile, Layout, NetcdfFile, Packer};
 use crate::plan::Plan;
+use crate::pools::{self, Pool};
 use crate::progress::{Progress, Stage};
 use crate::quality::Exam;
 use crate::quality::buddy::Buddies;
@@ -32,7 +32,7 @@ pub struct Worker<'a> {
     plan: &'a Plan,
     factors: &'a FactorCache,
     progress: Progress<'a>,
-    pool: ThreadPool,
+    pool: Pool,
     methods: Methods,
     packer: Packer,
     exam: Exam,
@@ -54,10 +54,11 @@ impl<'a> Worker<'a> {
         factors: &'a FactorCache,
         progress: Progress<'a>,
     ) -> Result<Self, Error> {
-        let pool = run::pool(plan.threads)?;
+        let pool = pools::borrow(plan.threads)?;
         let mut recorder = Recorder::new();
         let methods = pool.install(|| methods(work, plan, factors, progress, &mut recorder))?;
-        let exam = pool.install(|| recorder.time(Stage::Read, || Exam::new(plan)))?;
+        let exam =
+            pool.install(|| recorder.time(Stage::Read, || Exam::new(plan, factors.lore())))?;
         let packer = Packer::new(&Layout::of(plan, &work.job.provenance()));
         Ok(Self {
             work,
@@ -68,7 +69,7 @@ impl<'a> Worker<'a> {
             methods,
             packer,
             exam,
-            buddies: run::buddies(plan),
+            buddies: run::buddies(plan, factors),
             meshes: Meshes::new(),
             recorder,
             done: AtomicU64::new(0),

@@ -23,6 +23,7 @@ use crate::background::{self, AtStations};
 use crate::bounds;
 use crate::covariates::Covariates;
 use crate::error::Error;
+use crate::observations::Station;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -136,6 +137,20 @@ pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, ke
         Choice::Told(method) => method.resolve(stations),
         Choice::Auto(auto) => candidates::typical(stations, auto).resolve(auto, stations),
     }
+}
+
+/// What was chosen for the variables of a network lately, by variable.
+pub(crate) fn kept_methods(
+    stations: &[Station],
+    points: &Points,
+    auto: &Auto,
+    kept: &KeptChoices,
+) -> Result<Vec<(String, Resolved)>, kernels::Error> {
+    let known = kept.get(&kept::Query::new(stations, auto));
+    let resolve = |(name, (candidate, _)): (String, (Candidate, u64))| {
+        candidate.resolve(auto, points).map(|method| (name, method))
+    };
+    known.into_iter().map(resolve).collect()
 }
 
 /// The methods of a plan: as told, as kept, or by its readings; with its covariates.

@@ -14,6 +14,7 @@ use crate::choice;
 use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::Progress;
 use crate::quality::Exam;
 use crate::report::{ErrorSum, Errors};
@@ -44,16 +45,12 @@ pub(super) fn leave_out(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Vec<FoldErrors>, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .build()
-        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
     let parts = folds.of(plan.network.stations(), plan.network.points(), plan.metric());
     let variables = plan.observations.variables();
     let mut sums = vec![[ErrorSum::default(); PREDICTORS]; variables.len()];
-    pool.install(|| {
+    pools::borrow(plan.threads)?.install(|| {
         let par = Par::rayon(plan.threads);
-        let mut exam = Exam::new(plan)?;
+        let mut exam = Exam::new(plan, factors.lore())?;
         let methods = choice::decide(plan, factors.choices(), par, progress)?;
         for (number, chosen) in methods.each.iter().enumerate() {
             let points = plan.network.points();

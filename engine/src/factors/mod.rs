@@ -20,6 +20,7 @@ pub use store::{Entry, FactorStore};
 use crate::choice::KeptChoices;
 use crate::error::Error;
 use crate::progress::Cancel;
+use crate::quality::Lore;
 
 /// How often a run that waits for another's factor looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -51,6 +52,7 @@ pub struct FactorCache {
     memory_bytes: u64,
     store: Option<FactorStore>,
     choices: KeptChoices,
+    lore: Lore,
     shelf: Mutex<Shelf>,
     /// Told when a factor is done, or given up.
     changed: Condvar,
@@ -119,6 +121,11 @@ impl FactorCache {
     /// What was chosen for networks seen before.
     pub(crate) fn choices(&self) -> &KeptChoices {
         &self.choices
+    }
+
+    /// What was found out about the stations of networks seen before.
+    pub(crate) fn lore(&self) -> &Lore {
+        &self.lore
     }
 
     /// The factor of a network: kept, waited for, or computed with `par`.

@@ -208,6 +208,9 @@ pub struct ReadOptions {
     pub planar: bool,
     /// A table with the places of the stations, where readings do not carry them.
     pub stations: Option<Source>,
+    /// The stations of that table come first and in its order, those without a reading as well: so that all
+    /// readings of a network are of the same stations.
+    pub every_station: bool,
     /// Memory in bytes for readings; what exceeds it goes to a temporary file.
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
@@ -233,6 +236,7 @@ impl Default for ReadOptions {
             encoding: None,
             planar: false,
             stations: None,
+            every_station: false,
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
             duplicates: Duplicates::default(),
@@ -284,6 +288,9 @@ impl Observations {
         let places = options.stations.take();
         let places = places.map(|source| PlaceTable::read(source, &options)).transpose()?;
         let mut collector = Collector::new(&options, places)?;
+        if options.every_station {
+            collector.add_every_station()?;
+        }
         for source in sources {
             read_source(source, &mut collector)?;
         }
@@ -389,6 +396,19 @@ impl Observations {
             }
         })
     }
+}
+
+/// The stations of a table with a column of codes and two of coordinates, each code once. Of the options,
+/// those on columns, delimiter, encoding and coordinates count.
+///
+/// # Errors
+/// [`ReadError`], which says where and what to do; also if a code comes with two places.
+pub fn stations_of(source: Source, options: &ReadOptions) -> Result<Vec<Station>, ReadError> {
+    let stations: Vec<Station> = PlaceTable::read(source, options)?.stations().collect();
+    if stations.is_empty() {
+        return Err(ReadError::HeaderOnly { name: "the table of stations".to_owned() });
+    }
+    Ok(stations)
 }
 
 fn read_source(source: Source, collector: &mut Collector<'_>) -> Result<(), ReadError> {

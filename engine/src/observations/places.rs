@@ -1,6 +1,7 @@
 //! Tables of places: where stations are, and where to evaluate.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::cells::{check_place, coordinate};
 use super::columns::{Roles, list};
@@ -17,6 +18,8 @@ pub(super) struct PlaceTable {
     /// Whether its columns are not called longitude and latitude.
     pub(super) in_plane: bool,
     places: HashMap<String, [f64; 2]>,
+    /// Codes in the order of the table.
+    codes: Vec<String>,
     /// Further columns asked for that it has, and their values by station code.
     beside: Vec<String>,
     values: HashMap<String, Vec<f64>>,
@@ -53,7 +56,13 @@ impl PlaceTable {
                 let values = columns.iter().map(|at| number(at).ok().flatten().unwrap_or(f64::NAN));
                 found.values.insert(code.to_owned(), values.collect());
             }
-            let known = *found.places.entry(code.to_owned()).or_insert(xy);
+            let known = match found.places.entry(code.to_owned()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    found.codes.push(code.to_owned());
+                    *new.insert(xy)
+                }
+            };
             if known != xy {
                 if options.duplicates == Duplicates::Error {
                     let message = format!("station {code} came before with another place");
@@ -78,6 +87,14 @@ impl PlaceTable {
             (name.clone(), stations.iter().map(value).collect())
         };
         self.beside.iter().enumerate().map(column).collect()
+    }
+
+    /// Its stations in their order.
+    pub(super) fn stations(&self) -> impl Iterator<Item = Station> {
+        self.codes.iter().filter_map(|code| {
+            let [x, y] = self.get(code)?;
+            Some(Station { id: code.clone(), x, y })
+        })
     }
 
     pub(super) fn get(&self, code: &str) -> Option<[f64; 2]> {

@@ -13,6 +13,7 @@ use super::atomic::AtomicFile;
 use super::attributes::{self, Clock};
 use super::cf::Naming;
 use super::hdf5::{self, ChunkFile};
+use super::heads::Heads;
 use super::layout::Layout;
 use super::packed::{ChunkKey, KINDS, MAP, Packer};
 use super::{Sink, StationValues, Tile, header};
@@ -55,18 +56,46 @@ impl NetcdfFile {
         path: &Path,
         layout: &Layout<'_>,
     ) -> Result<Self, Error> {
-        let mut file = Self {
-            path: path.to_owned(),
-            place: Some(place),
+        let mut file = Self::shaped(path.to_owned(), Some(place), layout);
+        file.begin(layout).map_err(|message| file.error(message))?;
+        Ok(file)
+    }
+
+    /// With the shapes that a layout gives, and nothing written.
+    fn shaped(path: PathBuf, place: Option<AtomicFile>, layout: &Layout<'_>) -> Self {
+        Self {
+            path,
+            place,
             chunks: OnceLock::new(),
             names: Vec::new(),
             layers: Vec::new(),
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
             packer: Packer::new(layout),
-        };
-        file.begin(layout).map_err(|message| file.error(message))?;
+        }
+    }
+
+    /// Begins a file in memory, with the head of files like it where there was one.
+    ///
+    /// # Errors
+    /// If a new head cannot be written to the folder of temporary files.
+    pub fn in_memory(layout: &Layout<'_>, heads: &Heads) -> Result<Self, Error> {
+        let mut file = Self::shaped(PathBuf::from("in memory"), None, layout);
+        file.begin_in_memory(layout, heads).map_err(|message| file.error(message))?;
         Ok(file)
+    }
+
+    /// Adds what the report says; the bytes of the file.
+    ///
+    /// # Errors
+    /// If the library says no.
+    pub fn into_bytes(mut self, report: &Report) -> Result<Vec<u8>, Error> {
+        let bytes = self.tell(report, Clock::Told).and_then(|()| {
+            let bytes = self.chunks()?.image();
+            self.chunks.take().map_or(Ok(()), ChunkFile::close)?;
+            bytes
+        });
+        bytes.map_err(|message| self.error(message))
     }
 
     /// Adds what the report says, syncs the file and puts it in its place.
@@ -96,27 +125,48 @@ impl NetcdfFile {
 
     fn begin(&mut self, layout: &Layout<'_>) -> Result<(), String> {
         let Some(place) = &self.place else { return Ok(()) };
-        hdf5::silence();
-        let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
-        let (names, layers) = with_netcdf(place, file, |file| header::write(file, layout))?;
+        let (names, layers) = write_head(place, layout)?;
         self.names = names;
         self.layers = layers;
         Ok(())
     }
 
+    fn begin_in_memory(&mut self, layout: &Layout<'_>, heads: &Heads) -> Result<(), String> {
+        let attributes = attributes::of_layout(layout);
+        let head = heads.get(layout, &attributes)?;
+        self.names.clone_from(&head.names);
+        self.layers = head.layers.clone();
+        let chunks = ChunkFile::open_image(&head.image, &self.variables())?;
+        head.renew(layout, &attributes, &chunks)?;
+        // It is new: nobody else has set it.
+        let _ = self.chunks.set(chunks);
+        Ok(())
+    }
+
+    /// Names of the variables in chunks, in the order of [`ChunkFile`].
+    fn variables(&self) -> Vec<&str> {
+        let names = self.names.iter();
+        let mut variables: Vec<&str> =
+            names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
+        variables.extend(self.layers.iter().map(String::as_str));
+        variables
+    }
+
     fn chunks(&self) -> Result<&ChunkFile, String> {
         if let (None, Some(place)) = (self.chunks.get(), &self.place) {
-            let names = self.names.iter();
-            let mut variables: Vec<&str> =
-                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
-            variables.extend(self.layers.iter().map(String::as_str));
             // Should two threads come here at once, the library opens the file once.
-            let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
+            let _ = self.chunks.set(ChunkFile::open(place.path(), &self.variables())?);
         }
         self.chunks.get().ok_or_else(|| "the file is finished".to_owned())
     }
 
     fn end(&mut self, report: &Report, clock: Clock) -> Result<(), String> {
+        self.tell(report, clock)?;
+        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+    }
+
+    /// Adds what the report says, and writes what the library holds.
+    fn tell(&self, report: &Report, clock: Clock) -> Result<(), String> {
         let chunks = self.chunks()?;
         for (name, value) in attributes::of_report(report, clock) {
             chunks.put_attribute(None, &name, &value)?;
@@ -137,8 +187,7 @@ impl NetcdfFile {
             }
         }
         // A file that cannot be flushed must not be closed: see `drop`.
-        chunks.flush()?;
-        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+        chunks.flush()
     }
 
     /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
@@ -203,8 +252,18 @@ impl Drop for NetcdfFile {
     }
 }
 
+/// Writes the head; how the variables and the layers are called.
+pub(super) fn write_head(
+    place: &AtomicFile,
+    layout: &Layout<'_>,
+) -> Result<(Vec<Naming>, Vec<String>), String> {
+    hdf5::silence();
+    let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
+    with_netcdf(place, file, |file| header::write(file, layout))
+}
+
 /// Runs `work` on an open file and closes it, in such a way that it closes also on a full disk.
-fn with_netcdf<T>(
+pub(crate) fn with_netcdf<T>(
     place: &AtomicFile,
     file: netcdf::Result<FileMut>,
     work: impl FnOnce(&mut FileMut) -> netcdf::Result<T>,

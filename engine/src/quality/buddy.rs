@@ -14,12 +14,15 @@
 //! for buddy and spatial consistency checks; Rousseeuw & Croux 1993, doi:10.1080/01621459.1993.10476408,
 //! for the spread.
 
+use std::sync::Arc;
+
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets};
 use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Surface};
 use rayon::prelude::*;
 
 use super::ledger::{Flagged, Ledger};
+use super::lore::Lore;
 use super::{Flag, Reject};
 use crate::network::Network;
 use crate::observations::Observations;
@@ -45,7 +48,7 @@ const NORMAL: f64 = 1.4826;
 #[derive(Debug)]
 pub(crate) struct Buddies {
     /// By station, `each` of them.
-    nearest: Vec<u32>,
+    nearest: Arc<Vec<u32>>,
     each: usize,
     /// How many spreads are too many.
     limit: f64,
@@ -66,7 +69,7 @@ pub(crate) struct Outlier {
 }
 
 impl Buddies {
-    pub(crate) fn new(network: &Network, limit: f64) -> Self {
+    pub(crate) fn new(network: &Network, limit: f64, lore: &Lore) -> Self {
         let (points, n) = (network.points(), network.len());
         let mut first = vec![usize::MAX; n];
         for (station, &place) in network.place_of().iter().enumerate() {
@@ -87,7 +90,11 @@ impl Buddies {
             let number = |j| u32::try_from(j).expect("stations fit into memory");
             near.into_iter().map(|(_, j)| number(j)).collect()
         };
-        Self { nearest: (0..n).into_par_iter().flat_map_iter(of).collect(), each, limit, first }
+        let key = blake3::hash(network.fingerprint().as_bytes());
+        let nearest = lore
+            .neighbours
+            .get(key, n, || (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>());
+        Self { nearest, each, limit, first }
     }
 
     /// The outliers of every field, by field and station. `readings` and what `fit` holds are
