@@ -320,10 +320,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn clients(config: ServiceConfig) -> Clients {
-        Clients::new(&config)
-    }
-
     fn address(text: &str) -> Who {
         Who::at(text.parse().expect("an address"))
     }
@@ -339,7 +335,7 @@ mod tests {
     #[test]
     fn the_rate_is_each_clients_own_and_told() {
         let config = ServiceConfig { requests_per_minute: 2, ..Default::default() };
-        let clients = clients(config);
+        let clients = Clients::new(&config);
         let one = clients.account(address("10.0.0.1"), KeyLimits::default());
         let (rate, first) = one.count();
         assert!(first.is_ok());
@@ -359,7 +355,7 @@ mod tests {
     #[test]
     fn places_at_the_same_time_come_back() {
         let config = ServiceConfig { requests_at_once: 1, ..Default::default() };
-        let client = clients(config).account(address("10.0.0.1"), KeyLimits::default());
+        let client = Clients::new(&config).account(address("10.0.0.1"), KeyLimits::default());
         let ticket = client.enter().expect("the first");
         assert_eq!(client.enter().expect_err("the second").status(), 429);
         drop(ticket);
@@ -371,21 +367,21 @@ mod tests {
         let store = Store::open(None).expect("a database");
         let config = ServiceConfig { cells_per_day: 100, ..Default::default() };
         let who = || address("10.0.0.1");
-        let first = clients(config.clone());
+        let first = Clients::new(&config);
         let account = first.account(who(), KeyLimits::default());
         account.spend(&store, 60).expect("within");
         assert_eq!(account.spend(&store, 101).expect_err("never").status(), 413);
         assert_eq!(account.spend(&store, 50).expect_err("not today").status(), 429);
         first.save(&store).expect("saved");
         first.save(&store).expect("nothing to save");
-        let again = clients(config).account(who(), KeyLimits::default());
+        let again = Clients::new(&config).account(who(), KeyLimits::default());
         assert_eq!(again.spend(&store, 50).expect_err("not today").status(), 429);
         again.spend(&store, 40).expect("what was left");
     }
 
     #[test]
     fn the_number_of_accounts_is_bounded_and_newcomers_share_one() {
-        let clients = clients(ServiceConfig::default());
+        let clients = Clients::new(&ServiceConfig::default());
         for k in 0..u32::try_from(MOST).expect("small") + 500 {
             let who = Who::at(std::net::Ipv4Addr::from_bits(k).into());
             clients.account(who, KeyLimits::default());
