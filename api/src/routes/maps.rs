@@ -96,6 +96,13 @@ struct Origin {
     id: RequestId,
 }
 
+impl Origin {
+    fn provenance(&self) -> Provenance {
+        let RequestId(id) = &self.id;
+        Provenance::now(format!("POST /v1/maps, request {id}"))
+    }
+}
+
 /// Reads, plans and computes; on a thread of its own.
 fn make(
     state: &AppState,
@@ -129,12 +136,13 @@ fn make(
             return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
         }
         if form == Form::NetCdf && plan.estimate.output_bytes <= IN_MEMORY {
-            let provenance = Provenance::now("POST /v1/maps");
+            let provenance = from.provenance();
             let layout = Layout::of(&plan, &provenance);
             let file = NetcdfFile::in_memory(&layout, state.heads()).map_err(of_engine)?;
             let mut report =
                 run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             let bytes = file.into_bytes(&report).map_err(of_engine)?;
             return Ok(Made::Memory { bytes, form, name: file_name(&plan, form) });
         }
@@ -142,8 +150,7 @@ fn make(
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let RequestId(id) = &from.id;
-            let provenance = Provenance::now(format!("POST /v1/maps, request {id}"));
+            let provenance = from.provenance();
             let layout = Layout::of(&plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
             let mut report =
