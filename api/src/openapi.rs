@@ -18,6 +18,7 @@ use crate::routes::{
     crossvalidations, estimates, health, kernels, maps, metrics, network_maps, networks,
 };
 use crate::state::AppState;
+use crate::wire::query::MaskName;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
 #[derive(OpenApi)]
@@ -33,7 +34,9 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
         (name = "service", description = "The state of the service"),
-    )
+    ),
+    // Only a parameter has it, and those do not bring their schemas.
+    components(schemas(MaskName))
 )]
 struct Described;
 

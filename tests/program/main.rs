@@ -10,6 +10,7 @@ mod commands;
 mod correlation;
 mod examples;
 mod export;
+mod hostile;
 mod judges;
 mod keys;
 mod maps;

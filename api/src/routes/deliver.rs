@@ -74,7 +74,7 @@ impl Delivery<'_> {
         match form {
             Form::Json => self.json(plan, reading),
             Form::NetCdf if plan.estimate.output_bytes <= IN_MEMORY => {
-                let provenance = Provenance::now(self.command);
+                let provenance = self.provenance();
                 let layout = Layout::of(plan, &provenance);
                 let file = NetcdfFile::in_memory(&layout, self.state.heads()).map_err(of_engine)?;
                 let report = self.run(plan, &file, reading)?;
@@ -98,6 +98,11 @@ impl Delivery<'_> {
         Ok(report)
     }
 
+    fn provenance(&self) -> Provenance {
+        let RequestId(id) = &self.from.id;
+        Provenance::now(format!("{}, request {id}", self.command))
+    }
+
     fn json(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
         keep_json_small(self.state, plan)?;
         if !plan.layers.is_empty() {
@@ -115,8 +120,7 @@ impl Delivery<'_> {
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let RequestId(id) = &self.from.id;
-            let provenance = Provenance::now(format!("{}, request {id}", self.command));
+            let provenance = self.provenance();
             let layout = Layout::of(plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
             let report = self.run(plan, &file, reading)?;
