@@ -11,6 +11,7 @@ mod correlation;
 mod examples;
 mod export;
 mod hostile;
+mod jobs;
 mod judges;
 mod keys;
 mod maps;

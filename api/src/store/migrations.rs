@@ -11,6 +11,8 @@ const STEPS: &[&str] = &[
     // keys, cells_by_day, audit
     include_str!("../doors/keys.sql"),
     crate::networks::MIGRATION,
+    // inputs, jobs, job_inputs, hooks, maps
+    crate::jobs::SCHEMA,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod given;
+pub(crate) mod jobs;
 pub mod network;
 pub(crate) mod order;
 pub(crate) mod points;
