@@ -87,7 +87,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn readings(k: u32) -> Parts {
     let mut state = 7_u64;
     let mut random = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         f64::from((state >> 40) as u32) / f64::from(1_u32 << 24)
     };
     let towns: Vec<[f64; 2]> = (0..12).map(|_| [random(), random()]).collect();

@@ -9,6 +9,7 @@ use isopleth_engine::model::ModelError;
 use isopleth_engine::uncertainty::Of;
 use isopleth_engine::{Background, Bound, Digits, Folds, Tolerance, Uncertainty};
 
+use crate::export::ExportArguments;
 use crate::failure::Failure;
 use crate::series::SeriesArguments;
 
@@ -19,6 +20,7 @@ Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 woul
 Examples:
   isopleth map readings.csv --bounds 73,18,135,54 --shape 1400x1000 -o map.nc
   isopleth map hours.csv.gz --stations places.csv --bounds -125,24,-66,50 --resolution 0.05 -o us.nc
+  isopleth export map.nc -o map.png --coast
   isopleth points readings.csv --at places.csv -o values.csv
   isopleth check readings.csv
   isopleth serve --listen 127.0.0.1:8080";
@@ -35,6 +37,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Map readings onto a grid and write a NetCDF file
     Map(MapArguments),
+    /// Write a finished map, or part of it, as GeoTIFF, PNG, contours, CSV, …
+    Export(ExportArguments),
     /// Values at places of your own, as CSV
     Points(PointsArguments),
     /// Tell what a file of readings holds and what is wrong with it
@@ -49,6 +53,10 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
+    /// Make, list and revoke the keys of the service
+    Keys(crate::commands::keys::KeysArguments),
+    /// Tell how a running service is doing
+    Status(crate::commands::status::StatusArguments),
     /// Ask a running service whether it is alive (for containers)
     Healthcheck(HealthcheckArguments),
     /// Print a completion script for your shell

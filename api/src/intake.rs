@@ -103,6 +103,10 @@ async fn receive_patiently(
 
 /// The type of the body in lower case, without parameters.
 pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
+    if headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
+        let text = "there are two headers Content-Type; send the one that is right";
+        return Err(ApiError::unreadable(text));
+    }
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let value = value.ok_or_else(|| {
         ApiError::unsupported(format!("there is no header Content-Type; send the body as {KNOWN}"))

@@ -13,8 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::doors;
 use crate::routes::{
-    crossvalidations, estimates, health, kernels, maps, network_maps, networks,
+    crossvalidations, estimates, health, kernels, maps, metrics, network_maps, networks,
 };
 use crate::state::AppState;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
@@ -66,7 +67,7 @@ pub(crate) struct CrossvalidationForm {
 
 /// Every described route, with its description.
 pub(crate) fn described() -> (Router<AppState>, Document) {
-    OpenApiRouter::with_openapi(Described::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(maps::make_map))
         .routes(routes!(estimates::estimate))
         .routes(routes!(crossvalidations::crossvalidate_stations))
@@ -77,7 +78,10 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::index))
-        .split_for_parts()
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    doors::described::describe(&mut document);
+    (router, document)
 }
 
 /// The document.

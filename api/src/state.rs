@@ -2,16 +2,30 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
+use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
-use crate::limits::{Admission, Seat};
+use crate::limits::{Admission, Occupancy, Seat};
 use crate::networks::Networks;
 use crate::store::{Store, StoreError};
+use crate::watch::Watch;
+
+/// Why there is no service.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing can be remembered.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nobody, or everybody, could come in.
+    #[error(transparent)]
+    Doors(#[from] DoorsError),
+}
 
 /// Shared by all requests; clones are cheap.
 #[derive(Clone, Debug)]
@@ -24,6 +38,9 @@ struct Shared {
     heads: Heads,
     networks: Networks,
     store: Store,
+    doors: Doors,
+    watch: Watch,
+    since: Instant,
     admission: Admission,
     ready: AtomicBool,
     stop: CancellationToken,
@@ -33,9 +50,10 @@ impl AppState {
     /// The state of a service that is ready.
     ///
     /// # Errors
-    /// If it cannot remember what it must.
-    pub fn new(config: ServiceConfig) -> Result<Self, StoreError> {
+    /// If it cannot remember what it must, or the key of the configuration is none.
+    pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
         let kept = Store::open(config.data_dir.as_deref())?;
+        let doors = Doors::new(&config, &kept)?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
@@ -44,6 +62,9 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             networks: Networks::new(kept.clone()),
             store: kept,
+            doors,
+            watch: Watch::new(),
+            since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
             config,
@@ -78,6 +99,45 @@ impl AppState {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Who may come in.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    /// What is counted.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    /// Who computes and who waits.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        self.0.admission.occupancy()
+    }
+
+    /// How long the service is there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.since.elapsed()
+    }
+
+    /// Notes that the service begins, and with which settings.
+    pub(crate) async fn began(&self, address: std::net::SocketAddr) {
+        let config = serde_json::to_string(self.config()).unwrap_or_default();
+        let about = format!("{address} {config}");
+        let noted = self.store().written(move |tx| {
+            audit::record(tx, "service", "began", &about).map_err(ApiError::from)
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(?error, "the start is not in the audit log");
+        }
+    }
+
+    /// Writes down what is counted by day, so that it outlives the process.
+    pub(crate) async fn save_counts(&self) {
+        let state = self.clone();
+        let save = move || state.doors().save(state.store());
+        let _ = tokio::task::spawn_blocking(save).await;
     }
 
     /// Whether new requests are welcome.

@@ -67,6 +67,9 @@ pub enum Error {
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
+    /// A map cannot be written in another form.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -142,6 +145,7 @@ impl Error {
             Self::Work(error) if error.is_io() => Kind::Io,
             Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
             Self::Covariate(CovariateError::Model { error, .. }) if error.is_io() => Kind::Io,
+            Self::Export(error) => error.kind(),
             Self::Readings(_)
             | Self::Mask(_)
             | Self::Covariate(_)

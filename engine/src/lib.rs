@@ -23,6 +23,7 @@ mod correlation_picture;
 pub mod covariates;
 pub mod crossvalidation;
 pub mod error;
+pub mod export;
 pub mod factors;
 mod field;
 pub mod grid;

@@ -168,9 +168,8 @@ impl Pilot<'_> {
         // rows and columns share, a product 1 for each field, and interpolation 1.5 for each field and order, with the cell's share of the tree.
         let phi = if self.surface.is_separable() { 1.0 } else { 12.0 };
         let pair = phi + fields;
-        let fast = pairs as f64 / tried_cells as f64 * pair
-            + 1.5 * scheme.order as f64 * fields
-            + 60.0;
+        let fast =
+            pairs as f64 / tried_cells as f64 * pair + 1.5 * scheme.order as f64 * fields + 60.0;
         let cost = fast / (self.surface.stations() as f64 * pair);
         let tried = if self.tiling.count() <= FEW_TILES { tried } else { Vec::new() };
         (cost < 1.0).then_some(Trial { verdict, cost, tried })

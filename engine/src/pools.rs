@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn a_pool_has_the_threads_asked_for_and_one_run_at_a_time() {
-        let on = |pool: &Pool| pool.install(|| (rayon::current_num_threads(), thread::current().id()));
+        let on =
+            |pool: &Pool| pool.install(|| (rayon::current_num_threads(), thread::current().id()));
         let (one, other) = (borrow(1).unwrap(), borrow(1).unwrap());
         let (first, second) = (on(&one), on(&other));
         assert_eq!((first.0, second.0), (1, 1));

@@ -439,7 +439,8 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(mut chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        let Some(mut chosen) =
+            pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
         else {
             return fields.exactly();
         };

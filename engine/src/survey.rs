@@ -65,8 +65,7 @@ pub fn survey(
     cancel: &Cancel,
 ) -> Result<Survey, Error> {
     let metric = settings.method.metric();
-    let network =
-        Network::of_list(stations, metric, settings.duplicates, settings.thin)?;
+    let network = Network::of_list(stations, metric, settings.duplicates, settings.thin)?;
     let [median_spacing, least_spacing] = spacing(network.points(), settings);
     let mut methods: Vec<Solvable> = Vec::new();
     let pool = pools::borrow(threads)?;
@@ -74,7 +73,9 @@ pub fn survey(
         let obtain = || factors.obtain(network.points(), &method, Par::rayon(threads), cancel);
         let factor = pool.install(obtain)?.factor;
         let found = solvable(by, &method, factor.decomposition(), factor.condition());
-        let known = methods.iter_mut().find(|m| Solvable { variables: Vec::new(), ..(*m).clone() } == found);
+        let known = methods
+            .iter_mut()
+            .find(|m| Solvable { variables: Vec::new(), ..(*m).clone() } == found);
         match known {
             Some(known) => known.variables.extend(variable),
             None => methods.push(Solvable { variables: variable.into_iter().collect(), ..found }),
@@ -102,7 +103,10 @@ fn methods_of(
     if let Choice::Auto(auto) = &settings.method {
         let kept = choice::kept_methods(network.stations(), points, auto, factors.choices())?;
         if !kept.is_empty() {
-            return Ok(kept.into_iter().map(|(name, method)| ("kept", Some(name), method)).collect());
+            return Ok(kept
+                .into_iter()
+                .map(|(name, method)| ("kept", Some(name), method))
+                .collect());
         }
     }
     let by = if matches!(settings.method, Choice::Told(_)) { "told" } else { "typical" };

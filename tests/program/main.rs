@@ -10,6 +10,7 @@ mod commands;
 mod correlation;
 mod examples;
 mod judges;
+mod keys;
 mod maps;
 mod masks;
 mod projected;

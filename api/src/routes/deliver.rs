@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance, Sink};
@@ -13,8 +14,10 @@ use tokio_util::io::ReaderStream;
 
 use super::{answered, of_engine, quietly, to_json};
 use crate::accept::{Form, Wanted};
+use crate::doors::Caller;
 use crate::error::ApiError;
-use crate::networks::{LastResiduals, Remembering};
+use crate::networks::{Registered, Remembering};
+use crate::observe::RequestId;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
 
@@ -32,14 +35,28 @@ pub(super) enum Made {
     Json(Vec<u8>),
 }
 
+/// Who asks, and what the request is called.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) caller: Caller,
+    pub(super) id: RequestId,
+}
+
+impl Origin {
+    pub(super) fn of(request: &Request) -> Self {
+        Self { caller: Caller::of(request), id: RequestId::of(request) }
+    }
+}
+
 /// What the making of an answer needs besides the plan.
 pub(super) struct Delivery<'a> {
     pub(super) state: &'a AppState,
     pub(super) wanted: &'a Wanted,
-    /// What the file's history tells.
+    pub(super) from: &'a Origin,
+    /// What the file's history tells, besides the request's id.
     pub(super) command: &'a str,
-    /// Where residuals of a registered network are remembered.
-    pub(super) residuals: Option<&'a LastResiduals>,
+    /// The registered network that it is of: its residuals are remembered.
+    pub(super) network: Option<&'a Registered>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -51,13 +68,17 @@ impl Delivery<'_> {
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         let form = self.wanted.best(possible)?;
+        let estimate = &plan.estimate;
+        let cells = estimate.cells.saturating_mul(estimate.fields);
+        self.from.caller.spend(self.state.store(), cells)?;
+        let _until_made = self.state.watch().planned(estimate);
         match form {
             Form::Json => self.json(plan, reading),
             Form::NetCdf if plan.estimate.output_bytes <= IN_MEMORY => {
-                let provenance = Provenance::now(self.command);
+                let provenance = self.provenance();
                 let layout = Layout::of(plan, &provenance);
                 let file = NetcdfFile::in_memory(&layout, self.state.heads()).map_err(of_engine)?;
-                let report = self.run(plan, &file, Some(reading))?;
+                let report = self.run(plan, &file, reading)?;
                 let bytes = file.into_bytes(&report).map_err(of_engine)?;
                 Ok(Made::Memory { bytes, form, name: file_name(plan, form) })
             }
@@ -69,16 +90,23 @@ impl Delivery<'_> {
         &self,
         plan: &Plan,
         sink: &dyn Sink,
-        reading: Option<StageReport>,
+        reading: StageReport,
     ) -> Result<Report, ApiError> {
         let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
-        let mut report = match self.residuals {
-            Some(last) => run(&Remembering::new(sink, plan, last)),
+        let mut report = match self.network {
+            Some(network) => run(&Remembering::new(sink, plan, &network.last)),
             None => run(sink),
         }
         .map_err(of_engine)?;
-        reading.into_iter().for_each(|stage| report.book(stage));
+        report.book(reading);
+        let name = self.network.map_or("", |network| &network.id);
+        self.state.watch().mapped(&plan.estimate, &report, name);
         Ok(report)
+    }
+
+    fn provenance(&self) -> Provenance {
+        let RequestId(id) = &self.from.id;
+        Provenance::now(format!("{}, request {id}", self.command))
     }
 
     fn json(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
@@ -89,7 +117,7 @@ impl Delivery<'_> {
             return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
         }
         let sink = in_memory(plan);
-        let report = self.run(plan, &sink, Some(reading))?;
+        let report = self.run(plan, &sink, reading)?;
         to_json(&MapAnswer::new(plan, &sink.into_maps(), &report)).map(Made::Json)
     }
 
@@ -98,16 +126,16 @@ impl Delivery<'_> {
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let provenance = Provenance::now(self.command);
+            let provenance = self.provenance();
             let layout = Layout::of(plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
-            let report = self.run(plan, &file, Some(reading))?;
+            let report = self.run(plan, &file, reading)?;
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file = PointsCsv::create(&path, places, variables, times, &plan.layers)
                 .map_err(of_engine)?;
-            self.run(plan, &file, None)?;
+            self.run(plan, &file, reading)?;
             file.finish().map_err(of_engine)?;
         }
         opened(&path, form, file_name(plan, form))

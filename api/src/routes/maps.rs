@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::{Cancel, Plan};
 
-use super::deliver::{Delivery, Made};
+use super::deliver::{Delivery, Made, Origin};
 use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
@@ -59,22 +59,26 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let seat = state.seat()?;
+    let from = Origin::of(&request);
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
-    let made = state.compute(seat, move |cancel| make(&shared, received, &wanted, cancel)).await?;
+    let job = move |cancel: &Cancel| make(&shared, &from, received, &wanted, cancel);
+    let made = state.compute(seat, job).await?;
     Ok(made.into_response())
 }
 
 /// Reads, plans and computes; on a thread of its own.
 fn make(
     state: &AppState,
+    from: &Origin,
     received: Received,
     wanted: &Wanted,
     cancel: &Cancel,
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
-    let delivery = Delivery { state, wanted, command: "POST /v1/maps", residuals: None, cancel };
+    let delivery =
+        Delivery { state, wanted, from, command: "POST /v1/maps", network: None, cancel };
     let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
     made.map_err(|error| if by_query { error.in_query() } else { error })
 }

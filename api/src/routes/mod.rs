@@ -7,6 +7,7 @@ pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod kernels;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 pub(crate) mod network_maps;
 pub(crate) mod networks;
 

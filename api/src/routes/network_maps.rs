@@ -6,7 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::{Cancel, Source};
 
-use super::deliver::Delivery;
+use super::deliver::{Delivery, Origin};
 use super::maps::plan_of;
 use super::{networks, timed};
 use crate::accept::{Form, Wanted};
@@ -68,7 +68,7 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let network = networks::find(&state, &id).await?;
-    let seat = state.seat()?;
+    let (seat, from) = (state.seat()?, Origin::of(&request));
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
     let job = move |cancel: &Cancel| {
@@ -76,8 +76,9 @@ pub(crate) async fn make_map(
             timed(|| understand(&shared, received, unknown.unwrap_or_default(), &network, cancel))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", network.id);
-        let (state, command, residuals) = (&shared, command.as_str(), Some(&network.last));
-        Delivery { state, wanted: &wanted, command, residuals, cancel }.of(&plan, reading)
+        let (command, network) = (command.as_str(), Some(&*network));
+        let (state, wanted, from) = (&shared, &wanted, &from);
+        Delivery { state, wanted, from, command, network, cancel }.of(&plan, reading)
     };
     Ok(state.compute(seat, job).await?.into_response())
 }

@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// In order; the database's `user_version` is the number of those applied.
-const STEPS: &[&str] = &[crate::networks::MIGRATION];
+const STEPS: &[&str] = &[
+    // keys, cells_by_day, audit
+    include_str!("../doors/keys.sql"),
+    crate::networks::MIGRATION,
+];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

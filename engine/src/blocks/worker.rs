@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use isopleth_kernels::Evaluator;
 
-
 use super::Work;
 use super::error::WorkError;
 use super::folder::{self, METHODS};
@@ -58,7 +57,8 @@ impl<'a> Worker<'a> {
         let pool = pools::borrow(plan.threads)?;
         let mut recorder = Recorder::new();
         let methods = pool.install(|| methods(work, plan, factors, progress, &mut recorder))?;
-        let exam = pool.install(|| recorder.time(Stage::Read, || Exam::new(plan, factors.lore())))?;
+        let exam =
+            pool.install(|| recorder.time(Stage::Read, || Exam::new(plan, factors.lore())))?;
         let packer = Packer::new(&Layout::of(plan, &work.job.provenance()));
         Ok(Self {
             work,

@@ -120,8 +120,7 @@ impl<'a> Collector<'a> {
 
     /// Adds the stations of the table of places, before any reading.
     pub(super) fn add_every_station(&mut self) -> Result<(), ReadError> {
-        let stations: Vec<Station> =
-            self.places.iter().flat_map(PlaceTable::stations).collect();
+        let stations: Vec<Station> = self.places.iter().flat_map(PlaceTable::stations).collect();
         for (number, Station { id, x, y }) in stations.into_iter().enumerate() {
             self.station(&id, [x, y], At::Record(number as u64))?;
         }

@@ -15,9 +15,7 @@ use hdf5_sys::h5d::{H5Dclose, H5Dopen2, H5Dwrite, H5Dwrite_chunk};
 use hdf5_sys::h5e::{
     H5E_DEFAULT, H5E_direction_t, H5E_error2_t, H5Eclear2, H5Eset_auto2, H5Ewalk2,
 };
-use hdf5_sys::h5f::{
-    H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fget_file_image, H5Fopen,
-};
+use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fget_file_image, H5Fopen};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
     H5P_CLS_DATASET_ACCESS, H5P_CLS_FILE_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate,
@@ -32,7 +30,7 @@ use super::attributes::Value;
 /// One byte of text in a NetCDF variable.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NcChar(pub(super) u8);
+pub(crate) struct NcChar(pub(super) u8);
 
 // SAFETY: a `char` of NetCDF is one byte without padding, niche or destructor, as is `u8`.
 unsafe impl NcTypeDescriptor for NcChar {
@@ -189,7 +187,12 @@ impl ChunkFile {
     ///
     /// # Errors
     /// With the library's reason.
-    pub(super) fn change_attribute(&self, name: &str, from: &Value, to: &Value) -> Result<(), String> {
+    pub(super) fn change_attribute(
+        &self,
+        name: &str,
+        from: &Value,
+        to: &Value,
+    ) -> Result<(), String> {
         let c_name = CString::new(name).map_err(|e| e.to_string())?;
         let _lock = hdf5_sys::LOCK.lock();
         match (from, to) {

@@ -79,7 +79,8 @@ impl Heads {
 impl Head {
     fn new(layout: &Layout<'_>, folder: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir_in(folder).map_err(|e| e.to_string())?;
-        let place = AtomicFile::create(&folder.path().join("head.nc")).map_err(|e| e.to_string())?;
+        let place =
+            AtomicFile::create(&folder.path().join("head.nc")).map_err(|e| e.to_string())?;
         let (names, layers) = write_head(&place, layout)?;
         let image = std::fs::read(place.path()).map_err(|e| e.to_string())?;
         Ok(Self { image, names, layers, attributes: attributes::of_layout(layout) })

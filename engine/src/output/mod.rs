@@ -21,11 +21,12 @@ pub use atomic::AtomicFile;
 pub(crate) use atomic::sync_directory;
 pub(crate) use cf::{is_concentration, udunits};
 pub use chunk::FILL_VALUE;
-pub(crate) use hdf5::silence as silence_hdf5;
+pub(crate) use hdf5::{NcChar, silence as silence_hdf5};
 pub use heads::Heads;
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};
 pub use netcdf::NetcdfFile;
+pub(crate) use netcdf::with_netcdf;
 pub(crate) use packed::{ChunkKey, Packer};
 pub use points_csv::PointsCsv;
 

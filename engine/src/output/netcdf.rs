@@ -263,7 +263,7 @@ pub(super) fn write_head(
 }
 
 /// Runs `work` on an open file and closes it, in such a way that it closes also on a full disk.
-fn with_netcdf<T>(
+pub(crate) fn with_netcdf<T>(
     place: &AtomicFile,
     file: netcdf::Result<FileMut>,
     work: impl FnOnce(&mut FileMut) -> netcdf::Result<T>,

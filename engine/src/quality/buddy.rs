@@ -91,9 +91,9 @@ impl Buddies {
             near.into_iter().map(|(_, j)| number(j)).collect()
         };
         let key = blake3::hash(network.fingerprint().as_bytes());
-        let nearest = lore.neighbours.get(key, n, || {
-            (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>()
-        });
+        let nearest = lore
+            .neighbours
+            .get(key, n, || (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>());
         Self { nearest, each, limit, first }
     }
 

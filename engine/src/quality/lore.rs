@@ -33,7 +33,12 @@ impl<T> Default for Remembered<T> {
 
 impl<T> Remembered<T> {
     /// The answer, found out now if it is not known. Two that ask at once both find it out.
-    pub(super) fn get(&self, key: blake3::Hash, stations: usize, find: impl FnOnce() -> T) -> Arc<T> {
+    pub(super) fn get(
+        &self,
+        key: blake3::Hash,
+        stations: usize,
+        find: impl FnOnce() -> T,
+    ) -> Arc<T> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let mut known = lock();

@@ -23,10 +23,10 @@ mod rules;
 mod series;
 
 pub(crate) use examine::Exam;
-pub(crate) use lore::Lore;
 pub use examine::examine;
 pub use ledger::{FlagReport, PlaceReport, QualityReport, WorstStation};
 pub(crate) use ledger::{Ledger, Tally};
+pub(crate) use lore::Lore;
 pub use rules::{Reject, RuleError, Rules};
 
 use serde::Serialize;
