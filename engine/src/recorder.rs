@@ -83,12 +83,12 @@ impl Share {
         self.covariates.merge(&other.covariates);
     }
 
-    pub(crate) fn add_backgrounds(&mut self, backgrounds: background::Share) {
-        self.backgrounds.merge(&backgrounds);
+    pub(crate) fn add_backgrounds(&mut self, backgrounds: &background::Share) {
+        self.backgrounds.merge(backgrounds);
     }
 
-    pub(crate) fn add_covariates(&mut self, covariates: covariates::Share) {
-        self.covariates.merge(&covariates);
+    pub(crate) fn add_covariates(&mut self, covariates: &covariates::Share) {
+        self.covariates.merge(covariates);
     }
 
     pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {

@@ -154,8 +154,8 @@ impl Tools<'_> {
                 }
             }
         }
-        recorder.share().add_backgrounds(backgrounds.into_share());
-        recorder.share().add_covariates(dependence.into_share());
+        recorder.share().add_backgrounds(&backgrounds.into_share());
+        recorder.share().add_covariates(&dependence.into_share());
         Ok(())
     }
 }

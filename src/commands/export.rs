@@ -46,7 +46,7 @@ fn told(source: &Source, summary: &Summary) -> String {
     };
     let note = summary.note.as_ref().map(|note| format!("\n{note}")).unwrap_or_default();
     format!(
-        "{}; {}; {columns} x {rows} cells from {west},{south} to {east},{north} ({unit}){note}",
+        "{}; {}; {columns} x {rows} cells from {west:.6},{south:.6} to {east:.6},{north:.6} ({unit}){note}",
         summary.variables.join(", "),
         times(summary.times)
     )

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use isopleth_engine::blocks::{BlockSize, Work, Worker};
 use isopleth_engine::covariates::columns;
+use isopleth_engine::export::Form;
 use isopleth_engine::output::{AtomicFile, Layout, NetcdfFile, Provenance};
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{Cancel, FactorCache, Plan, Progress, Report, Targets, run as engine_run};
@@ -26,6 +27,7 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     let aside = columns(&settings.covariates);
     settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::targets(&arguments.grid, metric)?;
+    is_netcdf(&targets, &arguments.output)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
         inputs::observations_beside(&arguments.readings, !metric.is_spherical(), &aside)
     })?;
@@ -47,6 +49,18 @@ pub(crate) fn run(arguments: &MapArguments) -> Result<(), Failure> {
     };
     report.book(reading);
     summary::tell(&report, output, tell)
+}
+
+/// That a map is not asked for in a form that `export` makes of it.
+fn is_netcdf(targets: &Targets, output: &Path) -> Result<(), Failure> {
+    match (targets, Form::of_path(output)) {
+        (Targets::Grid(_), Ok(form)) if form != Form::NetCdf => Err(Failure::Usage(format!(
+            "{}: a map is written as NetCDF (.nc); `isopleth export map.nc -o {0}` then makes {form} \
+             of it",
+            output.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn grid(

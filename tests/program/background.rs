@@ -245,3 +245,30 @@ fn temperatures_that_fall_with_height_do_so_between_the_stations() {
     let crs = ["crossval", &input, "--covariate", "altitude", "--degree=-1"];
     bench.run(&crs).failed(3, &["--degree -1"]);
 }
+
+#[test]
+fn the_table_of_stations_may_have_the_covariate() {
+    let bench = Bench::new();
+    let (mut places, mut text) =
+        (String::from("station,lon,lat,altitude\n"), String::from("station,time,temp\n"));
+    for row in readings(40, 1).lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let number = |k: usize| cells[k].parse::<f64>().expect("a coordinate");
+        let altitude = height(number(1), number(2));
+        places.push_str(&format!("{},{altitude}\n", cells[..3].join(",")));
+        text.push_str(&format!("{},{},{}\n", cells[0], cells[3], 20.0 - 0.0065 * altitude));
+    }
+    let (input, places) = (bench.file("in.csv", text), bench.file("places.csv", &places));
+    let table = ["crossval", &input, "--stations", &places, "--covariate", "altitude"];
+    let text = bench.run(&table).succeeded().stdout;
+    let row = text.lines().find(|row| row.contains("altitude of the stations"));
+    assert!(row.expect("its slope").contains("-0.006500"), "{text}");
+    // A station whose height is not known is named.
+    let holed = std::fs::read_to_string(&places).expect("the table");
+    let holed = holed.lines().map(|row| match row.strip_prefix("s007,") {
+        Some(rest) => format!("s007,{},\n", rest.rsplit_once(',').expect("cells").0),
+        None => format!("{row}\n"),
+    });
+    bench.file("places.csv", holed.collect::<String>());
+    bench.run(&table).failed(3, &["altitude", "1 of 40 stations", "s007"]);
+}

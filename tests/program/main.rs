@@ -9,6 +9,7 @@ mod choices;
 mod commands;
 mod correlation;
 mod examples;
+mod export;
 mod judges;
 mod keys;
 mod maps;

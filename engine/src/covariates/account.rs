@@ -132,8 +132,8 @@ impl Share {
                     "the map extrapolates there (clamped, they would get the nearest end)"
                 };
                 warnings.push(format!(
-                    "{outside} cells lie beyond what the stations have of covariate {name} ({low} to \
-                     {high}): {done}"
+                    "{outside} cells lie beyond what the stations have of covariate {name} ({low:.4} to \
+                     {high:.4}): {done}"
                 ));
             }
             if without > 0 {

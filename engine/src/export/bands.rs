@@ -10,6 +10,7 @@
 //! the mean of its corners.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Values at centres, row by row; NaN where there is none.
 pub(super) struct Field<'a> {
@@ -165,7 +166,9 @@ impl Field<'_> {
                     break;
                 }
             }
-            chains.push(chain.into_iter().map(|v| self.point(v, levels)).collect());
+            for simple in simple(chain) {
+                chains.push(simple.into_iter().map(|v| self.point(v, levels)).collect());
+            }
         }
         chains
     }
@@ -180,12 +183,9 @@ impl Field<'_> {
         if let [] | [_] = free[..] {
             return free.first().copied();
         }
-        // Only centres are met by two, and only sides between centres and crossings lead there.
-        let levels = [f64::NEG_INFINITY, f64::INFINITY];
-        let point = |v: Vertex| self.rough(v, levels);
-        let (from, here) = (point(before), point(at));
+        let (from, here) = (self.rough(before), self.rough(at));
         let turn = |k: usize| {
-            let to = point(segments[k].1);
+            let to = self.rough(segments[k].1);
             let (ax, ay) = (here[0] - from[0], here[1] - from[1]);
             let (bx, by) = (to[0] - here[0], to[1] - here[1]);
             (ax * by - ay * bx).atan2(ax * bx + ay * by)
@@ -202,7 +202,7 @@ impl Field<'_> {
     }
 
     /// A crossing as if it were in the middle of its side: enough for a direction.
-    fn rough(&self, vertex: Vertex, _: [f64; 2]) -> Point {
+    fn rough(&self, vertex: Vertex) -> Point {
         let (from, to) = self.ends(vertex);
         to.map_or(from.0, |to| between(from.0, to.0, 0.5))
     }
@@ -232,6 +232,34 @@ impl Field<'_> {
             _ => (middle(), None),
         }
     }
+}
+
+/// A ring that comes by a centre again is cut there: an outside and a hole that touches it.
+fn simple(chain: Vec<Vertex>) -> Vec<Vec<Vertex>> {
+    let mut rings = Vec::new();
+    let mut seen: BTreeMap<Vertex, usize> = BTreeMap::new();
+    let mut rest: Vec<Vertex> = Vec::with_capacity(chain.len());
+    for vertex in chain {
+        // Crossings lie within sides, which no ring comes by twice.
+        if vertex.side == 6 {
+            if let Some(&first) = seen.get(&vertex) {
+                let mut ring = rest.split_off(first + 1);
+                for corner in &ring {
+                    seen.remove(corner);
+                }
+                ring.insert(0, vertex);
+                ring.push(vertex);
+                rings.push(ring);
+                continue;
+            }
+            seen.insert(vertex, rest.len());
+        }
+        rest.push(vertex);
+    }
+    if rest.len() > 1 {
+        rings.push(rest);
+    }
+    rings
 }
 
 fn between(from: Point, to: Point, share: f64) -> Point {
@@ -371,6 +399,26 @@ mod tests {
         let all = field.band(0.0, 100.0);
         assert_eq!((all.len(), all[0].holes.len()), (1, 1));
         assert!((of(&all) - (81.0 - 4.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_area_that_touches_itself_at_a_centre_has_a_hole_that_touches_its_outside() {
+        // Squares are missing in the upper left corner and diagonally below it.
+        let mut values = vec![1.0; 36];
+        values[0] = f64::NAN;
+        values[14] = f64::NAN;
+        let field = Field { columns: 6, rows: 6, values: &values };
+        let all = field.band(0.0, 2.0);
+        assert_eq!((all.len(), all[0].holes.len()), (1, 1));
+        let (outside, hole) = (&all[0].outside, &all[0].holes[0]);
+        let shared: Vec<_> = hole[1..].iter().filter(|p| outside.contains(p)).collect();
+        assert_eq!(shared, [&[1.0, 1.0]]);
+        for ring in [outside, hole] {
+            for (k, point) in ring[1..].iter().enumerate() {
+                assert!(!ring[k + 2..].contains(point), "{ring:?}");
+            }
+        }
+        assert!((of(&all) - (25.0 - 5.0)).abs() < 1e-12);
     }
 
     proptest! {

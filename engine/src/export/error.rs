@@ -28,10 +28,12 @@ pub enum ExportError {
     MoreTimes { form: Form, count: usize, limit: usize },
     #[error("bounds {got:?} are not west,south,east,north with south below north")]
     Bounds { got: [f64; 4] },
-    #[error("no cell lies within bounds {got:?}; the map spans {x0} to {x1} and {y0} to {y1}{crs}")]
+    #[error(
+        "no cell lies within bounds {got:?}; the map spans {x0:.6} to {x1:.6} and {y0:.6} to {y1:.6}{crs}"
+    )]
     Outside { got: [f64; 4], x0: f64, x1: f64, y0: f64, y1: f64, crs: &'static str },
     #[error(
-        "bounds {got:?} reach across the ends of the map at longitudes {west} and {east}; export \
+        "bounds {got:?} reach across the ends of the map at longitudes {west:.6} and {east:.6}; export \
          the two parts apart"
     )]
     AcrossEnds { got: [f64; 4], west: f64, east: f64 },
@@ -39,7 +41,7 @@ pub enum ExportError {
     Stride { got: usize },
     #[error(
         "{form} of {cells} cells is more than the limit of {limit}; take part of the map \
-         (--bounds), or every {stride}th cell (--stride {stride})"
+         (--bounds), or fewer of its cells (--stride {stride})"
     )]
     TooLarge { form: Form, cells: u64, limit: u64, stride: usize },
     #[error("colours `{got}` are not known; known are {known}")]

@@ -290,8 +290,8 @@ fn assemble(
     scratch: &mut Scratch,
     out: &mut (impl Write + Seek),
 ) -> Result<(), ExportError> {
-    for (level, directory) in directories.iter_mut().enumerate().skip(1) {
-        debug_assert!(level > 0, "the map itself is no overview");
+    // A picture of reduced resolution.
+    for directory in directories.iter_mut().skip(1) {
         directory.push((254, Value::Longs(vec![1])));
     }
     let header = kind.header();

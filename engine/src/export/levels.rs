@@ -38,7 +38,7 @@ fn step(low: f64, high: f64, count: u32) -> f64 {
 }
 
 fn multiples(first: f64, last: f64, step: f64) -> Vec<f64> {
-    // Rounding, as 3 × 0.1 is not 0.3: dividing by the inverse step is exact for powers of ten.
+    // 3 × 0.1 is not 0.3, and 3 / 10 is.
     let inverse = (1.0 / step).round();
     let value = |k: f64| if inverse >= 1.0 && step < 1.0 { k / inverse } else { k * step };
     std::iter::successors(Some(first), |k| Some(k + 1.0))

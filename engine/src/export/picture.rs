@@ -128,7 +128,7 @@ impl Axes {
 pub(super) fn framed(frame: &Frame<'_>, width: usize, height: usize) -> (Canvas, Area) {
     let scale = (width.max(height) / 450).max(1);
     let letter = LETTER * scale;
-    let area = Area { left: 8 * letter, top: 4 * letter, width, height: height.max(1) };
+    let area = Area { left: 10 * letter, top: 4 * letter, width, height: height.max(1) };
     let full = [area.left + width + 13 * letter, area.top + height + 4 * letter];
     let mut canvas = Canvas::new(full[0].max(40 * letter), full[1], PAPER);
     let room = canvas.width - 2 * letter;

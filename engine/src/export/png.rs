@@ -40,17 +40,18 @@ pub(super) fn write(
         (Canvas::new(view.width, view.height, MISSING), area)
     } else {
         let stamp = source.times().get(time).map(|t| format!("  {t}")).unwrap_or_default();
-        let [west, east, south, north] = view.bounds;
+        let units = variable.units.as_deref().unwrap_or_default();
+        let in_units = if units.is_empty() { String::new() } else { format!(" ({units})") };
         let frame = Frame {
-            title: &format!("{}{stamp}", variable.long_name),
-            bounds: [west, east, south, north],
+            title: &format!("{}{in_units}{stamp}", variable.long_name),
+            bounds: view.bounds,
             axes: match source.space() {
                 Space::Degrees => Axes::Degrees,
                 Space::Projected(crs) if !crs.is_rotated() => Axes::Metres,
                 _ => Axes::Plain,
             },
             range,
-            units: variable.units.as_deref().unwrap_or_default(),
+            units,
         };
         framed(&frame, view.width, view.height)
     };
