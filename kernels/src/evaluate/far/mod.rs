@@ -391,7 +391,11 @@ impl<'a> Far<'a> {
 /// each axis apart, since sines and cosines are dear.
 fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
     let over = |of: fn(f64, f64) -> f64, x: &[f64], y: &[f64]| -> Vec<f64> {
-        y.iter().flat_map(|&y| x.iter().map(move |&x| of(x, y))).collect()
+        let mut all = Vec::with_capacity(x.len() * y.len());
+        for &y in y {
+            all.extend(x.iter().map(|&x| of(x, y)));
+        }
+        all
     };
     if !metric.is_spherical() {
         return Points::new(vec![over(|x, _| x, x, y), over(|_, y| y, x, y)]);
