@@ -135,9 +135,12 @@ fn the_clients_of_the_examples_work() {
     let service = Service::start(&bench);
     let url = service.url("");
     let clients = root().join("examples/clients");
-    for (program, script, out) in
-        [("python3", "post_map.py", "python.nc"), ("bash", "post_map.sh", "curl.nc")]
-    {
+    for (program, script, out) in [
+        ("python3", "post_map.py", "python.nc"),
+        ("bash", "post_map.sh", "curl.nc"),
+        ("python3", "network.py", "network-python.nc"),
+        ("bash", "network.sh", "network-curl.nc"),
+    ] {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {
             eprintln!("skipped: {needs} is not here");
