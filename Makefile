@@ -8,7 +8,7 @@ export PATH := $(CACHE)/tools/bin:$(PATH)
 PYTHON := $(CACHE)/python/bin/python
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps memory bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps memory load bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,9 @@ sweeps: build setup-tests ## error and time against order, stations, cells and f
 
 memory: build ## peak memory of large maps beside what is foreseen
 	benches/memory.py "$(PROGRAM)"
+
+load: build ## maps a second of the service: whole requests, and values of a registered network (needs wrk)
+	"$(PYTHON)" benches/service/load.py --program "$(PROGRAM)" --keep
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked
