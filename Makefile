@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ hostile: build ## a million requests that no honest client sends (REQUESTS=…)
 
 memory: build ## peak memory of large maps beside what is foreseen
 	benches/memory.py "$(PROGRAM)"
+
+load: build ## maps a second of the service: whole requests, and values of a registered network (needs wrk)
+	"$(PYTHON)" benches/service/load.py --program "$(PROGRAM)" --keep
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::Far;
+use kernels::evaluate::far::{Far, Views};
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
 use crate::background::{self, AtStations, OnCells};
@@ -22,7 +22,7 @@ use crate::factors::FactorCache;
 use crate::field::{Beside, Fields};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
-use crate::pilot::{Chosen, Pilot};
+use crate::pilot::{self, Chosen, Pilot};
 use crate::plan::Plan;
 use crate::pools;
 use crate::progress::{Progress, Stage};
@@ -136,6 +136,7 @@ impl Tools<'_> {
                 par,
                 done,
                 buddies,
+                views: pilot::views(plan, &chosen.method, factors),
                 account,
             };
             let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
@@ -172,6 +173,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
+    /// How stations appear to boxes of cells, as found for maps like this.
+    views: Option<Arc<Views>>,
     /// What is told of backgrounds and covariates.
     account: (&'a background::Account, &'a covariates::Account),
 }
@@ -438,6 +441,7 @@ impl Run<'_> {
             rows: &rows,
             tiling: plan.tiling,
             judge: &judge,
+            views: self.views.as_deref(),
         };
         let Some(mut chosen) =
             pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
@@ -445,7 +449,8 @@ impl Run<'_> {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
+        let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme)
+            .with_views(self.views.as_deref());
         let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())

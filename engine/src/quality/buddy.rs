@@ -90,7 +90,11 @@ impl Buddies {
             let number = |j| u32::try_from(j).expect("stations fit into memory");
             near.into_iter().map(|(_, j)| number(j)).collect()
         };
-        let key = blake3::hash(network.fingerprint().as_bytes());
+        let mut hash = blake3::Hasher::new();
+        for k in 0..points.dims() {
+            hash.update(bytemuck::cast_slice(points.axis(k)));
+        }
+        let key = hash.finalize();
         let nearest = lore
             .neighbours
             .get(key, n, || (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>());
