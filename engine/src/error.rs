@@ -56,6 +56,15 @@ pub enum Error {
         /// What was asked for.
         value: f64,
     },
+    /// What may be negative has no square root and no logarithm.
+    #[error(
+        "{variable} may be negative, and only what may not be can be transformed; leave it as it is \
+         ({variable}=none), or give it a least value of 0"
+    )]
+    TransformOfNegative {
+        /// Of which variable a transform was asked for.
+        variable: String,
+    },
     /// Standard deviations need a grid in degrees, or places.
     #[error(
         "standard deviation, probabilities and quantiles are not made on a projected grid; map in \
@@ -144,6 +153,7 @@ impl Error {
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
             | Self::LayersOnAPlane
+            | Self::TransformOfNegative { .. }
             | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,

@@ -17,6 +17,7 @@ use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
+use crate::transform::WayBack;
 use crate::uncertainty::BlockDoubt;
 
 /// The fields of a batch, about to be evaluated.
@@ -28,6 +29,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) sink: &'a dyn Sink,
     /// What layers are made of, where some are asked for.
     pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
+    /// The way back of transformed readings.
+    pub(crate) back: Option<&'a WayBack>,
     pub(crate) progress: Progress<'a>,
     /// Values done in all batches so far.
     pub(crate) done: &'a AtomicU64,
@@ -140,6 +143,9 @@ impl Fields<'_> {
         // Layers are of the surface itself, before any bound.
         if let Some(doubt) = self.doubt {
             doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
+        }
+        if let Some(back) = self.back {
+            back.tile(&self.plan.targets, self.ids, (rows, columns), values);
         }
         for (id, values) in self.ids.iter().zip(values.chunks_exact_mut(rows.len() * columns.len()))
         {
@@ -342,6 +348,7 @@ mod tests {
                 evaluator,
                 sink: &sink,
                 doubt: None,
+                back: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
                 done: &AtomicU64::new(0),
             };

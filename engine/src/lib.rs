@@ -42,6 +42,7 @@ pub mod series;
 pub mod settings;
 pub mod storage;
 pub mod tiles;
+pub mod transform;
 pub mod uncertainty;
 
 pub use bounds::{Bound, Bounds};
@@ -68,4 +69,5 @@ pub use run::run;
 pub use series::Treatment;
 pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
+pub use transform::{Back, Transform, TransformOf, Transforms};
 pub use uncertainty::Uncertainty;

@@ -132,6 +132,7 @@ impl Plan {
         check_stations(network.stations().len(), limits)?;
         let typical = choice::typical(&settings.method, network.points())?;
         let bounds = settings.bounds.of(observations.variables())?;
+        settings.transforms.check(observations.variables(), &bounds)?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());

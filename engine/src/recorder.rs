@@ -30,6 +30,8 @@ pub(crate) struct Recorder {
     sums: Vec<(usize, ErrorSum)>,
     methods: Vec<MethodReport>,
     warnings: Vec<String>,
+    /// By variable.
+    taken_for_0: Vec<(String, usize)>,
 }
 
 impl Recorder {
@@ -41,17 +43,19 @@ impl Recorder {
             sums: Vec::new(),
             methods: Vec::new(),
             warnings: Vec::new(),
+            taken_for_0: Vec::new(),
         }
     }
 
     /// Books the method of the fields to come.
-    pub(crate) fn begin_method(&mut self, chosen: &Chosen, obtained: &Obtained) {
+    pub(crate) fn begin_method(&mut self, plan: &Plan, chosen: &Chosen, obtained: &Obtained) {
         let factor = &obtained.factor;
         self.methods.push(MethodReport {
             solver: factor.decomposition().to_owned(),
             condition: factor.condition(),
             factor: obtained.origin,
             evaluation: "exact".to_owned(),
+            back_transform: (!chosen.transform.is_none()).then_some(plan.settings.transforms.back),
             ..method_report(chosen)
         });
         self.warnings.extend(factor.warnings().iter().map(ToString::to_string));
@@ -128,6 +132,14 @@ impl Recorder {
         }
     }
 
+    /// Books readings that a transform took for 0.
+    pub(crate) fn taken_for_0(&mut self, variable: &str, count: usize) {
+        match self.taken_for_0.iter_mut().find(|(name, _)| name == variable) {
+            Some((_, booked)) => *booked += count,
+            None => self.taken_for_0.push((variable.to_owned(), count)),
+        }
+    }
+
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
         mut self,
@@ -145,6 +157,9 @@ impl Recorder {
         }
         let mut warnings = self.warnings;
         warnings.extend(plan.observations.readings_report().warnings.iter().cloned());
+        warnings.extend(self.taken_for_0.iter().map(|(variable, count)| {
+            format!("{count} readings of {variable} below 0 were taken for 0 by its transform")
+        }));
         // Several methods have the same to say.
         let mut told = HashSet::new();
         warnings.retain(|warning| told.insert(warning.clone()));
@@ -211,6 +226,7 @@ fn method_report(chosen: &Chosen) -> MethodReport {
         epsilon: method.epsilon,
         smoothing: if low < high { vec![low, high] } else { vec![low] },
         degree: method.degree,
+        transform: chosen.transform,
         metric: method.metric.to_string(),
         convention: match method.convention {
             Convention::Native => "native",

@@ -27,6 +27,7 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
+use crate::transform::{Neighbours, Transform, WayBack};
 use crate::uncertainty::{BlockDoubt, Doubt};
 
 /// Makes every field of the plan and hands it to the sink.
@@ -67,16 +68,29 @@ pub fn run(
         let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
         let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
         let (mut certificate, mut uncertainty) = (None, None);
+        let neighbours = methods.neighbours(plan);
         for (number, chosen) in methods.each.iter().enumerate() {
             progress.begin(Stage::Factorise)?;
             let obtained = recorder.time(Stage::Factorise, || {
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
-            recorder.begin_method(chosen, &obtained);
+            recorder.begin_method(plan, chosen, &obtained);
             let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
             let method = (&methods, number);
-            let run = Run { plan, sink, progress, method, factor, evaluator, par, done, buddies };
-            let mut doubt = Doubt::new(plan, &run.factor, par)?;
+            let neighbours = neighbours.as_ref();
+            let run = Run {
+                plan,
+                sink,
+                progress,
+                method,
+                factor,
+                evaluator,
+                par,
+                done,
+                buddies,
+                neighbours,
+            };
+            let mut doubt = Doubt::new(plan, &run.factor, chosen.transform, par)?;
             run.blocks(&mut recorder, &mut exam, doubt.as_mut(), &mut certificate)?;
             uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
         }
@@ -98,6 +112,8 @@ struct Run<'a> {
     done: &'a AtomicU64,
     /// None where the buddy check is off.
     buddies: Option<&'a Buddies>,
+    /// None where nothing comes back by its mean.
+    neighbours: Option<&'a Neighbours>,
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -105,6 +121,8 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
     pub(crate) flags: Vec<u8>,
+    /// The readings as the surface goes through them, where that is not as they are.
+    pub(crate) transformed: Option<Mat<f64>>,
 }
 
 impl Block {
@@ -138,14 +156,30 @@ impl Block {
             column.copy_from_slice(&merged[field.variable * n..][..n]);
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags })
+        Ok(Self { fields, readings, flags, transformed: None })
+    }
+
+    /// The same, to be mapped in another form.
+    pub(crate) fn transform(self, transform: Transform) -> Self {
+        let forward =
+            |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, f| transform.forward(m[(i, f)]));
+        let transformed = (!transform.is_none()).then(|| forward(&self.readings));
+        Self { transformed, ..self }
+    }
+
+    /// What the surface goes through.
+    pub(crate) fn solved(&self) -> &Mat<f64> {
+        self.transformed.as_ref().unwrap_or(&self.readings)
     }
 }
+
+/// What layers are made of, and the way back of transformed readings, where there are such.
+type Beside<'a> = (Option<&'a BlockDoubt<'a>>, Option<&'a WayBack>);
 
 /// Some fields of a block, about to be evaluated.
 struct Batch<'a> {
     fields: &'a [FieldId],
-    /// Largest less smallest reading of each.
+    /// Largest less smallest reading of each, as the surface goes through them.
     ranges: Vec<f64>,
     surface: Surface,
 }
@@ -166,6 +200,7 @@ impl Run<'_> {
                 let (methods, this) = self.method;
                 let some = first..(first + at_once).min(steps);
                 Block::read(self.plan, exam, some, |field| methods.of(field) == this)
+                    .map(|block| block.transform(self.transform()))
             })?;
             if block.fields.is_empty() {
                 continue;
@@ -176,23 +211,54 @@ impl Run<'_> {
             // Residuals are those of the surface itself, before any bound.
             let doubt = doubt.as_mut().map(|doubt| {
                 recorder.time(Stage::Evaluate, || {
-                    doubt.block(&block.fields, block.readings.as_ref(), &fit)
+                    doubt.block(&block.fields, block.solved().as_ref(), &fit)
                 })
             });
             let doubt = doubt.transpose()?;
+            let back = self.way_back(&block, &mut fit);
+            self.tell_taken_for_0(&block, recorder);
             self.keep_bounds(&block, &mut fit);
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
             let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, doubt.as_ref(), certificate)
+                let beside = (doubt.as_ref(), back.as_ref());
+                self.batches(&block, &fit.weights, beside, certificate)
             })?;
             if certificate.is_some_and(|c| c.tiles > before) {
                 recorder.evaluated_fast();
             }
         }
         Ok(())
+    }
+
+    fn transform(&self) -> Transform {
+        let (methods, this) = self.method;
+        methods.each[this].transform
+    }
+
+    /// The way back of what is solved; residuals take it at once.
+    fn way_back(&self, block: &Block, fit: &mut Fit) -> Option<WayBack> {
+        let transformed = block.transformed.as_ref()?;
+        let (transform, method) = (self.transform(), self.factor.method());
+        let ids = &block.fields;
+        let back = WayBack::new(transform, method, self.neighbours, ids, transformed, fit);
+        back.residuals(&block.readings, transformed, fit);
+        Some(back)
+    }
+
+    fn tell_taken_for_0(&self, block: &Block, recorder: &mut Recorder) {
+        if block.transformed.is_none() {
+            return;
+        }
+        for (f, field) in block.fields.iter().enumerate() {
+            let count = block.readings.col_as_slice(f).iter().filter(|v| **v < 0.0).count();
+            if count > 0 {
+                let variable = &self.plan.observations.variables()[field.variable];
+                recorder.taken_for_0(&variable.name, count);
+            }
+        }
     }
 
     /// What is left out is predicted within bounds, like what is mapped.
@@ -211,10 +277,14 @@ impl Run<'_> {
     /// are rejected.
     fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
         let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
-        let first = fit(&block.readings)?;
+        let first = fit(block.solved())?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.readings.as_ref(), &first);
-        let Block { fields, readings, flags } = block;
+        let mut outliers = buddies.outliers(&self.factor, block.solved().as_ref(), &first);
+        if let Some(transformed) = &block.transformed {
+            let of = (self.transform(), transformed);
+            outliers.iter_mut().for_each(|outlier| outlier.turn_back(of, &block.readings));
+        }
+        let Block { fields, readings, flags, transformed } = block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -223,7 +293,18 @@ impl Run<'_> {
             self.plan.settings.quality.reject,
             ledger,
         );
-        Ok(if rejected { fit(&block.readings)? } else { first })
+        if !rejected {
+            return Ok(first);
+        }
+        if let Some(transformed) = transformed {
+            for outlier in &outliers {
+                let at = (outlier.station, outlier.field);
+                if readings[at].is_nan() {
+                    transformed[at] = f64::NAN;
+                }
+            }
+        }
+        Ok(fit(block.solved())?)
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -243,7 +324,7 @@ impl Run<'_> {
         &self,
         block: &Block,
         weights: &Weights,
-        doubt: Option<&BlockDoubt<'_>>,
+        beside: Beside<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let (plan, all) = (self.plan, block.fields.len());
@@ -253,10 +334,10 @@ impl Run<'_> {
             let drift = self.factor.drift();
             let batch = Batch {
                 fields: &block.fields[some.clone()],
-                ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
+                ranges: some.map(|f| range(block.solved().col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, doubt, certificate)?;
+            self.tiles(&batch, beside, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -266,7 +347,7 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
-        doubt: Option<&BlockDoubt<'_>>,
+        (doubt, back): Beside<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let plan = self.plan;
@@ -278,6 +359,7 @@ impl Run<'_> {
             evaluator: self.evaluator,
             sink: self.sink,
             doubt,
+            back,
             progress: self.progress,
             done: self.done,
         };

@@ -9,6 +9,7 @@
 //! the same choice everywhere.
 
 mod candidates;
+mod forms;
 mod kept;
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,14 +18,15 @@ use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
 use serde::Serialize;
 
-use crate::bounds;
 use crate::error::Error;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::settings::{Auto, Choice, Each};
+use crate::transform::{Back, Neighbours, Transform, Wanted};
 
 use candidates::Candidate;
+use forms::Forms;
 pub(crate) use kept::KeptChoices;
 
 /// A candidate is as good as the best if its error, a product of two, is larger by no more than this
@@ -79,6 +81,8 @@ pub(crate) struct Methods {
 pub(crate) struct Chosen {
     pub(crate) method: Resolved,
     pub(crate) by: By,
+    /// In what form readings are mapped.
+    pub(crate) transform: Transform,
 }
 
 impl Methods {
@@ -88,18 +92,25 @@ impl Methods {
         self.of[at]
     }
 
-    fn told(method: Resolved, variables: usize) -> Self {
-        let of = vec![0; variables];
-        Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
+    fn new(variables: usize, by_field: bool) -> Self {
+        Self { each: Vec::new(), of: Vec::new(), variables, by_field }
     }
 
     /// Takes a choice in; equal ones share a method.
-    fn enter(&mut self, method: Resolved, by: By) {
-        let known = self.each.iter().position(|c| c.method == method && c.by == by);
+    fn enter(&mut self, method: Resolved, by: By, transform: Transform) {
+        let same = |c: &Chosen| c.method == method && c.by == by && c.transform == transform;
+        let known = self.each.iter().position(same);
         self.of.push(known.unwrap_or(self.each.len()));
         if known.is_none() {
-            self.each.push(Chosen { method, by });
+            self.each.push(Chosen { method, by, transform });
         }
+    }
+
+    /// Of the network, where something comes back by its mean.
+    pub(crate) fn neighbours(&self, plan: &Plan) -> Option<Neighbours> {
+        let any = self.each.iter().any(|chosen| !chosen.transform.is_none());
+        let mean = plan.settings.transforms.back == Back::Mean;
+        (any && mean).then(|| Neighbours::new(plan.network.points()))
     }
 }
 
@@ -124,13 +135,18 @@ pub(crate) fn decide(
     let variables = plan.observations.variables().len();
     let auto = match &plan.settings.method {
         Choice::Told(method) => {
-            return Ok(Methods::told(method.resolve(plan.network.points())?, variables));
+            let method = method.resolve(plan.network.points())?;
+            let search = Search { plan, auto: &Auto::default(), par, progress };
+            let mut methods = Methods::new(variables, false);
+            for transform in search.told()? {
+                methods.enter(method.clone(), By::Told, transform);
+            }
+            return Ok(methods);
         }
         Choice::Auto(auto) => auto,
     };
     let search = Search { plan, auto, par, progress };
-    let mut methods =
-        Methods { each: Vec::new(), of: Vec::new(), variables, by_field: auto.each == Each::Field };
+    let mut methods = Methods::new(variables, auto.each == Each::Field);
     match auto.each {
         Each::Variable => search.by_variable(kept, &mut methods)?,
         Each::Field => search.by_field(&mut methods)?,
@@ -154,6 +170,8 @@ struct Sample {
     readings: Mat<f64>,
     /// Least and greatest value of each field.
     bounds: Vec<[f64; 2]>,
+    /// Variable of each field.
+    variable_of: Vec<usize>,
     /// Fields that share a choice have the same number, from 0.
     unit_of: Vec<usize>,
     units: usize,
@@ -165,16 +183,36 @@ struct Trial {
     candidate: Candidate,
     errors: Vec<f64>,
     counts: Vec<usize>,
+    /// Mean absolute and root mean squared residual of stations left out alone, by the way back that
+    /// will be taken; infinite where it was not looked at.
+    alone: Vec<[f64; 2]>,
 }
 
 impl Search<'_> {
+    /// The transform of each variable where the kernel is told.
+    fn told(&self) -> Result<Vec<Transform>, Error> {
+        let variables = self.plan.observations.variables();
+        let transforms = &self.plan.settings.transforms;
+        let wanted: Vec<_> = variables.iter().map(|v| transforms.of(v)).collect();
+        if wanted.iter().all(|w| matches!(w, None | Some(Wanted::None))) {
+            return Ok(vec![Transform::None; variables.len()]);
+        }
+        let all: Vec<usize> = (0..variables.len()).collect();
+        Ok(forms::told(&wanted, &self.sample_over_time(&all)?))
+    }
+
     fn by_variable(&self, kept: &KeptChoices, methods: &mut Methods) -> Result<(), Error> {
         let plan = self.plan;
-        let query = kept::Query::new(plan.network.stations(), self.auto);
+        let transforms = &plan.settings.transforms;
+        let query = kept::Query::new(plan.network.stations(), self.auto, transforms);
         let known = kept.get(&query);
         let names: Vec<String> = plan.observations.variables().iter().map(name_of).collect();
-        let fresh = |name: &String| known.get(name).is_some_and(|(_, age)| *age < REEXAMINED_AFTER);
-        let stale: Vec<usize> = (0..names.len()).filter(|&v| !fresh(&names[v])).collect();
+        let fresh = |v: &usize| {
+            // Bounds may have been taken away since.
+            let may_be = |c: &Candidate| c.transform.is_none() || plan.bounds[*v][0] >= 0.0;
+            known.get(&names[*v]).is_some_and(|(c, age)| *age < REEXAMINED_AFTER && may_be(c))
+        };
+        let stale: Vec<usize> = (0..names.len()).filter(|v| !fresh(v)).collect();
         let mut chosen = BTreeMap::new();
         if !stale.is_empty() {
             let sample = self.sample_over_time(&stale)?;
@@ -190,7 +228,8 @@ impl Search<'_> {
                 Some(candidate) => (candidate, By::Readings),
                 None => (&known[name].0, By::Kept),
             };
-            methods.enter(candidate.resolve(self.auto, plan.network.points())?, by);
+            let method = candidate.resolve(self.auto, plan.network.points())?;
+            methods.enter(method, by, candidate.transform);
         }
         Ok(())
     }
@@ -205,7 +244,7 @@ impl Search<'_> {
             sample.unit_of = (0..sample.units).collect();
             for candidate in self.search(&sample, &vec![None; sample.units])? {
                 let method = candidate.resolve(self.auto, self.plan.network.points())?;
-                methods.enter(method, By::Readings);
+                methods.enter(method, By::Readings, candidate.transform);
             }
         }
         Ok(())
@@ -231,6 +270,7 @@ impl Search<'_> {
         let (network, all) = (&self.plan.network, self.plan.observations.variables().len());
         let n = network.stations().len();
         let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut variable_of = Vec::new();
         let (mut received, mut merged) = (Vec::new(), Vec::new());
         for &time in steps {
             self.progress.cancel.check()?;
@@ -239,6 +279,7 @@ impl Search<'_> {
             for (unit, variable) in variables.iter().enumerate() {
                 columns.push(merged[variable * n..][..n].to_vec());
                 unit_of.push(unit);
+                variable_of.push(*variable);
                 bounds.push(self.plan.bounds[*variable]);
             }
         }
@@ -251,7 +292,7 @@ impl Search<'_> {
         let stations = network.points().select(&some);
         let neighbourhoods = neighbourhoods(&stations);
         let units = variables.len();
-        Ok(Sample { stations, neighbourhoods, readings, bounds, unit_of, units })
+        Ok(Sample { stations, neighbourhoods, readings, bounds, variable_of, unit_of, units })
     }
 
     /// The best candidate for each unit.
@@ -261,49 +302,41 @@ impl Search<'_> {
         before: &[Option<&Candidate>],
     ) -> Result<Vec<Candidate>, Error> {
         let extent = candidates::extent(&sample.stations);
-        let mut trials: Vec<Trial> = Vec::new();
+        let forms = Forms::new(self.plan, sample, before);
+        let readings = forms.readings(sample);
+        let mut trials: Vec<Vec<Trial>> = (0..forms.count()).map(|_| Vec::new()).collect();
+        let mut least = vec![vec![f64::INFINITY; sample.units]; forms.count()];
         let first = candidates::first(extent, self.auto);
-        let before_and_first = before.iter().flatten().copied().chain(&first);
+        let before_and_first =
+            before.iter().flatten().map(|c| c.untransformed()).chain(first.iter().cloned());
         for candidate in before_and_first {
-            if trials.iter().all(|t| t.candidate != *candidate) {
-                trials.push(self.attempt(sample, candidate.clone())?);
+            if trials[0].iter().all(|t| t.candidate != candidate) {
+                let tried = self.attempt(sample, &candidate, (&forms, &readings), &mut least)?;
+                trials.iter_mut().zip(tried).for_each(|(trials, trial)| trials.push(trial));
             }
         }
-        let simplest = &first[0];
         let units = 0..sample.units;
-        Ok(units.map(|u| pick(&trials, u, before[u]).unwrap_or(simplest).clone()).collect())
+        Ok(units.map(|u| forms.pick(&trials, u, before[u], &first[0])).collect())
     }
 
-    fn attempt(&self, sample: &Sample, candidate: Candidate) -> Result<Trial, Error> {
+    /// One candidate on readings in all their forms.
+    fn attempt(
+        &self,
+        sample: &Sample,
+        candidate: &Candidate,
+        (forms, readings): (&Forms, &Mat<f64>),
+        least: &mut [Vec<f64>],
+    ) -> Result<Vec<Trial>, Error> {
         self.progress.cancel.check()?;
-        let (readings, groups) = (sample.readings.as_ref(), &sample.neighbourhoods);
+        let groups = &sample.neighbourhoods;
         // What cannot be factorised is no choice; what is wrong with the network is told later.
-        let fit = candidate
-            .resolve(self.auto, &sample.stations)
-            .and_then(|method| Factor::new(&sample.stations, &method, self.par))
-            .and_then(|factor| factor.fit_leaving_out(readings, groups, self.par));
-        let mut means = vec![[Mean::default(); 2]; sample.units];
-        if let Ok(fit) = &fit {
-            for (field, &unit) in sample.unit_of.iter().enumerate() {
-                let mean = |residuals: &Mat<f64>, mean: &mut Mean| {
-                    let observed = sample.readings.col_as_slice(field).iter();
-                    for (residual, observed) in residuals.col_as_slice(field).iter().zip(observed) {
-                        mean.add(bounds::residual(*observed, *residual, sample.bounds[field]));
-                    }
-                };
-                mean(&fit.leave_one_out, &mut means[unit][0]);
-                mean(&fit.left_out_together, &mut means[unit][1]);
-            }
-        }
-        Ok(Trial {
-            candidate,
-            // One at a time, and with its neighbourhood: both count alike, whatever their size.
-            errors: means
-                .iter()
-                .map(|[alone, together]| alone.value() * together.value())
-                .collect(),
-            counts: means.iter().map(|[alone, together]| alone.count + together.count).collect(),
-        })
+        let made = candidate.resolve(self.auto, &sample.stations).and_then(|method| {
+            let factor = Factor::new(&sample.stations, &method, self.par)?;
+            let fit = factor.fit_leaving_out(readings.as_ref(), groups, self.par)?;
+            Ok((method, fit))
+        });
+        let made = made.as_ref().ok().map(|(method, fit)| (method, readings, fit));
+        Ok(forms.trials(sample, candidate, made, least))
     }
 }
 
@@ -334,6 +367,7 @@ impl Sample {
     fn keep(&mut self, fields: usize) {
         self.readings = self.readings.subcols(0, fields).to_owned();
         self.bounds.truncate(fields);
+        self.variable_of.truncate(fields);
         self.unit_of.truncate(fields);
     }
 }
@@ -381,17 +415,13 @@ fn best(trials: &[Trial], unit: usize) -> Option<&Trial> {
 
 /// The candidate before unless another is much better; else the simplest of those as good as the
 /// best, and of equally simple ones the best.
-fn pick<'a>(
-    trials: &'a [Trial],
-    unit: usize,
-    before: Option<&'a Candidate>,
-) -> Option<&'a Candidate> {
+fn pick<'a>(trials: &'a [Trial], unit: usize, before: Option<&Candidate>) -> Option<&'a Trial> {
     let best = best(trials, unit)?;
     let error = |t: &Trial| t.errors[unit];
     if let Some(trial) = trials.iter().find(|t| Some(&t.candidate) == before)
         && error(trial) <= error(best) * (1.0 + WORTH_A_CHANGE)
     {
-        return Some(&trial.candidate);
+        return Some(trial);
     }
     let as_good = |t: &&Trial| {
         t.counts[unit] == best.counts[unit] && error(t) <= error(best) * (1.0 + AS_GOOD)
@@ -400,7 +430,7 @@ fn pick<'a>(
         let simpler = a.candidate.complexity().cmp(&b.candidate.complexity());
         simpler.then(error(a).total_cmp(&error(b)))
     };
-    trials.iter().filter(as_good).min_by(order).map(|t| &t.candidate)
+    trials.iter().filter(as_good).min_by(order)
 }
 
 fn name_of(variable: &crate::observations::Variable) -> String {

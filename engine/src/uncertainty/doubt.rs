@@ -15,11 +15,13 @@ use crate::error::Error;
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
+use crate::transform::Transform;
 
 /// What does not change from block to block, and the account.
 pub(crate) struct Doubt<'a> {
     plan: &'a Plan,
     factor: &'a Factor,
+    transform: Transform,
     par: Par,
     mesh: Option<Mesh>,
     coverage: Vec<Coverage>,
@@ -30,6 +32,7 @@ pub(crate) struct Doubt<'a> {
 pub(crate) struct BlockDoubt<'a> {
     plan: &'a Plan,
     factor: &'a Factor,
+    transform: Transform,
     mesh: Option<&'a Mesh>,
     groups: Vec<Group>,
     fields: Vec<FieldDoubt>,
@@ -59,7 +62,12 @@ impl<'a> Doubt<'a> {
     ///
     /// # Errors
     /// Where the method is no covariance.
-    pub(crate) fn new(plan: &'a Plan, factor: &'a Factor, par: Par) -> Result<Option<Self>, Error> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        factor: &'a Factor,
+        transform: Transform,
+        par: Par,
+    ) -> Result<Option<Self>, Error> {
         if plan.layers.is_empty() {
             return Ok(None);
         }
@@ -68,7 +76,7 @@ impl<'a> Doubt<'a> {
         let of = plan.settings.uncertainty.of;
         let report = UncertaintyReport { of, ..UncertaintyReport::default() };
         let coverage = vec![Coverage::default(); plan.observations.variables().len()];
-        Ok(Some(Self { plan, factor, par, mesh: None, coverage, report }))
+        Ok(Some(Self { plan, factor, transform, par, mesh: None, coverage, report }))
     }
 
     fn place(&self) -> Option<Place<'a>> {
@@ -78,7 +86,8 @@ impl<'a> Doubt<'a> {
         }
     }
 
-    /// Of some fields just solved; `readings` and `fit` are stations × fields.
+    /// Of some fields just solved; `readings`, as the surface goes through them, and `fit` are
+    /// stations × fields.
     ///
     /// # Errors
     /// Where the method is no covariance without some stations.
@@ -114,7 +123,7 @@ impl<'a> Doubt<'a> {
             Of::Field => 0.0,
         };
         let (plan, factor, mesh) = (self.plan, self.factor, self.mesh.as_ref());
-        Ok(BlockDoubt { plan, factor, mesh, groups, fields, noise })
+        Ok(BlockDoubt { plan, factor, transform: self.transform, mesh, groups, fields, noise })
     }
 
     /// Each set of missing stations, with σ² at the nodes.
@@ -278,7 +287,8 @@ impl BlockDoubt<'_> {
         variance: &[f64],
         out: &mut [f64],
     ) {
-        let at_cell = AtCell::new(layer, &field.shape, self.plan.bounds[field.id.variable]);
+        let bounds = self.plan.bounds[field.id.variable];
+        let at_cell = AtCell::new(layer, &field.shape, bounds, self.transform);
         for ((out, &centre), &variance) in out.iter_mut().zip(centres).zip(variance) {
             *out = at_cell.value(centre, field.scale * (variance + self.noise).sqrt());
         }
