@@ -26,7 +26,6 @@ const FEWEST_READINGS: usize = 4 * FEWEST_RESIDUALS;
 pub(super) struct Forms {
     /// By form and unit; none where it is not tried.
     of: Vec<Vec<Option<Transform>>>,
-    back: Back,
     /// Of each field and station, from the nearest other; empty where nobody asks.
     squared: Vec<Vec<f64>>,
     bounds: Vec<[f64; 2]>,
@@ -69,7 +68,7 @@ impl Forms {
             Vec::new()
         };
         let (bounds, unit_of) = (sample.bounds.clone(), sample.unit_of.clone());
-        Self { of, back, squared, bounds, unit_of, units: sample.units }
+        Self { of, squared, bounds, unit_of, units: sample.units }
     }
 
     /// How many there are.

@@ -229,4 +229,50 @@ mod tests {
             assert!(transform.forward(f64::NAN).is_nan() && transform.back(f64::NAN).is_nan());
         }
     }
+
+    /// SciPy's numbers, kept by `tests/golden/make_transform.py`.
+    fn golden() -> serde_json::Value {
+        let text = include_str!("../../../tests/golden/transform.json");
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn numbers(of: &serde_json::Value) -> Vec<f64> {
+        of.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    }
+
+    #[test]
+    fn numbers_are_those_of_scipy() {
+        for family in golden()["families"].as_array().unwrap() {
+            let lambda = family["lambda"].as_f64().unwrap();
+            let transform = Transform::BoxCox { lambda, offset: 0.0 };
+            let [readings, forward, back] =
+                ["readings", "forward", "back"].map(|name| numbers(&family[name]));
+            for ((d, f), b) in readings.iter().zip(&forward).zip(&back) {
+                // Both go by exp and log, a few roundings each; near 1 the difference is all.
+                let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs().max(1.0);
+                assert!(close(transform.forward(*d), *f), "{lambda} {d}");
+                assert!(close(transform.back(*f), *b), "{lambda} {d}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_likeliest_power_is_that_of_scipy() {
+        for sample in golden()["samples"].as_array().unwrap() {
+            let wanted = Wanted::BoxCox { lambda: None, offset: Some(0.0) };
+            let fitted = fitted(wanted, &numbers(&sample["readings"]));
+            // Ours is from 0 to 1, and told to two digits.
+            let expected = sample["lambda"].as_f64().unwrap().clamp(0.0, 1.0);
+            let lambda = fitted.lambda().unwrap();
+            assert!((lambda - expected).abs() < 0.0051, "{lambda} {expected}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_a_tenth_of_the_median_of_what_is_above_0() {
+        let log = |readings: &[f64]| fitted(Wanted::Log { offset: None }, readings).offset();
+        assert_eq!(log(&[1.0, 34.0, 90.0]), Some(3.4));
+        assert_eq!(log(&[]), Some(1.0));
+        assert_eq!(log(&[123.4]), Some(12.0));
+    }
 }
