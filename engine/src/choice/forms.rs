@@ -22,6 +22,10 @@ const MOST_ZEROS: f64 = 0.01;
 /// With fewer readings of a variable nothing is transformed unless told.
 const FEWEST_READINGS: usize = 4 * FEWEST_RESIDUALS;
 
+/// Fields on which forms are compared; at least one of each unit. More would cost what the choice may
+/// take: six take a twentieth of it.
+const COMPARED: usize = 6;
+
 /// The forms that are tried, the first on all units.
 pub(super) struct Forms {
     /// By form and unit; none where it is not tried.
@@ -31,6 +35,8 @@ pub(super) struct Forms {
     bounds: Vec<[f64; 2]>,
     unit_of: Vec<usize>,
     units: usize,
+    /// The first fields, on which forms are compared.
+    compared: usize,
 }
 
 impl Forms {
@@ -59,6 +65,9 @@ impl Forms {
             of.iter_mut().zip(each).for_each(|(of, each)| of.push(each));
         }
         of.retain(|form| form.iter().any(Option::is_some));
+        // Fields come time by time, unit by unit.
+        let units = sample.units.max(1);
+        let compared = (units * (COMPARED / units).max(1)).min(sample.unit_of.len());
         let any = of.iter().flatten().flatten().any(|transform| !transform.is_none());
         let squared = if any && back == Back::Mean {
             let neighbours = Neighbours::new(&sample.stations);
@@ -68,7 +77,7 @@ impl Forms {
             Vec::new()
         };
         let (bounds, unit_of) = (sample.bounds.clone(), sample.unit_of.clone());
-        Self { of, squared, bounds, unit_of, units: sample.units }
+        Self { of, squared, bounds, unit_of, units: sample.units, compared }
     }
 
     /// How many there are.
@@ -79,8 +88,8 @@ impl Forms {
     /// Form, field and transform of each column that is solved.
     fn columns(&self) -> Vec<(usize, usize, Transform)> {
         let of_form = |form: usize| {
-            let fields = 0..self.unit_of.len();
-            fields.filter_map(move |f| Some((form, f, self.of[form][self.unit_of[f]]?)))
+            let fields = if form == 0 { self.unit_of.len() } else { self.compared };
+            (0..fields).filter_map(move |f| Some((form, f, self.of[form][self.unit_of[f]]?)))
         };
         (0..self.count()).flat_map(of_form).collect()
     }
@@ -144,6 +153,9 @@ impl Forms {
         }
         let mut sums = vec![vec![[0.0_f64; 3]; self.units]; self.count()];
         for (column, (form, field, transform)) in self.columns().into_iter().enumerate() {
+            if field >= self.compared {
+                continue;
+            }
             let (unit, residuals) = (self.unit_of[field], fit.leave_one_out.col_as_slice(column));
             let (error, least) = (trials[form].errors[unit], &mut least[form][unit]);
             *least = least.min(error);
