@@ -16,4 +16,5 @@ mod quality;
 mod real_files;
 mod series;
 mod serve;
+mod transforms;
 mod uncertainty;
