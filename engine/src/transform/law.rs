@@ -97,15 +97,15 @@ fn stand_ins(sorted: &[f64]) -> Vec<f64> {
     let parts = sorted.len().min(POINTS);
     let cut = |k: usize| k * sorted.len() / parts;
     let mean = |of: &[f64]| of.iter().sum::<f64>() / real(of.len());
-    let middle = mean(sorted);
+    let squares = |of: &[f64], about: f64| {
+        of.iter().map(|z| (z - about).powi(2)).sum::<f64>() / real(of.len())
+    };
     let means: Vec<f64> = (0..parts).map(|k| mean(&sorted[cut(k)..cut(k + 1)])).collect();
-    let squares =
-        |of: &[f64]| of.iter().map(|z| (z - middle).powi(2)).sum::<f64>() / real(of.len());
-    let widen = (squares(sorted) / squares(&means)).sqrt();
+    // Parts differ by one in size, so the mean of their means need not be that of all.
+    let (middle, of_means) = (mean(sorted), mean(&means));
+    let widen = (squares(sorted, middle) / squares(&means, of_means)).sqrt();
     let widen = if widen.is_finite() { widen } else { 1.0 };
-    // Parts differ by one in size.
-    let shift = middle - mean(&means);
-    means.iter().map(|z| middle + (z - middle + shift) * widen).collect()
+    means.iter().map(|z| middle + (z - of_means) * widen).collect()
 }
 
 fn at_share(sorted: &[f64], share: f64) -> f64 {
