@@ -42,7 +42,7 @@ pub(super) struct Forms {
 impl Forms {
     pub(super) fn new(plan: &Plan, sample: &Sample, before: &[Option<&Candidate>]) -> Self {
         let (variables, back) = (plan.observations.variables(), plan.settings.transforms.back);
-        let mut of = vec![Vec::with_capacity(sample.units); 3];
+        let mut of = vec![Vec::new(); 3];
         for (unit, before) in before.iter().enumerate() {
             let fields: Vec<usize> =
                 (0..sample.unit_of.len()).filter(|&f| sample.unit_of[f] == unit).collect();

@@ -98,7 +98,7 @@ impl Transform {
             Self::None => reading,
             Self::Sqrt => positive.sqrt(),
             Self::Log { offset } => (positive + offset).ln(),
-            Self::BoxCox { lambda, offset } if lambda == 0.0 => (positive + offset).ln(),
+            Self::BoxCox { lambda: 0.0, offset } => (positive + offset).ln(),
             Self::BoxCox { lambda, offset } => {
                 (lambda * (positive + offset).ln()).exp_m1() / lambda
             }
@@ -112,7 +112,7 @@ impl Transform {
             Self::None => value,
             Self::Sqrt => at_least_0(value) * at_least_0(value),
             Self::Log { offset } => at_least_0(value.exp() - offset),
-            Self::BoxCox { lambda, offset } if lambda == 0.0 => at_least_0(value.exp() - offset),
+            Self::BoxCox { lambda: 0.0, offset } => at_least_0(value.exp() - offset),
             Self::BoxCox { lambda, offset } => {
                 // What no reading can become lies below the end of the family's range.
                 let inside = if lambda * value < -1.0 { -1.0 } else { lambda * value };
