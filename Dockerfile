@@ -16,9 +16,14 @@ FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="isopleth" \
       org.opencontainers.image.description="Maps from observations at scattered stations" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-RUN useradd --system --uid 10001 --no-create-home isopleth
+RUN useradd --system --uid 10001 --no-create-home isopleth \
+    && install -d -o isopleth -g isopleth /var/lib/isopleth
 COPY --from=build /isopleth /usr/local/bin/isopleth
 USER 10001
+# Whoever reaches the port needs a key: `docker exec … isopleth keys create --name me --scope read,map`.
+ENV ISOPLETH_SERVE_DATA_DIR=/var/lib/isopleth \
+    ISOPLETH_SERVE_AUTH=on
+VOLUME /var/lib/isopleth
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["isopleth", "healthcheck"]
 ENTRYPOINT ["isopleth"]

@@ -4,9 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use isopleth_engine::covariates::{Covariate, Wanted};
+use isopleth_engine::model::ModelError;
 use isopleth_engine::uncertainty::Of;
-use isopleth_engine::{Back, Bound, Digits, Folds, Tolerance, TransformOf, Uncertainty};
+use isopleth_engine::{
+    Back, Background, Bound, Digits, Folds, Tolerance, TransformOf, Uncertainty,
+};
 
+use crate::export::ExportArguments;
+use crate::failure::Failure;
 use crate::series::SeriesArguments;
 
 const AFTER_HELP: &str = "\
@@ -16,6 +22,7 @@ Exit codes: 0 done; 2 wrong command line; 3 bad readings, grid or method; 4 woul
 Examples:
   isopleth map readings.csv --bounds 73,18,135,54 --shape 1400x1000 -o map.nc
   isopleth map hours.csv.gz --stations places.csv --bounds -125,24,-66,50 --resolution 0.05 -o us.nc
+  isopleth export map.nc -o map.png --coast
   isopleth points readings.csv --at places.csv -o values.csv
   isopleth check readings.csv
   isopleth serve --listen 127.0.0.1:8080";
@@ -32,6 +39,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Map readings onto a grid and write a NetCDF file
     Map(MapArguments),
+    /// Write a finished map, or part of it, as GeoTIFF, PNG, contours, CSV, …
+    Export(ExportArguments),
     /// Values at places of your own, as CSV
     Points(PointsArguments),
     /// Tell what a file of readings holds and what is wrong with it
@@ -46,6 +55,10 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
+    /// Make, list and revoke the keys of the service
+    Keys(crate::commands::keys::KeysArguments),
+    /// Tell how a running service is doing
+    Status(crate::commands::status::StatusArguments),
     /// Ask a running service whether it is alive (for containers)
     Healthcheck(HealthcheckArguments),
     /// Print a completion script for your shell
@@ -239,6 +252,42 @@ pub(crate) struct MaskArguments {
     pub(crate) mask_distance: Option<String>,
 }
 
+/// What is known besides the readings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Background")]
+pub(crate) struct BackgroundArguments {
+    /// A first guess, such as a model's field: readings less it are interpolated, and it is added
+    /// back (bilinear between its nodes). FILE.nc:variable, with the times of the readings or
+    /// without any; with several variables pm25=FILE.nc:variable, once for each
+    #[arg(long, value_name = "[NAME=]FILE.nc:VARIABLE")]
+    pub(crate) background: Vec<String>,
+    /// A linear dependence, such as on elevation: altitude=dem.nc:z takes it from the grid at cells,
+    /// and at stations from the column `altitude` of the readings or of the table of stations, where
+    /// there is one, else from the grid, too. NAME alone (a column) serves crossval. May be given several times
+    #[arg(long, value_name = "NAME=FILE.nc:VARIABLE")]
+    pub(crate) covariate: Vec<String>,
+    /// Cells beyond what the stations have of a covariate get the nearest end of it
+    #[arg(long, requires = "covariate")]
+    pub(crate) covariate_clamp: bool,
+}
+
+impl BackgroundArguments {
+    pub(crate) fn wanted(&self) -> Result<Vec<Background>, Failure> {
+        let wrong = |error: ModelError| Failure::Usage(format!("--background {error}"));
+        self.background.iter().map(|given| Background::file(given).map_err(wrong)).collect()
+    }
+
+    pub(crate) fn covariates(&self) -> Result<Wanted, Failure> {
+        let wrong = |error: ModelError| {
+            Failure::Usage(format!(
+                "--covariate {error}; NAME=FILE.nc:variable, or NAME of a column"
+            ))
+        };
+        let all = self.covariate.iter().map(|given| Covariate::parse(given).map_err(wrong));
+        Ok(Wanted { all: all.collect::<Result<_, _>>()?, clamp: self.covariate_clamp })
+    }
+}
+
 /// How numbers are kept.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "File")]
@@ -317,9 +366,15 @@ pub(crate) struct MapArguments {
     pub(crate) grid: GridArguments,
     #[command(flatten)]
     pub(crate) mask: MaskArguments,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
     /// The file to write: NetCDF, or CSV with --points-file
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Work in blocks kept in this folder, so that the same command goes on after a crash or an
+    /// interrupt and gives the same file; removed when the map is done
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) work: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) storage: StorageArguments,
     #[command(flatten)]
@@ -343,6 +398,8 @@ pub(crate) struct PointsArguments {
     pub(crate) at: PathBuf,
     #[command(flatten)]
     pub(crate) mask: MaskArguments,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
     /// The CSV file to write
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
@@ -401,6 +458,12 @@ pub(crate) struct CrossvalArguments {
     /// Compare kernels: each with the shape and smoothing of its least leave-one-out error
     #[arg(long)]
     pub(crate) compare: bool,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArguments,
+    /// A column of the readings that holds the background at the stations, in place of a grid:
+    /// NAME, or pm25=NAME with several variables
+    #[arg(long, value_name = "[NAME=]COLUMN", help_heading = "Background")]
+    pub(crate) background_column: Vec<String>,
     /// Write a CSV file with the errors of every station
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,

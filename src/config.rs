@@ -1,5 +1,7 @@
 //! The service's settings: defaults, then a TOML file, then `ISOPLETH_SERVE_…`, then the command line.
 
+use std::path::PathBuf;
+
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use isopleth_api::ServiceConfig;
@@ -10,6 +12,9 @@ use crate::failure::{Failure, io};
 /// Puts the settings together; a mistake names its source.
 pub(crate) fn load(arguments: &ServeArguments) -> Result<ServiceConfig, Failure> {
     let mut figment = Figment::from(Serialized::defaults(ServiceConfig::default()));
+    if let Some(folder) = state_folder() {
+        figment = figment.merge(Serialized::default("data_dir", folder));
+    }
     if let Some(path) = &arguments.config {
         figment = figment.merge(Toml::file_exact(path));
     }
@@ -23,4 +28,12 @@ pub(crate) fn load(arguments: &ServeArguments) -> Result<ServiceConfig, Failure>
 /// Every setting as TOML.
 pub(crate) fn show(config: &ServiceConfig) -> Result<String, Failure> {
     toml::to_string_pretty(config).map_err(io)
+}
+
+/// Where a user's programs keep what they must remember (the XDG base directories).
+fn state_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let states = set("XDG_STATE_HOME").map(PathBuf::from);
+    let states = states.or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state")))?;
+    Some(states.join("isopleth"))
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod config;
+mod export;
 mod failure;
 mod logging;
 mod progress;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Map(arguments) => commands::map::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
         Command::Points(arguments) => commands::points::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Estimate(arguments) => commands::estimate::run(&arguments),
@@ -50,6 +52,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Correlation(arguments) => commands::correlation::run(&arguments),
         Command::Cache(arguments) => commands::cache::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Keys(arguments) => commands::keys::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

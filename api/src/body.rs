@@ -3,11 +3,14 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 use isopleth_engine::Cancel;
 use tokio::io::AsyncWriteExt;
 
@@ -196,6 +199,39 @@ impl Read for Guarded {
             None => return Err(self.reading.trip.set(Cause::TooLarge(self.reading.limit))),
         };
         Ok(usize::try_from(read).unwrap_or(usize::MAX))
+    }
+}
+
+/// An answer's body that holds something until it is sent, or given up.
+#[derive(Debug)]
+pub(crate) struct Holding<T> {
+    body: Body,
+    _held: T,
+}
+
+impl<T> Holding<T> {
+    pub(crate) fn new(body: Body, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

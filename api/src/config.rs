@@ -6,6 +6,8 @@ use std::time::Duration;
 use isopleth_engine::{Limits, machine};
 use serde::{Deserialize, Serialize};
 
+use crate::doors::{Auth, Cidr};
+
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +53,45 @@ pub struct ServiceConfig {
     pub drain_seconds: u64,
     /// After that: seconds that requests in flight are given before they are cancelled. Default 30.
     pub grace_seconds: u64,
+    /// Folder of what must outlive the process: the database of jobs, networks, maps and keys, and their
+    /// files. Default: none, and they are forgotten at the end; `isopleth serve` takes
+    /// `~/.local/state/isopleth`.
+    pub data_dir: Option<PathBuf>,
+    // Doors.
+    /// Whether requests need a key: `auto` (if there are keys at the start; without any, the service listens
+    /// on loopback only), `on`, `off`. Default `auto`.
+    pub auth: Auth,
+    /// A key (`iso_<id>_<secret>`) with all scopes that is there from the start, for containers. Default: none.
+    pub bootstrap_key: Option<Secret>,
+    /// The same in a file, such as a mounted secret. Default: none.
+    pub bootstrap_key_file: Option<PathBuf>,
+    /// Requests a minute of one key or, without keys, address; all of them may come at once. A key can have a
+    /// limit of its own, here and below. 0: without limit. Default 60 000.
+    pub requests_per_minute: u32,
+    /// Requests of one key or address at the same time; 0: without limit. Default 128.
+    pub requests_at_once: u32,
+    /// Cells, all fields together, that one key or address may have computed in a day (UTC); 0: without limit.
+    /// Default 0.
+    pub cells_per_day: u64,
+    /// Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Origins (`https://maps.example.org`) whose pages may use the service, or `*`. Default: none.
+    pub cors_origins: Vec<String>,
+    /// Connections at the same time. Default 1024.
+    pub max_connections: usize,
+    /// Of these from one address that is no trusted proxy. Default 256.
+    pub max_connections_per_address: usize,
+    /// Longest path and query of a request in bytes. Default 8192.
+    pub max_uri_bytes: usize,
+    /// Longest time in seconds in which a client must take a piece of the answer. Default 60.
+    pub send_stall_seconds: u64,
+    /// Certificates (PEM, the service's own first) and private key (PEM) for HTTPS; read again when they
+    /// change. Default: none, plain HTTP.
+    pub tls_certificate: Option<PathBuf>,
+    /// See `tls_certificate`.
+    pub tls_key: Option<PathBuf>,
+    /// Whether `/metrics` needs no key where others do. Default no.
+    pub metrics_open: bool,
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
@@ -77,8 +118,53 @@ impl Default for ServiceConfig {
             body_read_seconds: 120,
             drain_seconds: 0,
             grace_seconds: 30,
+            data_dir: None,
+            auth: Auth::Auto,
+            bootstrap_key: None,
+            bootstrap_key_file: None,
+            requests_per_minute: 60_000,
+            requests_at_once: 128,
+            cells_per_day: 0,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            max_connections: 1024,
+            max_connections_per_address: 256,
+            max_uri_bytes: 8192,
+            send_stall_seconds: 60,
+            tls_certificate: None,
+            tls_key: None,
+            metrics_open: false,
             spill_dir: std::env::temp_dir(),
         }
+    }
+}
+
+/// A setting that is never shown, in no log and by no `--print-config`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
     }
 }
 
@@ -110,6 +196,10 @@ impl ServiceConfig {
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
             ("head_read_seconds", self.head_read_seconds),
             ("body_read_seconds", self.body_read_seconds),
+            ("send_stall_seconds", self.send_stall_seconds),
+            ("max_connections", self.max_connections as u64),
+            ("max_connections_per_address", self.max_connections_per_address as u64),
+            ("max_uri_bytes", self.max_uri_bytes as u64),
         ];
         if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             let needed = "it must be at least 1";
@@ -117,18 +207,41 @@ impl ServiceConfig {
         }
         // Semaphores count no further; anyone who means "without limit" is far above already.
         let most = (tokio::sync::Semaphore::MAX_PERMITS / 2) as u64;
-        for (name, value) in
-            [("concurrency", self.concurrency), ("queue_length", self.queue_length)]
-        {
+        for (name, value) in [
+            ("concurrency", self.concurrency),
+            ("queue_length", self.queue_length),
+            ("max_connections", self.max_connections),
+        ] {
             if value as u64 > most {
                 let needed = "choose a smaller number";
                 return Err(ConfigError { name, got: value.to_string(), needed });
             }
         }
+        self.check_doors()?;
         if !self.spill_dir.is_dir() {
             let got = self.spill_dir.display().to_string();
             let needed = "it must be an existing folder that can be written";
             return Err(ConfigError { name: "spill_dir", got, needed });
+        }
+        Ok(())
+    }
+
+    fn check_doors(&self) -> Result<(), ConfigError> {
+        let origin = |text: &str| {
+            let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+            text == "*" || rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ']))
+        };
+        if let Some(wrong) = self.cors_origins.iter().find(|text| !origin(text)) {
+            let needed =
+                "an origin is http:// or https://, a host and perhaps a port, and no path; or *";
+            return Err(ConfigError { name: "cors_origins", got: wrong.clone(), needed });
+        }
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            let (name, needed) = match self.tls_key {
+                None => ("tls_key", "tls_certificate needs it"),
+                Some(_) => ("tls_certificate", "tls_key needs it"),
+            };
+            return Err(ConfigError { name, got: "missing".to_owned(), needed });
         }
         Ok(())
     }
@@ -173,6 +286,31 @@ mod tests {
         let nowhere =
             ServiceConfig { spill_dir: "/no/such/folder".into(), ..ServiceConfig::default() };
         assert_eq!(nowhere.check().map_err(|e| e.name), Err("spill_dir"));
+    }
+
+    #[test]
+    fn a_secret_is_neither_logged_nor_printed() {
+        let token = "iso_boot_verysecret";
+        let config =
+            ServiceConfig { bootstrap_key: Some(Secret::new(token)), ..ServiceConfig::default() };
+        let told = format!("{config:?} {}", serde_json::to_string(&config).expect("JSON"));
+        assert!(!told.contains("verysecret") && told.contains("(hidden)"), "{told}");
+    }
+
+    #[test]
+    fn doors_that_make_no_sense_are_told() {
+        let origins = |origin: &str| {
+            let cors_origins = vec![origin.to_owned()];
+            ServiceConfig { cors_origins, ..ServiceConfig::default() }.check()
+        };
+        for right in ["*", "https://maps.example.org", "http://localhost:3000"] {
+            assert_eq!(origins(right), Ok(()), "{right}");
+        }
+        for wrong in ["", "maps.example.org", "https://", "https://a.org/", "null"] {
+            assert_eq!(origins(wrong).map_err(|e| e.name), Err("cors_origins"), "{wrong}");
+        }
+        let half = ServiceConfig { tls_key: Some("k.pem".into()), ..ServiceConfig::default() };
+        assert_eq!(half.check().map_err(|e| e.name), Err("tls_certificate"));
     }
 
     #[test]

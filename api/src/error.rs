@@ -59,13 +59,17 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
     Unreadable,
+    Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
     Timeout,
     TooLarge,
+    UriTooLong,
     UnsupportedMediaType,
     Meaningless,
+    TooMany,
     Internal,
     Busy,
     Stopping,
@@ -77,6 +81,8 @@ impl Code {
         use StatusCode as S;
         match self {
             Self::Unreadable => (S::BAD_REQUEST, "unreadable", "The request cannot be read"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A key is needed"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "The key does not allow this"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is nothing here"),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "The resource has no such method")
@@ -86,12 +92,14 @@ impl Code {
             }
             Self::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "More than the limits allow"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Not a form we read")
             }
             Self::Meaningless => {
                 (S::UNPROCESSABLE_ENTITY, "meaningless", "The request makes no sense")
             }
+            Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may ask for"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
@@ -119,6 +127,29 @@ impl ApiError {
     /// 400: not the syntax it claims to be.
     pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unreadable, detail)
+    }
+
+    /// 401, with what to send.
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(Code::Unauthorized, detail)
+    }
+
+    /// 403.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, detail)
+    }
+
+    /// 414.
+    pub(crate) fn uri_too_long(limit: usize) -> Self {
+        let text =
+            format!("path and query may have {limit} bytes; send the choices in a JSON body");
+        Self::new(Code::UriTooLong, text)
+    }
+
+    /// 429, with a time to come back.
+    pub(crate) fn too_many(what: &str, retry_after_seconds: u64) -> Self {
+        let detail = format!("{what}; try again in {retry_after_seconds} s");
+        Self { retry_after: Some(retry_after_seconds), ..Self::new(Code::TooMany, detail) }
     }
 
     /// 422: understood, but it makes no sense.
@@ -296,6 +327,10 @@ impl IntoResponse for ApiError {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if self.code == Code::Unauthorized {
+            let scheme = HeaderValue::from_static("Bearer realm=\"isopleth\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

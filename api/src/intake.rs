@@ -13,6 +13,7 @@ use crate::body::{self, Reading, Spool, Spooler, Trip};
 use crate::error::{ApiError, Place};
 use crate::state::AppState;
 use crate::wire::order::{House, Order};
+use crate::wire::quality::QualityQuery;
 use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
@@ -81,9 +82,11 @@ async fn receive_patiently(
             let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
             let method: MethodQuery = query.take()?;
             let series: SeriesQuery = query.take()?;
+            let quality: QualityQuery = query.take()?;
             query.nothing_left("/openapi.json lists those that there are")?;
             let mut request_of_query = Box::new(document(&grid, method)?);
             request_of_query.read.series = series.document()?;
+            request_of_query.read.quality = quality.document()?;
             let body = body::receive(request.into_body(), limit, dir).await?;
             Ok(Received::Table { body, gzip, request: request_of_query })
         }
@@ -100,6 +103,10 @@ async fn receive_patiently(
 
 /// The type of the body in lower case, without parameters.
 fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
+    if headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
+        let text = "there are two headers Content-Type; send the one that is right";
+        return Err(ApiError::unreadable(text));
+    }
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let value = value.ok_or_else(|| {
         ApiError::unsupported(format!("there is no header Content-Type; send the body as {KNOWN}"))

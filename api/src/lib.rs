@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request → intake (body, form, query) → wire (checked) → engine, on a thread of its own → answer
+//!           doors: who may come in, and how much each may take; watch: what is counted of it
 //!           limits: who may compute       error: problem+json for whatever goes wrong
 //! ```
 //!
@@ -11,6 +12,7 @@
 mod accept;
 mod body;
 pub mod config;
+pub mod doors;
 pub mod error;
 mod intake;
 mod limits;
@@ -19,6 +21,8 @@ pub mod openapi;
 mod routes;
 mod serve;
 pub mod state;
+pub mod store;
+mod watch;
 pub mod wire;
 
 use axum::Router;
@@ -32,24 +36,30 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 pub use config::{ConfigError, ServiceConfig};
 pub use serve::{ServeError, serve};
-pub use state::AppState;
+pub use state::{AppState, StartError};
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
     let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
     let routes = openapi::described().0.merge(openapi::pages());
-    around(routes.layer(DefaultBodyLimit::max(limit))).with_state(state)
+    let routes = routes.layer(DefaultBodyLimit::max(limit));
+    around(routes, &state).with_state(state)
 }
 
 /// What happens around every request, from the inside out.
-fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>, state: &AppState) -> Router<S> {
     // A NetCDF file is compressed inside.
     let compressible =
         DefaultPredicate::new().and(NotForContentType::const_new("application/x-netcdf"));
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressible))
-        .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn_with_state(state.clone(), doors::enter));
+    let routes = match doors::cors(&state.config().cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn_with_state(state.clone(), observe::observe))
 }
 
 /// A panic ends its request only; `observe` makes a problem of it.
@@ -78,7 +88,8 @@ mod tests {
             assert!(std::hint::black_box(false), "secret");
             "never"
         };
-        let routes: Router = around(Router::new().route("/panic", get(handler)));
+        let state = AppState::new(ServiceConfig::default()).expect("a state");
+        let routes: Router = around(Router::new().route("/panic", get(handler)), &state);
         let request = Request::get("/panic").body(Body::empty()).expect("a request");
         let response = routes.oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

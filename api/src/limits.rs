@@ -19,6 +19,7 @@ pub(crate) struct Admission {
     seats: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     computing: usize,
+    places: usize,
     wait: Duration,
 }
 
@@ -35,12 +36,20 @@ pub(crate) struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
+/// How many compute and how many wait, those still sending their body included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occupancy {
+    pub(crate) computing: usize,
+    pub(crate) waiting: usize,
+}
+
 impl Admission {
     pub(crate) fn new(config: &ServiceConfig) -> Self {
         Self {
             seats: Arc::new(Semaphore::new(config.concurrency + config.queue_length)),
             permits: Arc::new(Semaphore::new(config.concurrency)),
             computing: config.concurrency,
+            places: config.concurrency + config.queue_length,
             wait: config.queue_wait(),
         }
     }
@@ -70,6 +79,13 @@ impl Admission {
             },
             () = stop.cancelled() => Err(ApiError::stopping()),
         }
+    }
+
+    /// Who is in the house just now.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        let computing = self.computing.saturating_sub(self.permits.available_permits());
+        let inside = self.places.saturating_sub(self.seats.available_permits());
+        Occupancy { computing, waiting: inside.saturating_sub(computing) }
     }
 
     /// Resolves when no thread computes any more. Nobody gets a permit afterwards.
@@ -105,6 +121,7 @@ mod tests {
         let permit = admission.permit(admission.seat().expect("a seat"), &stop).await;
         let permit = permit.expect("nobody computes");
         let second = admission.seat().expect("a place to wait");
+        assert_eq!(admission.occupancy(), Occupancy { computing: 1, waiting: 1 });
         assert_eq!(admission.seat().expect_err("all taken").status(), 503);
         let late = admission.permit(second, &stop).await.expect_err("the first still computes");
         assert_eq!(late.status(), 503);

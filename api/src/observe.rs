@@ -3,29 +3,49 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use crate::error::{ApiError, PROBLEM_JSON};
+use crate::state::AppState;
 
 /// Names a request, in its answer and in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, in its extensions: for the history of what is made.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
+impl RequestId {
+    /// Of a request that came through [`observe`].
+    pub(crate) fn of(request: &Request) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_else(|| Self(next_id()))
+    }
+}
+
 /// Gives a request its id (the client's own where it is a plain one) and logs how it ended.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = id_of(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let counted = state.watch().request(request.method(), request.extensions().get());
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id, method = %request.method(), path);
-    let quiet = matches!(path.as_str(), "/healthz" | "/readyz");
+    let quiet = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
     async move {
         let mut hung_up = HungUp { armed: true };
         let start = Instant::now();
         let mut response = as_problem(next.run(request).await, &path);
         hung_up.armed = false;
         let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+        counted.answered(status, seconds);
         if !quiet {
             tracing::info!(status, seconds, "answered");
         }

@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::routes::{crossvalidations, estimates, health, kernels, maps};
+use crate::doors;
+use crate::routes::{crossvalidations, estimates, health, kernels, maps, metrics};
 use crate::state::AppState;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
@@ -63,7 +64,7 @@ pub(crate) struct CrossvalidationForm {
 
 /// Every described route, with its description.
 pub(crate) fn described() -> (Router<AppState>, Document) {
-    OpenApiRouter::with_openapi(Described::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(maps::make_map))
         .routes(routes!(estimates::estimate))
         .routes(routes!(crossvalidations::crossvalidate_stations))
@@ -71,7 +72,10 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::index))
-        .split_for_parts()
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    doors::described::describe(&mut document);
+    (router, document)
 }
 
 /// The document.

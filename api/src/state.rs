@@ -2,13 +2,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
+use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
-use crate::limits::{Admission, Seat};
+use crate::limits::{Admission, Occupancy, Seat};
+use crate::store::{Store, StoreError};
+use crate::watch::Watch;
+
+/// Why there is no service.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing can be remembered.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nobody, or everybody, could come in.
+    #[error(transparent)]
+    Doors(#[from] DoorsError),
+}
 
 /// Shared by all requests; clones are cheap.
 #[derive(Clone, Debug)]
@@ -18,6 +34,11 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
+    heads: Heads,
+    store: Store,
+    doors: Doors,
+    watch: Watch,
+    since: Instant,
     admission: Admission,
     ready: AtomicBool,
     stop: CancellationToken,
@@ -25,20 +46,29 @@ struct Shared {
 
 impl AppState {
     /// The state of a service that is ready.
-    #[must_use]
-    pub fn new(config: ServiceConfig) -> Self {
+    ///
+    /// # Errors
+    /// If it cannot remember what it must, or the key of the configuration is none.
+    pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
+        let kept = Store::open(config.data_dir.as_deref())?;
+        let doors = Doors::new(&config, &kept)?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
-        Self(Arc::new(Shared {
+        Ok(Self(Arc::new(Shared {
+            store: kept,
+            doors,
+            watch: Watch::new(),
+            since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
+            heads: Heads::new(&config.spill_dir),
             config,
             admission,
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
-        }))
+        })))
     }
 
     /// The settings.
@@ -50,6 +80,56 @@ impl AppState {
     /// Factorisations of networks seen before.
     pub(crate) fn factors(&self) -> &FactorCache {
         &self.0.factors
+    }
+
+    /// Heads of files made before.
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.0.heads
+    }
+
+    /// What outlives a request, and the process where a folder is set.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Who may come in.
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    /// What is counted.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    /// Who computes and who waits.
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        self.0.admission.occupancy()
+    }
+
+    /// How long the service is there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.since.elapsed()
+    }
+
+    /// Notes that the service begins, and with which settings.
+    pub(crate) async fn began(&self, address: std::net::SocketAddr) {
+        let config = serde_json::to_string(self.config()).unwrap_or_default();
+        let about = format!("{address} {config}");
+        let noted = self.store().written(move |tx| {
+            audit::record(tx, "service", "began", &about).map_err(ApiError::from)
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(?error, "the start is not in the audit log");
+        }
+    }
+
+    /// Writes down what is counted by day, so that it outlives the process.
+    pub(crate) async fn save_counts(&self) {
+        let state = self.clone();
+        let save = move || state.doors().save(state.store());
+        let _ = tokio::task::spawn_blocking(save).await;
     }
 
     /// Whether new requests are welcome.
@@ -125,7 +205,8 @@ mod tests {
     use std::sync::mpsc;
 
     fn state() -> AppState {
-        AppState::new(ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() })
+        let config = ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() };
+        AppState::new(config).expect("a state")
     }
 
     #[tokio::test]

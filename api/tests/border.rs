@@ -64,7 +64,7 @@ async fn get(app: &Router, path: &str) -> Answer {
 }
 
 fn app() -> Router {
-    router(AppState::new(ServiceConfig::default()))
+    router(AppState::new(ServiceConfig::default()).expect("a state"))
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -88,7 +88,7 @@ fn long_work() -> (String, &'static str) {
 #[tokio::test]
 async fn a_gzipped_body_is_the_same_map_and_a_bomb_is_refused() {
     let config = ServiceConfig { max_body_bytes: 20_000, ..ServiceConfig::default() };
-    let app = router(AppState::new(config));
+    let app = router(AppState::new(config).expect("a state"));
     let path = format!("{SMALL}&f=json");
     let coded = |coding: &str, body: Vec<u8>| {
         let request = posting(&path, "text/csv").header(header::CONTENT_ENCODING, coding);
@@ -157,7 +157,7 @@ async fn how_sure_a_map_is_comes_in_files_and_tables() {
         table.lines().skip(1).map(|l| l.split(',').collect::<Vec<_>>()).collect();
     let number = |text: &str| text.parse::<f64>().expect("a number");
     let document = json!({
-        "points": [{"lon": 103.1, "lat": 33.3}], "read": {"reject": "bad"},
+        "points": [{"lon": 103.1, "lat": 33.3}], "read": {"quality": {"reject": "bad", "valid_range": {"pm25": [null, 500]}}},
         "uncertainty": {"deviation": true, "of": "field", "exceed": {"pm25": 25}, "quantiles": [0.95]},
         "stations": stations.iter().map(|c| json!({"id": c[0], "lon": number(c[1]), "lat": number(c[2])}))
             .collect::<Vec<_>>(),
@@ -170,8 +170,36 @@ async fn how_sure_a_map_is_comes_in_files_and_tables() {
     assert_eq!(text.lines().next(), Some(header));
     assert!(!text.contains(",,") && text.lines().count() == 2, "{text}");
     post(&app(), "/v1/maps?f=json", JSON, document.to_string()).await.refused(422);
-    for wrong in ["uncertainty=cell", "exceed=pm25", "exceed=o3=5", "quantile=2", "reject=some"] {
+    for wrong in [
+        "uncertainty=cell",
+        "exceed=pm25",
+        "exceed=o3=5",
+        "quantile=2",
+        "reject=some",
+        "stuck=often",
+    ] {
         post(&app(), &format!("{SMALL}&{wrong}"), "text/csv", table.clone()).await.refused(422);
+    }
+}
+
+#[tokio::test]
+async fn a_grid_in_a_plane_is_answered_with_its_coordinates_and_its_system() {
+    let query = "/v1/maps?bounds=400000,3200000,600000,3400000&shape=3x2&crs=EPSG:32647&f=json";
+    let answer = post(&app(), query, "text/csv", TABLE).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let map: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let axes = json!({"x": [400_000.0, 500_000.0, 600_000.0], "y": [3_200_000.0, 3_400_000.0],
+        "crs": "EPSG:32647"});
+    assert_eq!(map["grid"], axes);
+    for (wrong, pointer) in
+        [("crs=EPSG:1", "/grid/crs"), ("crs=EPSG:32647&metric=planar", "/grid/crs")]
+    {
+        let query = format!("/v1/maps?bounds=400000,3200000,600000,3400000&shape=3x2&{wrong}");
+        let problem = post(&app(), &query, "text/csv", TABLE).await.refused(422);
+        assert!(
+            problem.to_string().contains(pointer) || problem.to_string().contains("crs"),
+            "{problem}"
+        );
     }
 }
 
@@ -179,7 +207,9 @@ async fn how_sure_a_map_is_comes_in_files_and_tables() {
 async fn a_file_is_named_measured_and_not_left_behind() {
     let dir = tempfile::tempdir().expect("a folder");
     let spill_dir = dir.path().to_owned();
-    let app = router(AppState::new(ServiceConfig { spill_dir, ..ServiceConfig::default() }));
+    let app = router(
+        AppState::new(ServiceConfig { spill_dir, ..ServiceConfig::default() }).expect("a state"),
+    );
     let answer = post(&app, SMALL, "text/csv", TABLE).await;
     assert_eq!(answer.status, 200);
     assert_eq!(
@@ -220,11 +250,14 @@ async fn the_documentation_asks_no_other_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_house_refuses_at_once_and_a_client_that_leaves_makes_room() {
-    let app = router(AppState::new(ServiceConfig {
-        concurrency: 1,
-        queue_length: 0,
-        ..ServiceConfig::default()
-    }));
+    let app = router(
+        AppState::new(ServiceConfig {
+            concurrency: 1,
+            queue_length: 0,
+            ..ServiceConfig::default()
+        })
+        .expect("a state"),
+    );
     let first = {
         let (app, (table, path)) = (app.clone(), long_work());
         // The small requests below may hold the only place when it comes.
@@ -349,7 +382,7 @@ async fn a_form_is_held_to_its_parts() {
         }
     }
     let small = ServiceConfig { max_body_bytes: 200, ..ServiceConfig::default() };
-    let small = router(AppState::new(small));
+    let small = router(AppState::new(small).expect("a state"));
     let large = format!("{request}{readings}--B--\r\n");
     post(&small, "/v1/maps", kind, large).await.refused(413);
     post(&app(), "/v1/maps", "multipart/form-data", "x").await.refused(400);

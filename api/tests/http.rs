@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 fn app() -> Router {
-    router(AppState::new(ServiceConfig::default()))
+    router(AppState::new(ServiceConfig::default()).expect("a state"))
 }
 
 async fn send(app: Router, request: Request<Body>) -> (StatusCode, String, Bytes) {
@@ -230,11 +230,12 @@ async fn limits_are_kept_with_their_numbers() {
     let small = ServiceConfig { max_body_bytes: 100, max_stations: 10, ..ServiceConfig::default() };
     let request = Request::post("/v1/maps").header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Body::from(document().to_string())).expect("a request");
-    refused(send(router(AppState::new(small)), request).await, 413).await;
+    refused(send(router(AppState::new(small).expect("a state")), request).await, 413).await;
     let few = ServiceConfig { max_stations: 10, ..ServiceConfig::default() };
     let request = Request::post("/v1/maps").header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Body::from(document().to_string())).expect("a request");
-    let problem = refused(send(router(AppState::new(few)), request).await, 413).await;
+    let problem =
+        refused(send(router(AppState::new(few).expect("a state")), request).await, 413).await;
     assert!(problem["detail"].as_str().is_some_and(|d| d.contains("10")), "{problem}");
 }
 
@@ -280,7 +281,7 @@ async fn what_the_service_says_of_itself() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(path).await.0, 200, "{path}");
     }
-    let state = AppState::new(ServiceConfig::default());
+    let state = AppState::new(ServiceConfig::default()).expect("a state");
     state.close();
     let request = Request::get("/readyz").body(Body::empty()).expect("a request");
     assert_eq!(send(router(state), request).await.0, 503);

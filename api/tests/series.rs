@@ -10,7 +10,7 @@ use tower::ServiceExt;
 async fn post(path: &str, kind: &str, body: String) -> (u16, Bytes) {
     let request = Request::post(path).header(header::CONTENT_TYPE, kind);
     let request = request.body(Body::from(body)).expect("a request");
-    let app = router(AppState::new(ServiceConfig::default()));
+    let app = router(AppState::new(ServiceConfig::default()).expect("a state"));
     let response = app.oneshot(request).await.expect("the router never fails");
     let status = response.status().as_u16();
     (status, response.into_body().collect().await.expect("a body").to_bytes())

@@ -13,6 +13,8 @@ was ended goes on where it stopped. Needs the readings in ../shared/data (or ISO
 import argparse
 import csv
 import datetime
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,7 +65,7 @@ def ours(program, hour, out):
             "-o",
             folder / "values.csv",
         ]
-        subprocess.run([*words, "--quiet", "--cache", "none"], check=True)
+        subprocess.run([*words, "--quiet", "--cache", "none", "--threads", "1"], check=True)
         # Variables of different methods may come in rows of their own.
         values = pd.read_csv(folder / "values.csv").groupby("place")[hour.variables].first()
         return values.reindex(at.index)
@@ -110,6 +112,12 @@ def judge(program, hour, split, done, others):
                 yield row(name, attempt(methods.spline, *given, k, e, smoothings[column]))
 
 
+def judged(work):
+    warnings.filterwarnings("ignore")
+    _, hour, split, *_ = work
+    return hour, split, list(judge(*work))
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--program", required=True)
@@ -117,32 +125,38 @@ def main():
     words.add_argument("--hours", type=int, default=1000, help="only the first so many hours and days")
     words.add_argument("--ours", action="store_true", help="judge only Isopleth, anew")
     words.add_argument("--record", type=Path, default=record_path())
+    words.add_argument("--jobs", type=int, default=os.cpu_count(), help="hours and splits side by side")
     words = words.parse_args()
-    warnings.filterwarnings("ignore")
     kept = (
         pd.read_csv(words.record, dtype=str, keep_default_na=False)
         if words.record.exists()
         else pd.DataFrame(columns=COLUMNS)
     )
-    whole = set(map(tuple, kept[kept["method"] != OURS][KEY].to_numpy()))
+    whole = {}
+    for key in map(tuple, kept[kept["method"] != OURS][KEY].to_numpy()):
+        whole.setdefault((key[0], key[2], key[3]), set()).add(key)
     last = f"spline {methods.label(*methods.KERNELS[-1])} best λ"
-    start = time.time()
+    start, work = time.time(), []
     for number in range(words.splits):
         for hour in cases.hours()[: words.hours]:
             for kind in ("random", "towns"):
                 if hour.case == "germany" and kind == "towns":
                     continue  # rural stations, one to a town
                 split = f"{kind} {number}"
-                finished = (hour.case, hour.variables[-1], hour.time, split, last) in whole
-                if finished != words.ours:
-                    continue
-                rows = list(judge(words.program, hour, split, whole, not words.ours))
-                rows = pd.DataFrame(rows, columns=COLUMNS).astype(str)
-                kept = pd.concat([kept, rows]).drop_duplicates(KEY, keep="last")
-                part = words.record.with_suffix(".part")
-                kept.to_csv(part, index=False, quoting=csv.QUOTE_MINIMAL)
-                part.replace(words.record)
-                print(f"{time.time() - start:6.0f} s  {hour.case} {hour.time} {split}", flush=True)
+                done = whole.get((hour.case, hour.time, split), set())
+                finished = (hour.case, hour.variables[-1], hour.time, split, last) in done
+                if finished == words.ours:
+                    work.append((words.program, hour, split, done, not words.ours))
+    # Many hours side by side, each on one thread; numbers are the same.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with multiprocessing.get_context("spawn").Pool(words.jobs) as pool:
+        for hour, split, rows in pool.imap_unordered(judged, work):
+            rows = pd.DataFrame(rows, columns=COLUMNS).astype(str)
+            kept = pd.concat([kept, rows]).drop_duplicates(KEY, keep="last")
+            part = words.record.with_suffix(".part")
+            kept.to_csv(part, index=False, quoting=csv.QUOTE_MINIMAL)
+            part.replace(words.record)
+            print(f"{time.time() - start:6.0f} s  {hour.case} {hour.time} {split}", flush=True)
 
 
 if __name__ == "__main__":

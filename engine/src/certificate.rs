@@ -1,13 +1,16 @@
 //! How far a fast map is from the exact one: tiles are judged on cells drawn at random and on those
 //! nearest to the stations, before anybody sees them.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Metric, Points, Surface};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::report::number;
 use crate::tiles::Tiling;
 
 /// Cells drawn on a whole map, at least.
@@ -21,23 +24,29 @@ const UNSEEN: f64 = 2.0;
 
 /// The numerical error of a map beside the exact sum, relative to the range of each field's
 /// readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Asked for.
+    #[serde(deserialize_with = "number")]
     pub tolerance: f64,
     /// Chebyshev nodes each way.
     pub order: usize,
     /// Bernstein ellipse within which no station is singular.
+    #[serde(deserialize_with = "number")]
     pub rho: f64,
     /// Cells each way of the smallest boxes; 0 where cells form no grid.
     pub leaf: usize,
     /// What the model of costs expected, beside the exact sum.
+    #[serde(deserialize_with = "number")]
     pub cost: f64,
     /// What theory promises of every cell, rounding apart.
+    #[serde(deserialize_with = "number")]
     pub bound: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.
+    #[serde(deserialize_with = "number")]
     pub largest_difference: f64,
     /// Rounding errors that exact evaluation may have, too: 8 eps Σ|w φ|.
+    #[serde(deserialize_with = "number")]
     pub rounding_floor: f64,
     /// Cells compared, all fields of each.
     pub cells_compared: u64,
@@ -45,6 +54,23 @@ pub struct Certificate {
     pub tiles: u64,
     /// Tiles that were done again exactly.
     pub tiles_redone: u64,
+}
+
+impl Certificate {
+    /// Adds what is certified of other fields of the same map.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.tolerance = other.tolerance;
+        self.order = self.order.max(other.order);
+        self.rho = other.rho;
+        self.leaf = other.leaf;
+        self.cost = self.cost.max(other.cost);
+        self.bound = self.bound.max(other.bound);
+        self.largest_difference = self.largest_difference.max(other.largest_difference);
+        self.rounding_floor = self.rounding_floor.max(other.rounding_floor);
+        self.cells_compared += other.cells_compared;
+        self.tiles += other.tiles;
+        self.tiles_redone += other.tiles_redone;
+    }
 }
 
 /// Tells a good tile from a bad one.
@@ -60,7 +86,19 @@ pub(crate) struct Judge<'a> {
     tolerance: f64,
     /// Cells nearest to the stations: (row, column), sorted.
     at_stations: Vec<(usize, usize)>,
+    /// Of maps of a few tiles, which are tried more than once: the exact sums by a tile's first cell.
+    known: Mutex<HashMap<(usize, usize), Arc<Compared>>>,
 }
+
+/// Cells of a tile that are compared: (row, column).
+struct Compared {
+    cells: Vec<(usize, usize)>,
+    /// By field, their exact sums, and behind them the sums of magnitudes.
+    sums: Vec<f64>,
+}
+
+/// Of maps with up to so many tiles the exact sums are kept.
+const FEW_TILES: usize = 16;
 
 /// Where cells are.
 #[derive(Clone, Copy)]
@@ -182,6 +220,7 @@ impl<'a> Judge<'a> {
             ranges,
             tolerance,
             at_stations,
+            known: Mutex::default(),
         }
     }
 
@@ -192,11 +231,8 @@ impl<'a> Judge<'a> {
         columns: &Range<usize>,
         values: &[f64],
     ) -> Verdict {
-        let chosen = self.choose(rows, columns);
-        let (x, y): (Vec<f64>, Vec<f64>) =
-            chosen.iter().map(|&(row, column)| self.cells.at(row, column)).unzip();
-        let points = self.metric.embed(&x, &y);
-        let sums = self.sums(&points);
+        let compared = self.compared(rows, columns);
+        let Compared { cells: chosen, sums } = &*compared;
         let (exact, magnitude) = sums.split_at(sums.len() / 2);
         let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
         for (f, range) in self.ranges.iter().enumerate() {
@@ -219,6 +255,23 @@ impl<'a> Judge<'a> {
             verdict.floor = verdict.floor.max(floor / range);
         }
         verdict
+    }
+
+    fn compared(&self, rows: &Range<usize>, columns: &Range<usize>) -> Arc<Compared> {
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let tile = (rows.start, columns.start);
+        if let Some(known) = lock().get(&tile) {
+            return Arc::clone(known);
+        }
+        let cells = self.choose(rows, columns);
+        let (x, y): (Vec<f64>, Vec<f64>) =
+            cells.iter().map(|&(row, column)| self.cells.at(row, column)).unzip();
+        let sums = self.sums(&self.metric.embed(&x, &y));
+        let compared = Arc::new(Compared { cells, sums });
+        if self.tiling.count() <= FEW_TILES {
+            lock().insert(tile, Arc::clone(&compared));
+        }
+        compared
     }
 
     /// The largest of some numbers, one for each field, beside the fields' ranges.

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 use crate::correlation_bins::Bins;
 use crate::error::Error;
 use crate::observations::{Observations, Station};
+use crate::pools;
 use crate::progress::Cancel;
 
 /// Time steps multiplied at once, at most.
@@ -94,11 +95,7 @@ pub fn correlate(
     cancel: &Cancel,
     take: &mut (dyn FnMut(Pair<'_>) -> Result<(), Error> + Send),
 ) -> Result<Vec<VariableCorrelation>, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(rules.threads)
-        .build()
-        .map_err(|e| Error::Threads { threads: rules.threads, message: e.to_string() })?;
-    pool.install(|| {
+    pools::borrow(rules.threads)?.install(|| {
         let means = means(observations)?;
         let stations = observations.stations().len();
         let mut all = Vec::with_capacity(observations.variables().len());

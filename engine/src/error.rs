@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::background::BackgroundError;
+use crate::covariates::CovariateError;
 use crate::grid::GridError;
 use crate::mask::MaskError;
 use crate::observations::ReadError;
@@ -19,6 +21,12 @@ pub enum Error {
     /// The mask cannot be read, or leaves nothing.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// A background does not fit the readings or the map.
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
+    /// A covariate does not fit the readings or the map.
+    #[error(transparent)]
+    Covariate(#[from] CovariateError),
     /// The network or the method is not one that a surface can be made of.
     #[error(transparent)]
     Method(#[from] kernels::Error),
@@ -65,15 +73,23 @@ pub enum Error {
         /// Of which variable a transform was asked for.
         variable: String,
     },
-    /// Standard deviations need a grid in degrees, or places.
+    /// Differences from a background may be negative, and effects of covariates do not add up transformed.
     #[error(
-        "standard deviation, probabilities and quantiles are not made on a projected grid; map in \
-         degrees, or ask for places"
+        "{variable} cannot be transformed beside {beside}: what is mapped is then no longer the readings \
+         alone; leave it as it is ({variable}=none), or map without"
     )]
-    LayersOnAPlane,
+    TransformBeside {
+        /// Of which variable a transform was asked for.
+        variable: String,
+        /// The background or the covariates.
+        beside: String,
+    },
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
+    /// A map cannot be written in another form.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// No field has a reading to map.
     #[error("no field could be mapped: {first}")]
     NothingToMap {
@@ -118,6 +134,9 @@ pub enum Error {
         /// What the system said.
         message: String,
     },
+    /// Work in blocks cannot go on.
+    #[error(transparent)]
+    Work(#[from] crate::blocks::WorkError),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -143,8 +162,15 @@ impl Error {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
             Self::Mask(error) if error.is_io() => Kind::Io,
+            Self::Work(error) if error.is_io() => Kind::Io,
+            Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,
+            Self::Covariate(CovariateError::Model { error, .. }) if error.is_io() => Kind::Io,
+            Self::Export(error) => error.kind(),
             Self::Readings(_)
             | Self::Mask(_)
+            | Self::Covariate(_)
+            | Self::Work(_)
+            | Self::Background(_)
             | Self::Grid(_)
             | Self::Method(_)
             | Self::Blocks { .. }
@@ -152,8 +178,8 @@ impl Error {
             | Self::NoSuchVariable { .. }
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
-            | Self::LayersOnAPlane
             | Self::TransformOfNegative { .. }
+            | Self::TransformBeside { .. }
             | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,

@@ -11,10 +11,13 @@ use kernels::evaluate::{Axis, GridRows, Targets as Row};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
+use crate::background::OnCells;
 use crate::certificate::{Account, Judge, Verdict};
+use crate::covariates;
 use crate::error::Error;
 use crate::grid::{Grid, Places, Targets};
 use crate::output::{FieldId, Sink, Tile};
+use crate::pilot::Tried;
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
 use crate::transform::WayBack;
@@ -27,6 +30,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) evaluator: Evaluator,
     pub(crate) sink: &'a dyn Sink,
+    /// What is added to the surface.
+    pub(crate) beside: &'a Beside<'a>,
     /// What layers are made of, where some are asked for.
     pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
     /// The way back of transformed readings.
@@ -34,6 +39,15 @@ pub(crate) struct Fields<'a> {
     pub(crate) progress: Progress<'a>,
     /// Values done in all batches so far.
     pub(crate) done: &'a AtomicU64,
+}
+
+/// What is added to the surface before anybody sees it.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    /// What readings were taken less.
+    pub(crate) background: Option<OnCells<'a>>,
+    /// The terms of the drift that are no polynomials.
+    pub(crate) covariates: Option<covariates::OnCells<'a>>,
 }
 
 /// What a thread keeps from tile to tile.
@@ -60,9 +74,16 @@ impl Fields<'_> {
         })
     }
 
-    /// Every tile by the fast scheme, judged against the exact sum; what fails is done again.
-    pub(crate) fn fast(&self, far: &Far<'_>, judge: &Judge<'_>) -> Result<Account, Error> {
+    /// Every tile by the fast scheme, judged against the exact sum; what fails is done again. Those `tried`
+    /// are done already.
+    pub(crate) fn fast(
+        &self,
+        far: &Far<'_>,
+        judge: &Judge<'_>,
+        tried: Vec<Tried>,
+    ) -> Result<Account, Error> {
         let work = Fast {
+            tried: Mutex::new(tried),
             fields: self,
             far,
             judge,
@@ -140,6 +161,12 @@ impl Fields<'_> {
         if let Some(mask) = &self.plan.mask {
             mask.cut(&self.plan.targets, rows, columns, values);
         }
+        if let Some(covariates) = &self.beside.covariates {
+            covariates.add(self.ids, rows, columns, values);
+        }
+        if let Some(background) = &self.beside.background {
+            background.add(self.ids, rows, columns, values);
+        }
         // Layers are of the surface itself, before any bound.
         if let Some(doubt) = self.doubt {
             doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
@@ -191,6 +218,7 @@ struct Fast<'a> {
     cells: Cells<'a>,
     /// Buffers that no thread uses just now.
     buffers: Mutex<Vec<Buffers>>,
+    tried: Mutex<Vec<Tried>>,
     account: Mutex<Account>,
     /// The first error; it stops the others.
     failed: Mutex<Option<Error>>,
@@ -226,9 +254,14 @@ impl Fast<'_> {
         let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
         let (rows, columns) = self.far.cells(&node);
         let fields = self.fields.ids.len();
-        buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
-        let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
-        let verdict = self.judge.judge(&rows, &columns, &buffers.tile);
+        let (work, verdict) = if let Some(tried) = self.tried(&rows, &columns) {
+            buffers.tile = tried.values;
+            (tried.work, tried.verdict)
+        } else {
+            buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
+            let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+            (work, self.judge.judge(&rows, &columns, &buffers.tile))
+        };
         let bound = self.judge.relative(&work.bound);
         if verdict.failed() {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
@@ -237,6 +270,14 @@ impl Fast<'_> {
         self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())
+    }
+
+    /// A tile that is done already.
+    fn tried(&self, rows: &Range<usize>, columns: &Range<usize>) -> Option<Tried> {
+        let mut tried = lock(&self.tried);
+        let place = (rows.clone(), columns.clone());
+        let at = tried.iter().position(|one| self.fields.plan.tiling.tile(one.tile) == place)?;
+        Some(tried.swap_remove(at))
     }
 }
 
@@ -347,6 +388,7 @@ mod tests {
                 surface: &surface,
                 evaluator,
                 sink: &sink,
+                beside: &Beside::default(),
                 doubt: None,
                 back: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
@@ -361,7 +403,7 @@ mod tests {
                     Scheme { order, rho: 3.0, leaf: 64 },
                 );
                 let mut certificate = crate::certificate::Certificate::default();
-                fields.fast(&far, &judge).unwrap().enter(&mut certificate);
+                fields.fast(&far, &judge, Vec::new()).unwrap().enter(&mut certificate);
                 certificate
             });
             if order.is_none() {

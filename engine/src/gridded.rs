@@ -28,10 +28,10 @@ pub enum GriddedError {
     )]
     Axis { path: PathBuf, variable: String, dimension: String },
     #[error(
-        "{}: variable `{variable}` has {cells} cells, more than the limit of {MOST_CELLS}; cut it \
+        "{}: variable `{variable}` has {cells} cells, more than the limit of {limit}; cut it \
          to the area of the map", path.display()
     )]
-    TooLarge { path: PathBuf, variable: String, cells: usize },
+    TooLarge { path: PathBuf, variable: String, cells: usize, limit: usize },
 }
 
 /// Values where two axes cross.
@@ -45,7 +45,7 @@ pub struct Gridded {
 
 /// One axis, ascending.
 #[derive(Clone, Debug, PartialEq)]
-struct Nodes {
+pub(crate) struct Nodes {
     at: Vec<f64>,
     /// Whether it descends in the file.
     turned: bool,
@@ -84,7 +84,7 @@ impl Gridded {
         };
         let cells = first.len() * second.len();
         if cells > MOST_CELLS {
-            return Err(GriddedError::TooLarge { path, variable: name, cells });
+            return Err(GriddedError::TooLarge { path, variable: name, cells, limit: MOST_CELLS });
         }
         let axis = |dimension: &str, turn: Option<f64>| {
             let at = file.variable(dimension).and_then(|v| v.get_values::<f64, _>(..).ok());
@@ -137,13 +137,28 @@ impl Gridded {
 
 impl Nodes {
     /// None unless strictly monotonic.
-    fn new(mut at: Vec<f64>, turn: Option<f64>) -> Option<Self> {
+    pub(crate) fn new(mut at: Vec<f64>, turn: Option<f64>) -> Option<Self> {
         let turned = at.len() > 1 && at[0] > at[1];
         if turned {
             at.reverse();
         }
         let ascends = at.len() > 1 && at.windows(2).all(|w| w[0] < w[1]);
         (ascends && at.iter().all(|v| v.is_finite())).then_some(Self { at, turned, turn })
+    }
+
+    /// The coordinates, ascending.
+    pub(crate) fn at(&self) -> &[f64] {
+        &self.at
+    }
+
+    /// Whether they descend in the file.
+    pub(crate) fn is_turned(&self) -> bool {
+        self.turned
+    }
+
+    /// After what it is the same place again.
+    pub(crate) fn turn(&self) -> Option<f64> {
+        self.turn
     }
 
     /// The node nearest to a coordinate, as far as half a cell beyond the ends.
@@ -184,7 +199,8 @@ fn decoded(variable: &Variable<'_>) -> netcdf::Result<Vec<f32>> {
     Ok(values)
 }
 
-fn number_of(value: AttributeValue) -> Option<f64> {
+/// The first number of an attribute.
+pub(crate) fn number_of(value: AttributeValue) -> Option<f64> {
     match value {
         AttributeValue::Uchar(v) => Some(v.into()),
         AttributeValue::Schar(v) => Some(v.into()),
@@ -201,7 +217,7 @@ fn number_of(value: AttributeValue) -> Option<f64> {
 }
 
 /// Whether a dimension is longitude or x, by its coordinate's attributes or its name.
-fn is_x(file: &File, dimension: &str) -> bool {
+pub(crate) fn is_x(file: &File, dimension: &str) -> bool {
     let text = |name: &str| match file.variable(dimension)?.attribute_value(name)?.ok()? {
         AttributeValue::Str(text) => Some(text),
         _ => None,

@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Peak resident memory of this process so far (`VmHWM`), in bytes; 0 where the system does not
 /// say.
@@ -19,20 +21,82 @@ pub fn resident_bytes() -> u64 {
     Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0)
 }
 
+/// Memory of this process with its share of what others use, too (PSS), in bytes; none where the system does
+/// not say.
+#[must_use]
+pub fn proportional_bytes() -> Option<u64> {
+    Machine::this().kilobytes("self/smaps_rollup", "Pss:")
+}
+
+/// What the control group of this process has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupMemory {
+    /// Bytes now, file cache included.
+    pub current_bytes: u64,
+    /// Most bytes so far, where the system says.
+    pub peak_bytes: Option<u64>,
+    /// How often the limit was reached, and how often a process was killed for it; v2 only.
+    pub limit_reached: Option<u64>,
+    /// See `limit_reached`.
+    pub killed: Option<u64>,
+}
+
+/// What the control group of this process has taken; none where no file shows.
+#[must_use]
+pub fn group_memory() -> Option<GroupMemory> {
+    Machine::this().group_memory()
+}
+
+/// The same as it was a moment ago at most: for plans, many of which are made in that time.
+pub(crate) fn resident_bytes_lately() -> u64 {
+    static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(20));
+    KNOWN.get(resident_bytes)
+}
+
 /// Memory that this process may use, in bytes: the smallest limit of its control groups and the
 /// host's memory. None where the system does not say.
 #[must_use]
 pub fn memory_limit_bytes() -> Option<u64> {
-    Machine::this().memory_limit_bytes()
+    static KNOWN: Lately<Option<u64>> = Lately::new(Duration::from_secs(1));
+    KNOWN.get(|| Machine::this().memory_limit_bytes())
 }
 
 /// Processors that this process may use, at least 1: what the scheduler's mask and the control
 /// groups' quotas allow, a part of a processor counted as one.
 #[must_use]
 pub fn available_threads() -> usize {
+    static KNOWN: Lately<usize> = Lately::new(Duration::from_secs(1));
+    KNOWN.get(threads_now)
+}
+
+fn threads_now() -> usize {
     // The standard library reads the mask and quotas of v2; the walk adds what it may not see.
     let by_mask = std::thread::available_parallelism().map_or(1, usize::from);
     Machine::this().processor_quota().map_or(by_mask, |quota| by_mask.min(quota)).max(1)
+}
+
+/// What was found not long ago: looking through the system's files takes a good part of a small map's time.
+struct Lately<T> {
+    good_for: Duration,
+    known: Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Copy> Lately<T> {
+    const fn new(good_for: Duration) -> Self {
+        Self { good_for, known: Mutex::new(None) }
+    }
+
+    fn get(&self, look: impl FnOnce() -> T) -> T {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((then, value)) if then.elapsed() < self.good_for => value,
+            _ => {
+                let value = look();
+                *known = Some((Instant::now(), value));
+                value
+            }
+        }
+    }
 }
 
 /// Where the system's files are.
@@ -63,6 +127,30 @@ impl Machine {
             text.parse::<u64>().ok()
         });
         limits.chain(host).min()
+    }
+
+    /// Of the innermost group that shows.
+    fn group_memory(&self) -> Option<GroupMemory> {
+        let number = |path: &Path| read(path)?.parse::<u64>().ok();
+        self.groups(Controller::Memory).iter().find_map(|group| {
+            if let Some(current_bytes) = number(&group.join("memory.current")) {
+                let events = read(&group.join("memory.events")).unwrap_or_default();
+                let event = |name: &str| {
+                    events.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+                };
+                return Some(GroupMemory {
+                    current_bytes,
+                    peak_bytes: number(&group.join("memory.peak")),
+                    limit_reached: event("max "),
+                    killed: event("oom_kill "),
+                });
+            }
+            Some(GroupMemory {
+                current_bytes: number(&group.join("memory.usage_in_bytes"))?,
+                peak_bytes: number(&group.join("memory.max_usage_in_bytes")),
+                ..GroupMemory::default()
+            })
+        })
     }
 
     fn processor_quota(&self) -> Option<usize> {
@@ -183,6 +271,37 @@ mod tests {
         );
         assert_eq!(machine.memory_limit_bytes(), Some(2 << 30));
         assert_eq!(machine.processor_quota(), Some(1));
+    }
+
+    #[test]
+    fn what_a_group_has_taken_is_read_in_both_versions() {
+        let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n";
+        let (_root, v2) = machine(
+            "0::/app\n",
+            &[
+                ("sys/app/memory.current", "5000\n"),
+                ("sys/app/memory.peak", "9000\n"),
+                ("sys/app/memory.events", events),
+            ],
+        );
+        let taken = GroupMemory {
+            current_bytes: 5000,
+            peak_bytes: Some(9000),
+            limit_reached: Some(12),
+            killed: Some(2),
+        };
+        assert_eq!(v2.group_memory(), Some(taken));
+        let (_root, v1) = machine(
+            "5:memory:/app\n",
+            &[
+                ("sys/memory/app/memory.usage_in_bytes", "5000\n"),
+                ("sys/memory/app/memory.max_usage_in_bytes", "9000\n"),
+            ],
+        );
+        let taken = GroupMemory { limit_reached: None, killed: None, ..taken };
+        assert_eq!(v1.group_memory(), Some(taken));
+        let (_root, none) = machine("0::/\n", &[]);
+        assert_eq!(none.group_memory(), None);
     }
 
     #[test]

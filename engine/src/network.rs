@@ -90,10 +90,23 @@ impl Network {
         duplicates: Duplicates,
         thin: Option<f64>,
     ) -> Result<Self, Error> {
+        Self::of_list(observations.stations(), metric, duplicates, thin)
+    }
+
+    /// The same of stations without readings.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub(crate) fn of_list(
+        stations: &[Station],
+        metric: Metric,
+        duplicates: Duplicates,
+        thin: Option<f64>,
+    ) -> Result<Self, Error> {
         match thin {
-            None => Self::of_stations(observations.stations(), metric, duplicates),
+            None => Self::of_stations(stations, metric, duplicates),
             Some(size) if size > 0.0 && size.is_finite() => {
-                Ok(Self::of_blocks(observations.stations(), metric, duplicates, size))
+                Ok(Self::of_blocks(stations, metric, duplicates, size))
             }
             Some(size) => Err(Error::Blocks { size }),
         }

@@ -2,7 +2,7 @@
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::{Far, Scheme, Scratch};
+use kernels::evaluate::far::{Far, Scheme, Scratch, Work};
 use kernels::{Evaluator, Surface};
 use rayon::prelude::*;
 
@@ -31,11 +31,25 @@ const HIGHEST_ORDER: usize = 36;
 /// Below so many cells the tree is not worth planting.
 const FEWEST_CELLS: usize = 16_384;
 
+/// Of maps with up to so many tiles those that were tried are kept: they are a good part of the map.
+const FEW_TILES: usize = 16;
+
 /// How a batch is to be evaluated.
 pub(crate) struct Chosen {
     pub(crate) scheme: Scheme,
     /// What the model expects it to cost beside the exact sum.
     pub(crate) cost: f64,
+    /// Tiles that are evaluated in this way already.
+    pub(crate) tried: Vec<Tried>,
+}
+
+/// A tile that was tried.
+pub(crate) struct Tried {
+    /// Its number.
+    pub(crate) tile: usize,
+    pub(crate) values: Vec<f64>,
+    pub(crate) work: Work,
+    pub(crate) verdict: Verdict,
 }
 
 /// The search for the least order that does.
@@ -128,7 +142,7 @@ impl Pilot<'_> {
             let trial = self.attempt(scheme)?;
             if orders.is_enough(&trial.verdict) {
                 if !orders.lower(&trial.verdict) {
-                    return Some(Chosen { scheme, cost: trial.cost });
+                    return Some(Chosen { scheme, cost: trial.cost, tried: trial.tried });
                 }
             } else if !orders.raise(&trial.verdict) {
                 return None;
@@ -141,28 +155,34 @@ impl Pilot<'_> {
     fn attempt(&self, scheme: Scheme) -> Option<Trial> {
         let tile = [self.tiling.tile_columns, self.tiling.tile_rows];
         let far = Far::new(self.surface, self.evaluator, self.rows, tile, scheme);
-        let trials = self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k));
-        let trial = trials.reduce(Trial::default, Trial::and);
+        let tried: Vec<Tried> =
+            self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k)).collect();
+        let (mut verdict, mut pairs, mut tried_cells) = (Verdict::default(), 0, 0);
+        for one in &tried {
+            verdict = verdict.and(one.verdict);
+            pairs += one.work.pairs;
+            tried_cells += one.values.len() / self.surface.fields();
+        }
         let fields = self.surface.fields() as f64;
         // In cycles of a vector, measured on AMD Zen 4: φ takes 12, or 1 as a product of two factors that
         // rows and columns share, a product 1 for each field, and interpolation 1.5 for each field and order, with the cell's share of the tree.
         let phi = if self.surface.is_separable() { 1.0 } else { 12.0 };
         let pair = phi + fields;
-        let fast = trial.pairs as f64 / trial.cells as f64 * pair
-            + 1.5 * scheme.order as f64 * fields
-            + 60.0;
+        let fast =
+            pairs as f64 / tried_cells as f64 * pair + 1.5 * scheme.order as f64 * fields + 60.0;
         let cost = fast / (self.surface.stations() as f64 * pair);
-        (cost < 1.0).then_some(Trial { cost, ..trial })
+        let tried = if self.tiling.count() <= FEW_TILES { tried } else { Vec::new() };
+        (cost < 1.0).then_some(Trial { verdict, cost, tried })
     }
 
-    fn attempt_tile(&self, far: &Far<'_>, k: usize) -> Trial {
-        let (rows, columns) = self.tiling.tile(k);
+    fn attempt_tile(&self, far: &Far<'_>, tile: usize) -> Tried {
+        let (rows, columns) = self.tiling.tile(tile);
         let cells = rows.len() * columns.len();
         let mut values = vec![0.0; self.surface.fields() * cells];
         let node = far.tile_at(rows.start, columns.start);
-        let pairs = far.evaluate(node, &mut Scratch::default(), &mut values).pairs;
+        let work = far.evaluate(node, &mut Scratch::default(), &mut values);
         let verdict = self.judge.judge(&rows, &columns, &values);
-        Trial { verdict, pairs, cells, cost: 0.0 }
+        Tried { tile, values, work, verdict }
     }
 
     /// The tile with most stations, one in the middle and one in a corner, where kernels that grow are
@@ -176,23 +196,9 @@ impl Pilot<'_> {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
 struct Trial {
     verdict: Verdict,
-    /// Pairs of a station and a cell or node.
-    pairs: u64,
-    cells: usize,
     /// Of all, beside that of the exact sum.
     cost: f64,
-}
-
-impl Trial {
-    fn and(self, other: Self) -> Self {
-        Self {
-            verdict: self.verdict.and(other.verdict),
-            pairs: self.pairs + other.pairs,
-            cells: self.cells + other.cells,
-            cost: 0.0,
-        }
-    }
+    tried: Vec<Tried>,
 }

@@ -8,7 +8,9 @@ use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
 use serde::Serialize;
 
+use crate::background::{self, Backgrounds};
 use crate::choice;
+use crate::covariates::{self, CovariateError, Covariates};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
@@ -18,6 +20,7 @@ use crate::observations::Observations;
 use crate::scattered;
 use crate::settings::{Choice, Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
+use crate::transform::Wanted;
 use crate::uncertainty::LayerOf;
 
 /// Fields that share one pass over the cells, unless one time step has more. Measured on 48 fields of
@@ -47,6 +50,10 @@ const COMPRESSED_BYTES: f64 = 200e6;
 /// The stations that a cell costs in a fast evaluation, whatever the network: near ones, its share
 /// of nodes, interpolation. Measured on the Chinese network at 1e-6: 30 to 50.
 const FAST_STATIONS: f64 = 50.0;
+
+/// Values of a map, and stations of its network, up to which one thread makes it.
+const SMALL_VALUES: u64 = 1 << 16;
+const SMALL_STATIONS: usize = 512;
 
 /// Bytes of threads, their stacks and the allocator's share for each.
 const THREADS: u64 = 2 << 20;
@@ -78,6 +85,10 @@ pub struct Plan {
     pub tiling: Tiling,
     /// Which cells are wanted, if not all.
     pub(crate) mask: Option<Mask>,
+    /// What is taken off the readings, if anything.
+    pub(crate) backgrounds: Option<Backgrounds>,
+    /// What values depend on besides the place, if anything is told.
+    pub(crate) covariates: Option<Covariates>,
     /// Time steps that are solved together.
     pub steps_solved_at_once: usize,
     /// Time steps that share one pass over the cells.
@@ -122,6 +133,9 @@ impl Plan {
         settings: Settings,
         limits: &Limits,
     ) -> Result<Self, Error> {
+        let mut aside = background::columns(&settings.backgrounds);
+        aside.extend(covariates::columns(&settings.covariates));
+        let observations = observations.set_aside(&aside)?;
         check_limits(&observations, &targets, limits)?;
         if settings.thin.is_none() {
             // Before anything is done per station: merging a million places is work, too.
@@ -134,9 +148,24 @@ impl Plan {
         let bounds = settings.bounds.of(observations.variables())?;
         settings.transforms.check(observations.variables(), &bounds)?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
+        let threads = if is_small(&observations, &targets) { 1 } else { threads };
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
         let tiling = Tiling::new(targets.rows(), targets.columns());
         let mask = Mask::new(&settings.masks, &network, &targets, metric, tiling, threads)?;
+        let backgrounds = Backgrounds::new(
+            &settings.backgrounds,
+            &observations,
+            &network,
+            &targets,
+            metric.is_spherical(),
+        )?;
+        let covariates = Covariates::new(
+            &settings.covariates,
+            &observations,
+            &network,
+            &targets,
+            (typical.degree, metric),
+        )?;
         let variables = observations.variables().len().max(1);
         let steps = observations.times().len().max(1);
         let fields =
@@ -145,8 +174,8 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
-        if !layers.is_empty() && matches!(&targets, Targets::Grid(grid) if grid.crs().is_some()) {
-            return Err(Error::LayersOnAPlane);
+        if !layers.is_empty() && covariates.is_some() {
+            return Err(CovariateError::Layers.into());
         }
         let steps_solved_at_once = if layers.is_empty() {
             steps_solved_at_once
@@ -166,6 +195,8 @@ impl Plan {
             bounds,
             tiling,
             mask,
+            backgrounds,
+            covariates,
             steps_solved_at_once,
             steps_at_once,
             threads,
@@ -173,6 +204,7 @@ impl Plan {
             layers,
             warnings,
         };
+        plan.check_transforms()?;
         plan.estimate = plan.foresee();
         plan.keep_the_budget()?;
         Ok(plan)
@@ -188,6 +220,25 @@ impl Plan {
     #[must_use]
     pub fn fields_at_once(&self) -> usize {
         self.steps_at_once * self.observations.variables().len()
+    }
+
+    /// What a variable is mapped beside, in words: then it is not transformed.
+    pub(crate) fn beside(&self, variable: usize) -> Option<String> {
+        let background = self.backgrounds.as_ref().and_then(|all| all.label(variable));
+        let covariates =
+            || self.covariates.as_ref().map(|all| format!("covariates ({})", all.label()));
+        background.map(|label| format!("a background ({label})")).or_else(covariates)
+    }
+
+    fn check_transforms(&self) -> Result<(), Error> {
+        for (at, variable) in self.observations.variables().iter().enumerate() {
+            let told = self.settings.transforms.of(variable);
+            if let (true, Some(beside)) = (told.is_some_and(Wanted::is_any), self.beside(at)) {
+                let variable = variable.name.clone();
+                return Err(Error::TransformBeside { variable, beside });
+            }
+        }
+        Ok(())
     }
 
     /// Fewer time steps at once, then refusal.
@@ -267,11 +318,12 @@ impl Plan {
             + self.mesh_bytes(n, solved);
         let layers = (self.layers.len() * self.observations.times().len()) as u64;
         let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
-        machine::resident_bytes()
+        machine::resident_bytes_lately()
             + THREADS
             + EXAMINATION
             + solving.max(evaluating as u64)
             + (chunks * CHUNK).min(CHUNKS)
+            + self.backgrounds.as_ref().map_or(0, |all| all.bytes(self.steps_at_once))
     }
 
     /// What layers add to a tile: σ², one layer, and the columns of stations × cells of a block of the
@@ -321,6 +373,13 @@ impl Plan {
         }
         fastest
     }
+}
+
+/// Whether several threads would wait for each other longer than they work: a few milliseconds in all.
+fn is_small(observations: &Observations, targets: &Targets) -> bool {
+    let fields = observations.variables().len() as u64 * observations.times().len() as u64;
+    targets.cells().saturating_mul(fields) <= SMALL_VALUES
+        && observations.stations().len() <= SMALL_STATIONS
 }
 
 /// Whether a fast evaluation will be tried.

@@ -1,13 +1,17 @@
 //! Keeps account of a run while it goes: seconds, memory, fields; makes the report of it.
 
-use std::collections::HashSet;
+use std::collections::btree_map::{Entry, OccupiedEntry};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use isopleth_kernels as kernels;
 use kernels::{Convention, Fit, MatRef};
+use serde::{Deserialize, Serialize};
 
+use crate::background;
 use crate::certificate::Certificate;
 use crate::choice::Chosen;
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::Obtained;
 use crate::grid::Targets;
@@ -20,52 +24,160 @@ use crate::report::{
     ErrorSum, FieldReport, MethodReport, NetworkReport, Report, StageReport, TargetsReport,
     VariableReport, iso_8601,
 };
+use crate::uncertainty::DoubtShare;
 
 /// The account of one run.
 pub(crate) struct Recorder {
     start: Instant,
     stages: Vec<StageReport>,
-    fields: Vec<(FieldId, FieldReport)>,
-    /// By variable.
-    sums: Vec<(usize, ErrorSum)>,
-    methods: Vec<MethodReport>,
-    warnings: Vec<String>,
-    /// By variable.
-    taken_for_0: Vec<(String, usize)>,
+    share: Share,
+    /// What happened to this run and need not to another.
+    mishaps: Vec<String>,
+    /// As asked for last; 0 before.
+    peak_memory_bytes: u64,
 }
+
+/// Seconds of work after which the memory of the process is looked at again.
+const WORTH_ASKING: f64 = 2e-3;
+
+/// What a run found in some time steps, whenever it was and on whatever machine; shares of others can
+/// be added.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Share {
+    fields: Vec<(FieldId, FieldReport)>,
+    /// By variable: fields, and their errors.
+    sums: Vec<(usize, ErrorSum)>,
+    /// By number.
+    methods: BTreeMap<usize, MethodReport>,
+    warnings: Vec<String>,
+    certificate: Option<Certificate>,
+    doubt: Option<DoubtShare>,
+    backgrounds: background::Share,
+    #[serde(default)]
+    covariates: covariates::Share,
+    /// By variable: readings that a transform took for 0.
+    #[serde(default)]
+    taken_for_0: BTreeMap<String, usize>,
+}
+
+impl Share {
+    /// Adds what was found in later time steps.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.fields.extend(other.fields);
+        self.sums.resize(self.sums.len().max(other.sums.len()), (0, ErrorSum::default()));
+        for (all, (fields, sum)) in self.sums.iter_mut().zip(&other.sums) {
+            all.0 += fields;
+            all.1.merge(sum);
+        }
+        for (number, method) in other.methods {
+            match self.methods.entry(number) {
+                Entry::Occupied(mut known) => merge_methods(known.get_mut(), method),
+                Entry::Vacant(vacant) => drop(vacant.insert(method)),
+            }
+        }
+        self.warnings.extend(other.warnings);
+        if let Some(certificate) = &other.certificate {
+            self.certificate.get_or_insert_default().merge(certificate);
+        }
+        if let Some(doubt) = other.doubt {
+            self.add_doubt(doubt);
+        }
+        self.backgrounds.merge(&other.backgrounds);
+        self.covariates.merge(&other.covariates);
+        for (variable, count) in other.taken_for_0 {
+            *self.taken_for_0.entry(variable).or_default() += count;
+        }
+    }
+
+    pub(crate) fn add_backgrounds(&mut self, backgrounds: &background::Share) {
+        self.backgrounds.merge(backgrounds);
+    }
+
+    pub(crate) fn add_covariates(&mut self, covariates: &covariates::Share) {
+        self.covariates.merge(covariates);
+    }
+
+    pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {
+        self.doubt.get_or_insert_default().merge(doubt);
+    }
+
+    /// What is certified so far.
+    pub(crate) fn certificate(&mut self) -> &mut Option<Certificate> {
+        &mut self.certificate
+    }
+}
+
+/// Of the same method in other time steps.
+fn merge_methods(known: &mut MethodReport, other: MethodReport) {
+    for variable in other.variables {
+        if !known.variables.contains(&variable) {
+            known.variables.push(variable);
+        }
+    }
+    known.masks += other.masks;
+    known.refactored += other.refactored;
+    if other.evaluation == FAST {
+        known.evaluation = other.evaluation;
+    }
+}
+
+/// The word for a fast evaluation in reports.
+const FAST: &str = "fast";
 
 impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
             stages: Vec::new(),
-            fields: Vec::new(),
-            sums: Vec::new(),
-            methods: Vec::new(),
-            warnings: Vec::new(),
-            taken_for_0: Vec::new(),
+            share: Share::default(),
+            mishaps: Vec::new(),
+            peak_memory_bytes: 0,
         }
     }
 
-    /// Books the method of the fields to come.
-    pub(crate) fn begin_method(&mut self, plan: &Plan, chosen: &Chosen, obtained: &Obtained) {
+    /// What was found.
+    pub(crate) fn share(&mut self) -> &mut Share {
+        &mut self.share
+    }
+
+    /// What happened to this run alone.
+    pub(crate) fn take_mishaps(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.mishaps)
+    }
+
+    pub(crate) fn into_stages(self) -> Vec<StageReport> {
+        self.stages
+    }
+
+    /// Books the method of the fields to come, which has the highest number so far.
+    pub(crate) fn begin_method(
+        &mut self,
+        plan: &Plan,
+        (number, chosen): (usize, &Chosen),
+        obtained: &Obtained,
+    ) {
         let factor = &obtained.factor;
-        self.methods.push(MethodReport {
+        let report = MethodReport {
             solver: factor.decomposition().to_owned(),
             condition: factor.condition(),
             factor: obtained.origin,
             evaluation: "exact".to_owned(),
             back_transform: (!chosen.transform.is_none()).then_some(plan.settings.transforms.back),
             ..method_report(chosen)
-        });
-        self.warnings.extend(factor.warnings().iter().map(ToString::to_string));
-        self.warnings.extend(obtained.warning.clone());
+        };
+        self.share.methods.insert(number, report);
+        self.share.warnings.extend(factor.warnings().iter().map(ToString::to_string));
+        self.mishaps.extend(obtained.warning.clone());
+    }
+
+    fn method(&mut self) -> Option<&mut MethodReport> {
+        self.share.methods.last_entry().map(OccupiedEntry::into_mut)
     }
 
     /// Books that fields of the method begun last are evaluated fast.
     pub(crate) fn evaluated_fast(&mut self) {
-        if let Some(method) = self.methods.last_mut() {
-            "fast".clone_into(&mut method.evaluation);
+        if let Some(method) = self.method() {
+            FAST.clone_into(&mut method.evaluation);
         }
     }
 
@@ -78,7 +190,7 @@ impl Recorder {
         let start = Instant::now();
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
-        let peak_memory_bytes = machine::peak_memory_bytes();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
@@ -87,6 +199,15 @@ impl Recorder {
             None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
         }
         result
+    }
+
+    /// The peak of the process after so many seconds of work. Asking takes longer than the stages of a small map,
+    /// which change nothing about it.
+    fn peak_memory_bytes(&mut self, seconds: f64) -> u64 {
+        if self.peak_memory_bytes == 0 || seconds > WORTH_ASKING {
+            self.peak_memory_bytes = machine::peak_memory_bytes();
+        }
+        self.peak_memory_bytes
     }
 
     /// Books a batch of fields: readings and fit are stations × fields.
@@ -98,8 +219,8 @@ impl Recorder {
         fit: &Fit,
     ) {
         let variables = plan.observations.variables();
-        self.sums.resize(variables.len(), (0, ErrorSum::default()));
-        if let Some(method) = self.methods.last_mut() {
+        self.share.sums.resize(variables.len(), (0, ErrorSum::default()));
+        if let Some(method) = self.method() {
             method.masks += fit.masks;
             method.refactored += fit.refactored;
         }
@@ -112,10 +233,10 @@ impl Recorder {
             let used = readings.col(f).iter().filter(|v| !v.is_nan()).count();
             let failed = fit.failed.iter().find(|(field, _)| *field == f);
             if failed.is_none() {
-                self.sums[id.variable].0 += 1;
-                self.sums[id.variable].1.merge(&sum);
+                self.share.sums[id.variable].0 += 1;
+                self.share.sums[id.variable].1.merge(&sum);
             }
-            if let Some(method) = self.methods.last_mut()
+            if let Some(method) = self.method()
                 && !method.variables.contains(&variables[id.variable].name)
             {
                 method.variables.push(variables[id.variable].name.clone());
@@ -128,16 +249,13 @@ impl Recorder {
                 leave_one_out: sum.errors(),
                 failed: failed.map(|(_, error)| error.to_string()),
             };
-            self.fields.push((*id, report));
+            self.share.fields.push((*id, report));
         }
     }
 
     /// Books readings that a transform took for 0.
     pub(crate) fn taken_for_0(&mut self, variable: &str, count: usize) {
-        match self.taken_for_0.iter_mut().find(|(name, _)| name == variable) {
-            Some((_, booked)) => *booked += count,
-            None => self.taken_for_0.push((variable.to_owned(), count)),
-        }
+        *self.share.taken_for_0.entry(variable.to_owned()).or_default() += count;
     }
 
     /// The report, unless there is nothing to report on.
@@ -145,19 +263,23 @@ impl Recorder {
         mut self,
         plan: &Plan,
         instructions: &str,
-        certificate: Option<Certificate>,
+        quality: QualityReport,
     ) -> Result<Report, Error> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let peak_memory_bytes = self.peak_memory_bytes(seconds);
+        let mut share = self.share;
         // Methods come one after another, and fields with them.
-        self.fields.sort_by_key(|(id, _)| (id.time, id.variable));
-        let fields: Vec<FieldReport> = self.fields.into_iter().map(|(_, field)| field).collect();
+        share.fields.sort_by_key(|(id, _)| (id.time, id.variable));
+        let fields: Vec<FieldReport> = share.fields.into_iter().map(|(_, field)| field).collect();
         if let Some(first) = fields.first().and_then(|f| f.failed.clone())
             && fields.iter().all(|f| f.failed.is_some())
         {
             return Err(Error::NothingToMap { first });
         }
-        let mut warnings = self.warnings;
+        let mut warnings = share.warnings;
+        warnings.extend(self.mishaps);
         warnings.extend(plan.observations.readings_report().warnings.iter().cloned());
-        warnings.extend(self.taken_for_0.iter().map(|(variable, count)| {
+        warnings.extend(share.taken_for_0.iter().map(|(variable, count)| {
             format!("{count} readings of {variable} below 0 were taken for 0 by its transform")
         }));
         // Several methods have the same to say.
@@ -174,17 +296,31 @@ impl Recorder {
                 first.failed.as_deref().unwrap_or("")
             ));
         }
+        let mut backgrounds = Vec::new();
+        if let Some(of) = &plan.backgrounds {
+            let (told, of_backgrounds) =
+                share.backgrounds.into_report(of, plan.observations.variables());
+            backgrounds = told;
+            warnings.extend(of_backgrounds);
+        }
+        let mut covariates = Vec::new();
+        if let Some(of) = &plan.covariates {
+            let (told, of_covariates) =
+                share.covariates.into_report(of, plan.observations.variables());
+            covariates = told;
+            warnings.extend(of_covariates);
+        }
         Ok(Report {
             software: concat!("isopleth ", env!("CARGO_PKG_VERSION")).to_owned(),
             readings: plan.observations.readings_report().clone(),
             network: network_report(plan),
-            methods: self.methods,
+            methods: share.methods.into_values().collect(),
             threads: plan.threads,
             instructions: instructions.to_owned(),
-            certificate,
+            certificate: share.certificate,
             targets: targets_report(&plan.targets),
             mask: plan.mask.as_ref().map(|mask| mask.report().clone()),
-            variables: (self.sums.into_iter().zip(plan.observations.variables()))
+            variables: (share.sums.into_iter().zip(plan.observations.variables()))
                 .map(|((fields, sum), variable)| VariableReport {
                     variable: variable.name.clone(),
                     units: variable.units.clone(),
@@ -193,13 +329,14 @@ impl Recorder {
                 })
                 .collect(),
             fields,
-            uncertainty: None,
+            uncertainty: share.doubt.map(|doubt| doubt.into_report(plan)),
             stages: self.stages,
-            seconds: self.start.elapsed().as_secs_f64(),
-            peak_memory_bytes: machine::peak_memory_bytes(),
+            seconds,
+            peak_memory_bytes,
             warnings,
-            // Booked by whoever examined the readings.
-            quality: QualityReport::default(),
+            quality,
+            backgrounds,
+            covariates,
         })
     }
 }

@@ -1,10 +1,12 @@
 //! What a map says of itself: the answer's report, and the attributes of the file.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::background::BackgroundReport;
 use crate::certificate::Certificate;
 use crate::choice::By;
+use crate::covariates::CovariateReport;
 use crate::factors::Origin;
 use crate::mask::MaskReport;
 use crate::observations::UnixSeconds;
@@ -53,6 +55,12 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Readings and stations that cannot be right.
     pub quality: QualityReport,
+    /// What was taken off the readings and added back; empty where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backgrounds: Vec<BackgroundReport>,
+    /// What values were taken to depend on besides the place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub covariates: Vec<CovariateReport>,
 }
 
 impl Report {
@@ -71,6 +79,11 @@ impl Report {
 #[must_use]
 pub fn iso_8601(time: UnixSeconds) -> String {
     Timestamp::from_second(time.0).map_or_else(|_| format!("{} s", time.0), |t| t.to_string())
+}
+
+/// A number of a record: JSON has none that is not finite, and says null.
+pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// What was read.
@@ -119,7 +132,7 @@ pub struct NetworkReport {
 }
 
 /// How the surfaces of some fields were made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodReport {
     /// Variables that have it, at some time at least.
     pub variables: Vec<String>,
@@ -128,6 +141,7 @@ pub struct MethodReport {
     /// Radial function.
     pub kernel: String,
     /// Multiplies distances.
+    #[serde(deserialize_with = "number")]
     pub epsilon: f64,
     /// λ, or its smallest and largest where each station has its own.
     pub smoothing: Vec<f64>,
@@ -146,6 +160,7 @@ pub struct MethodReport {
     /// How the system was solved.
     pub solver: String,
     /// Condition number (1-norm).
+    #[serde(deserialize_with = "number")]
     pub condition: f64,
     /// Where the factorisation came from: `computed`, `memory` or `disk`.
     pub factor: Origin,
@@ -174,7 +189,7 @@ pub struct TargetsReport {
 }
 
 /// One field: one variable at one time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldReport {
     /// Variable.
     pub variable: String,
@@ -191,15 +206,18 @@ pub struct FieldReport {
 }
 
 /// Errors at stations left out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Number of residuals.
     pub count: usize,
     /// Mean residual, observed − predicted.
+    #[serde(deserialize_with = "number")]
     pub bias: f64,
     /// Mean absolute residual.
+    #[serde(deserialize_with = "number")]
     pub mae: f64,
     /// Root of the mean squared residual.
+    #[serde(deserialize_with = "number")]
     pub rmse: f64,
     /// 1 − SSE/SST; none where all readings are equal.
     pub r2: Option<f64>,
@@ -230,15 +248,21 @@ pub struct StageReport {
 }
 
 /// Sums from which [`Errors`] are made; those of several fields can be merged.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ErrorSum {
     count: usize,
+    #[serde(deserialize_with = "number")]
     residual: f64,
+    #[serde(deserialize_with = "number")]
     absolute: f64,
+    #[serde(deserialize_with = "number")]
     squared: f64,
     /// Observed values, shifted by the first so that squares keep their digits.
+    #[serde(deserialize_with = "number")]
     origin: f64,
+    #[serde(deserialize_with = "number")]
     observed: f64,
+    #[serde(deserialize_with = "number")]
     observed_squared: f64,
 }
 

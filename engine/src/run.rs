@@ -1,6 +1,8 @@
 //! The one function that makes a map: solves block by block, evaluates batch by batch and
 //! tile by tile.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,16 +12,19 @@ use kernels::evaluate::GridRows;
 use kernels::evaluate::far::Far;
 use kernels::{Evaluator, Factor, Fit, Mat, Par, Surface, Weights};
 
+use crate::background::{self, AtStations, OnCells};
 use crate::bounds;
 use crate::certificate::{Account, Cells, Certificate, Judge};
 use crate::choice::{self, Methods};
+use crate::covariates;
 use crate::error::Error;
 use crate::factors::FactorCache;
-use crate::field::Fields;
+use crate::field::{Beside, Fields};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, StationValues};
 use crate::pilot::{Chosen, Pilot};
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::{Progress, Stage};
 use crate::quality::buddy::Buddies;
 use crate::quality::{Exam, Ledger};
@@ -28,13 +33,13 @@ use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
 use crate::transform::{Neighbours, Transform, WayBack};
-use crate::uncertainty::{BlockDoubt, Doubt};
+use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
 /// The factorisation of the network is taken from `factors` where it is there, and left there.
 ///
-/// Blocks; computes on `plan.threads` threads of its own. The same plan gives the same bits whatever
+/// Blocks; computes on `plan.threads` threads that no other run uses meanwhile. The same plan gives the same bits whatever
 /// the number of threads.
 ///
 /// # Errors
@@ -46,38 +51,86 @@ pub fn run(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Report, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .thread_name(|k| format!("isopleth-{k}"))
-        .build()
-        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
-    pool.install(|| {
+    pools::borrow(plan.threads)?.install(|| {
         let mut recorder = Recorder::new();
+        let methods = choose(plan, progress, factors, &mut recorder)?;
+        let mut exam = recorder.time(Stage::Read, || Exam::new(plan, factors.lore()))?;
+        let (buddies, done) = (buddies(plan, factors), AtomicU64::new(0));
+        let (methods, neighbours) = (&methods, methods.neighbours(plan));
+        let neighbours = neighbours.as_ref();
+        let tools = Tools { plan, sink, progress, factors, methods, neighbours, done: &done };
+        let all = 0..plan.observations.times().len();
+        tools.steps(all, buddies.as_ref(), &mut recorder, &mut exam, None)?;
+        let quality = exam.into_report(&plan.observations);
+        recorder.into_report(plan, Evaluator::new().name(), quality)
+    })
+}
+
+/// The methods of a run; on the run's threads.
+pub(crate) fn choose(
+    plan: &Plan,
+    progress: Progress<'_>,
+    factors: &FactorCache,
+    recorder: &mut Recorder,
+) -> Result<Methods, Error> {
+    let decide = || choice::decide(plan, factors.choices(), Par::rayon(plan.threads), progress);
+    match &plan.settings.method {
+        Choice::Told(_) => decide(),
+        Choice::Auto(_) => {
+            progress.begin(Stage::Choose)?;
+            recorder.time(Stage::Choose, decide)
+        }
+    }
+}
+
+/// None where the buddy check is off.
+pub(crate) fn buddies(plan: &Plan, factors: &FactorCache) -> Option<Buddies> {
+    let limit = plan.settings.quality.buddy?;
+    Some(Buddies::new(&plan.network, limit, factors.lore()))
+}
+
+/// What a run has at hand from its first field to its last.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) progress: Progress<'a>,
+    pub(crate) factors: &'a FactorCache,
+    pub(crate) methods: &'a Methods,
+    /// None where nothing comes back by its mean.
+    pub(crate) neighbours: Option<&'a Neighbours>,
+    /// Values done so far.
+    pub(crate) done: &'a AtomicU64,
+}
+
+/// The meshes of methods, kept from block to block of a job's work.
+pub(crate) type Meshes = HashMap<usize, Mesh>;
+
+impl Tools<'_> {
+    /// Makes the fields of some time steps, method by method, on the threads it is called on. With
+    /// `meshes` the values of layers do not depend on which steps came before.
+    pub(crate) fn steps(
+        &self,
+        steps: Range<usize>,
+        buddies: Option<&Buddies>,
+        recorder: &mut Recorder,
+        exam: &mut Exam,
+        mut meshes: Option<&mut Meshes>,
+    ) -> Result<(), Error> {
+        let Self { plan, sink, progress, factors, methods, neighbours, done } = *self;
         let par = Par::rayon(plan.threads);
-        let methods = match &plan.settings.method {
-            Choice::Told(_) => choice::decide(plan, factors.choices(), par, progress)?,
-            Choice::Auto(_) => {
-                progress.begin(Stage::Choose)?;
-                recorder.time(Stage::Choose, || {
-                    choice::decide(plan, factors.choices(), par, progress)
-                })?
-            }
-        };
-        let mut exam = recorder.time(Stage::Read, || Exam::new(plan))?;
-        let buddies = plan.settings.quality.buddy;
-        let buddies = buddies.map(|limit| Buddies::new(&plan.network, limit));
-        let (evaluator, done) = (Evaluator::new(), AtomicU64::new(0));
-        let (mut certificate, mut uncertainty) = (None, None);
-        let neighbours = methods.neighbours(plan);
-        for (number, chosen) in methods.each.iter().enumerate() {
+        let backgrounds = background::Account::new(plan.observations.variables().len());
+        let dependence =
+            covariates::Account::new(plan.covariates.as_ref(), plan.observations.variables().len());
+        let wanted = methods.in_steps(&steps);
+        for (number, chosen) in methods.each.iter().enumerate().filter(|(k, _)| wanted[*k]) {
             progress.begin(Stage::Factorise)?;
             let obtained = recorder.time(Stage::Factorise, || {
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
-            recorder.begin_method(plan, chosen, &obtained);
-            let (factor, done, buddies) = (obtained.factor, &done, buddies.as_ref());
-            let method = (&methods, number);
-            let neighbours = neighbours.as_ref();
+            recorder.begin_method(plan, (number, chosen), &obtained);
+            let (factor, evaluator) = (obtained.factor, Evaluator::new());
+            let (method, account) = ((methods, number), (&backgrounds, &dependence));
             let run = Run {
                 plan,
                 sink,
@@ -89,15 +142,28 @@ pub fn run(
                 done,
                 buddies,
                 neighbours,
+                account,
             };
-            let mut doubt = Doubt::new(plan, &run.factor, chosen.transform, par)?;
-            run.blocks(&mut recorder, &mut exam, doubt.as_mut(), &mut certificate)?;
-            uncertainty = doubt.map(|doubt| doubt.into_report(uncertainty));
+            let mut doubt = Doubt::new(plan, &run.factor, (number, chosen.transform), par)?;
+            if let Some(meshes) = meshes.as_mut()
+                && let Some(new) = doubt.take()
+            {
+                let known = meshes.remove(&number);
+                doubt = Some(recorder.time(Stage::Evaluate, || new.with_mesh(known))?);
+            }
+            run.blocks(steps.clone(), recorder, exam, doubt.as_mut())?;
+            if let Some(doubt) = doubt {
+                let (share, mesh) = doubt.into_parts();
+                recorder.share().add_doubt(share);
+                if let (Some(mesh), Some(meshes)) = (mesh, meshes.as_mut()) {
+                    meshes.insert(number, mesh);
+                }
+            }
         }
-        let report = recorder.into_report(plan, evaluator.name(), certificate)?;
-        let quality = exam.into_report(&plan.observations);
-        Ok(Report { uncertainty, quality, ..report })
-    })
+        recorder.share().add_backgrounds(&backgrounds.into_share());
+        recorder.share().add_covariates(&dependence.into_share());
+        Ok(())
+    }
 }
 
 struct Run<'a> {
@@ -114,6 +180,8 @@ struct Run<'a> {
     buddies: Option<&'a Buddies>,
     /// None where nothing comes back by its mean.
     neighbours: Option<&'a Neighbours>,
+    /// What is told of backgrounds and covariates.
+    account: (&'a background::Account, &'a covariates::Account),
 }
 
 /// The fields of some time steps: identities, readings (stations × fields), their flags likewise.
@@ -121,6 +189,10 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<FieldId>,
     pub(crate) readings: Mat<f64>,
     pub(crate) flags: Vec<u8>,
+    /// What is taken off the readings, laid out likewise.
+    pub(crate) background: Option<Mat<f64>>,
+    /// By field: readings that were there, but no background.
+    without: Vec<u64>,
     /// The readings as the surface goes through them, where that is not as they are.
     pub(crate) transformed: Option<Mat<f64>>,
 }
@@ -143,6 +215,11 @@ impl Block {
         let (mut flagged, mut of_step) = (Vec::new(), Vec::new());
         let mut flags = Vec::with_capacity(n * fields.len());
         let mut read = None;
+        let backgrounds = plan.backgrounds.as_ref();
+        let mut at_stations =
+            backgrounds.map(|of| AtStations::new(of, observations, &plan.network));
+        let mut background = at_stations.as_ref().map(|_| Mat::zeros(n, fields.len()));
+        let mut without = Vec::new();
         for (column, field) in fields.iter().enumerate() {
             if read != Some(field.time) {
                 observations.step(field.time, &mut received)?;
@@ -152,14 +229,19 @@ impl Block {
                 plan.network.values(&received, variables, &mut merged);
                 read = Some(field.time);
             }
-            let column = readings.col_as_slice_mut(column);
-            column.copy_from_slice(&merged[field.variable * n..][..n]);
+            let here: &mut [f64] = readings.col_as_slice_mut(column);
+            here.copy_from_slice(&merged[field.variable * n..][..n]);
+            if let (Some(at_stations), Some(all)) = (&mut at_stations, &mut background) {
+                let of_field = at_stations.field(*field, &received)?;
+                without.push(background::forget_unknown(here, &of_field));
+                all.col_as_slice_mut(column).copy_from_slice(&of_field);
+            }
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags, transformed: None })
+        Ok(Self { fields, readings, flags, background, without, transformed: None })
     }
 
-    /// The same, to be mapped in another form.
+    /// The same, to be mapped in another form; where there is a background, in none.
     pub(crate) fn transform(self, transform: Transform) -> Self {
         let forward =
             |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, f| transform.forward(m[(i, f)]));
@@ -167,14 +249,19 @@ impl Block {
         Self { transformed, ..self }
     }
 
-    /// What the surface goes through.
-    pub(crate) fn solved(&self) -> &Mat<f64> {
-        self.transformed.as_ref().unwrap_or(&self.readings)
+    /// What the surface goes through: the readings, transformed where they are, or less the background
+    /// where there is one; a plan allows no variable both.
+    pub(crate) fn to_fit(&self) -> Cow<'_, Mat<f64>> {
+        match (&self.transformed, &self.background) {
+            (Some(transformed), _) => Cow::Borrowed(transformed),
+            (None, Some(background)) => Cow::Owned(background::less(&self.readings, background)),
+            (None, None) => Cow::Borrowed(&self.readings),
+        }
     }
 }
 
 /// What layers are made of, and the way back of transformed readings, where there are such.
-type Beside<'a> = (Option<&'a BlockDoubt<'a>>, Option<&'a WayBack>);
+type OfFields<'a> = (Option<&'a BlockDoubt<'a>>, Option<&'a WayBack>);
 
 /// Some fields of a block, about to be evaluated.
 struct Batch<'a> {
@@ -185,20 +272,19 @@ struct Batch<'a> {
 }
 
 impl Run<'_> {
-    /// The fields that have this method.
+    /// The fields of some time steps that have this method.
     fn blocks(
         &self,
+        steps: Range<usize>,
         recorder: &mut Recorder,
         exam: &mut Exam,
         mut doubt: Option<&mut Doubt<'_>>,
-        certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
-        let steps = self.plan.observations.times().len();
         let at_once = self.plan.steps_solved_at_once;
-        for first in (0..steps).step_by(at_once) {
+        for first in steps.clone().step_by(at_once) {
             let mut block = recorder.time(Stage::Read, || {
                 let (methods, this) = self.method;
-                let some = first..(first + at_once).min(steps);
+                let some = first..(first + at_once).min(steps.end);
                 Block::read(self.plan, exam, some, |field| methods.of(field) == this)
                     .map(|block| block.transform(self.transform()))
             })?;
@@ -211,21 +297,30 @@ impl Run<'_> {
             // Residuals are those of the surface itself, before any bound.
             let doubt = doubt.as_mut().map(|doubt| {
                 recorder.time(Stage::Evaluate, || {
-                    doubt.block(&block.fields, block.solved().as_ref(), &fit)
+                    doubt.block(&block.fields, block.to_fit().as_ref().as_ref(), &fit)
                 })
             });
             let doubt = doubt.transpose()?;
             let back = self.way_back(&block, &mut fit);
             self.tell_taken_for_0(&block, recorder);
             self.keep_bounds(&block, &mut fit);
+            if let Some(background) = &block.background {
+                let account = self.account.0;
+                account.add(&block.fields, &block.readings, background, &block.without);
+            }
+            if let Some(covariates) = &self.plan.covariates {
+                self.account.1.add(covariates, &block.fields, &fit.weights);
+            }
             recorder.add_fields(self.plan, &block.fields, block.readings.as_ref(), &fit);
             self.progress.begin(Stage::Evaluate)?;
+            let mut certificate = *recorder.share().certificate();
             let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                let beside = (doubt.as_ref(), back.as_ref());
-                self.batches(&block, &fit.weights, beside, certificate)
+                let of_fields = (doubt.as_ref(), back.as_ref());
+                self.batches(&block, &fit.weights, of_fields, &mut certificate)
             })?;
+            *recorder.share().certificate() = certificate;
             if certificate.is_some_and(|c| c.tiles > before) {
                 recorder.evaluated_fast();
             }
@@ -276,15 +371,15 @@ impl Run<'_> {
     /// Fits the fields, compares readings with their neighbours, and fits anew without those that
     /// are rejected.
     fn solve(&self, block: &mut Block, ledger: &mut Ledger) -> Result<Fit, Error> {
-        let fit = |readings: &Mat<f64>| self.factor.fit(readings.as_ref(), self.par);
-        let first = fit(block.solved())?;
+        let fit = |block: &Block| self.factor.fit(block.to_fit().as_ref().as_ref(), self.par);
+        let first = fit(block)?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let mut outliers = buddies.outliers(&self.factor, block.solved().as_ref(), &first);
+        let mut outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
         if let Some(transformed) = &block.transformed {
             let of = (self.transform(), transformed);
             outliers.iter_mut().for_each(|outlier| outlier.turn_back(of, &block.readings));
         }
-        let Block { fields, readings, flags, transformed } = block;
+        let Block { fields, readings, flags, .. } = &mut *block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -296,15 +391,16 @@ impl Run<'_> {
         if !rejected {
             return Ok(first);
         }
-        if let Some(transformed) = transformed {
-            for outlier in &outliers {
-                let at = (outlier.station, outlier.field);
-                if readings[at].is_nan() {
-                    transformed[at] = f64::NAN;
-                }
+        let Block { readings, transformed: Some(transformed), .. } = &mut *block else {
+            return Ok(fit(block)?);
+        };
+        for outlier in &outliers {
+            let at = (outlier.station, outlier.field);
+            if readings[at].is_nan() {
+                transformed[at] = f64::NAN;
             }
         }
-        Ok(fit(block.solved())?)
+        Ok(fit(block)?)
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -324,20 +420,30 @@ impl Run<'_> {
         &self,
         block: &Block,
         weights: &Weights,
-        beside: Beside<'_>,
+        of_fields: OfFields<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let (plan, all) = (self.plan, block.fields.len());
+        let readings = block.transformed.as_ref().unwrap_or(&block.readings);
         for first in (0..all).step_by(plan.fields_at_once()) {
             let some = first..(first + plan.fields_at_once()).min(all);
             let weights = weights.some(some.clone());
             let drift = self.factor.drift();
             let batch = Batch {
                 fields: &block.fields[some.clone()],
-                ranges: some.map(|f| range(block.solved().col_as_slice(f))).collect(),
+                ranges: some.map(|f| range(readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
-            self.tiles(&batch, beside, certificate)?;
+            let backgrounds = plan.backgrounds.as_ref();
+            let background = backgrounds
+                .map(|of| OnCells::new(of, &plan.targets, batch.fields, self.account.0))
+                .transpose()?;
+            let covariates = plan
+                .covariates
+                .as_ref()
+                .map(|of| covariates::OnCells::new(of, &plan.targets, &weights, self.account.1));
+            let beside = Beside { background, covariates };
+            self.tiles(&batch, &beside, of_fields, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -347,7 +453,8 @@ impl Run<'_> {
     fn tiles(
         &self,
         batch: &Batch<'_>,
-        (doubt, back): Beside<'_>,
+        beside: &Beside<'_>,
+        (doubt, back): OfFields<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let plan = self.plan;
@@ -358,6 +465,7 @@ impl Run<'_> {
             surface,
             evaluator: self.evaluator,
             sink: self.sink,
+            beside,
             doubt,
             back,
             progress: self.progress,
@@ -404,13 +512,14 @@ impl Run<'_> {
             tiling: plan.tiling,
             judge: &judge,
         };
-        let Some(chosen) = pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
+        let Some(mut chosen) =
+            pilot.choose(tolerance, certificate.as_ref().map(|before| before.order))
         else {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
         let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme);
-        let account = fields.fast(&far, &judge)?;
+        let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }

@@ -35,13 +35,13 @@ pub(crate) fn evaluate(
     let mut orders = Orders::new(tolerance);
     let tiles: Vec<usize> = (0..fields.plan.tiling.count()).collect();
     let account = Account::default();
-    let chosen = Chosen { scheme: orders.scheme(), cost: 0.0 };
+    let chosen = Chosen { scheme: orders.scheme(), cost: 0.0, tried: Vec::new() };
     let mut done = Done { account, chosen };
     for (k, block) in tiles.chunks(TILES_AT_ONCE).enumerate() {
         let Attempt { mut values, verdicts, bound } = loop {
             fields.progress.cancel.check()?;
             let scheme = orders.scheme();
-            done.chosen = Chosen { scheme, cost: cost(fields, scheme) };
+            done.chosen = Chosen { scheme, cost: cost(fields, scheme), tried: Vec::new() };
             if done.chosen.cost >= 1.0 {
                 return Ok(None);
             }

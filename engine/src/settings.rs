@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::background::Background;
 use crate::bounds::Bounds;
+use crate::covariates;
 use crate::kernels::{Kernel, Method, Metric};
 use crate::mask::Masks;
 use crate::network::Duplicates;
@@ -41,6 +43,11 @@ pub struct Settings {
     pub quality: Rules,
     /// What is given beside the maps of how sure they are; default: nothing.
     pub uncertainty: Uncertainty,
+    /// What is taken off the readings of some variables and added back to their maps; default:
+    /// nothing.
+    pub backgrounds: Vec<Background>,
+    /// What values depend on besides the place; default: nothing.
+    pub covariates: covariates::Wanted,
 }
 
 /// Who chooses how a surface is made.

@@ -20,6 +20,10 @@ pub enum Error {
     BadSmoothing { station: usize, value: f64 },
     #[error("{got} smoothing values for {stations} stations; give one, or one per station")]
     SmoothingLength { got: usize, stations: usize },
+    #[error("a covariate has {got} values for {stations} stations; give one per station")]
+    CovariateLength { got: usize, stations: usize },
+    #[error("a covariate is {value} at station number {station}; it must be finite")]
+    BadCovariate { station: usize, value: f64 },
     #[error("drift degree {degree} is not -1, 0, 1 or 2")]
     BadDegree { degree: i8 },
     #[error("SciPy's Rbf has no {what}; leave compat out, or choose another")]
@@ -33,7 +37,8 @@ pub enum Error {
     TooFewStations { stations: usize, needed: usize, degree: i8 },
     #[error(
         "the {stations} stations do not determine a drift of degree {degree} (rank {rank} of \
-         {needed}): they lie on a line or curve; add stations off it or choose a lower degree"
+         {needed}): they lie on a line or curve, or a covariate follows from the rest; add stations \
+         off it, leave it out, or choose a lower degree"
     )]
     DriftUndetermined { stations: usize, degree: i8, rank: usize, needed: usize },
     #[error("stations number {first} and {second} are at the same place; merge them first")]
@@ -59,6 +64,11 @@ pub enum Error {
     BadReading { station: usize, field: usize, value: f64 },
     #[error("field {field} has no reading at any station")]
     AllMissing { field: usize },
+    #[error(
+        "the variance of a surface with covariates is not computed; leave the covariates out, or \
+         what is asked of the uncertainty"
+    )]
+    VarianceWithCovariates,
     #[error(
         "kernel {kernel} with a drift of degree {degree} and {metric} distance is no covariance on \
          this network, so that nothing can be said of the surface's uncertainty; choose degree \

@@ -51,11 +51,12 @@ impl Factor {
         drift: Drift,
         par: Par,
     ) -> Result<Self, Error> {
-        let (n, needed, degree) = (stations.len(), drift.terms(), method.degree);
+        let (n, degree) = (stations.len(), method.degree);
+        let needed = drift.terms() + method.covariates.len();
         if n < needed {
             return Err(Error::TooFewStations { stations: n, needed, degree });
         }
-        let space = Nullspace::new(system::drift_part(stations, &drift), drift.tolerance())
+        let space = Nullspace::new(system::drift_part(stations, &drift, method), drift.tolerance())
             .map_err(|rank| Error::DriftUndetermined { stations: n, degree, rank, needed })?;
         let mut norm = 0.0;
         let mut project = || {
@@ -80,10 +81,7 @@ impl Factor {
     pub fn without(&self, missing: &[usize], par: Par) -> Result<(Vec<usize>, Self), Error> {
         let present: Vec<usize> =
             (0..self.stations.len()).filter(|i| missing.binary_search(i).is_err()).collect();
-        let method = Resolved {
-            diagonal: present.iter().map(|&i| self.method.diagonal[i]).collect(),
-            ..self.method.clone()
-        };
+        let method = self.method.select(&present);
         let stations = self.stations.select(&present);
         let smaller = Self::with_drift(&stations, &method, self.drift.clone(), par)?;
         Ok((present, smaller))
@@ -116,6 +114,12 @@ impl Factor {
     #[must_use]
     pub fn drift(&self) -> &Drift {
         &self.drift
+    }
+
+    /// Columns of the drift: its polynomials, and behind them the covariates of the method.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.space.terms()
     }
 
     /// How much larger than the rounding of a number the error of the weights may be: about

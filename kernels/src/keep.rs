@@ -61,8 +61,9 @@ impl Factor {
     pub fn restore(stations: &Points, method: &Resolved, numbers: Shared) -> Option<Self> {
         let drift = Drift::new(method.degree, stations, method.metric);
         let n = stations.len();
-        let space = Nullspace::new(system::drift_part(stations, &drift), drift.tolerance()).ok()?;
-        let skip = drift.terms();
+        let space = system::drift_part(stations, &drift, method);
+        let space = Nullspace::new(space, drift.tolerance()).ok()?;
+        let skip = space.terms();
         let m = n.checked_sub(skip)?;
         let all = (*numbers).as_ref();
         if all.len() != Self::saved_numbers(n, skip) {
@@ -139,7 +140,7 @@ mod tests {
             let method = method.resolve(&stations).expect("a method");
             let factor = Factor::new(&stations, &method, Par::Seq).expect("regular");
             let numbers = kept(&factor);
-            let terms = factor.drift().terms();
+            let terms = factor.terms();
             assert_eq!(numbers.len(), Factor::saved_numbers(60, terms));
             let again = Factor::restore(&stations, &method, Arc::new(numbers)).expect("its own");
             assert_eq!(again.decomposition(), factor.decomposition());

@@ -63,6 +63,22 @@ pub struct Resolved {
     pub metric: Metric,
     /// Where it came from, for reports.
     pub convention: Convention,
+    /// Further columns of the drift, known at the stations, one entry per station: what else the
+    /// values depend on, such as elevation. Centred, and of size 1, for the sake of the condition.
+    pub covariates: Vec<Vec<f64>>,
+}
+
+impl Resolved {
+    /// The same for some of the stations.
+    #[must_use]
+    pub fn select(&self, which: &[usize]) -> Self {
+        let some = |all: &Vec<f64>| which.iter().map(|&i| all[i]).collect();
+        Self {
+            diagonal: some(&self.diagonal),
+            covariates: self.covariates.iter().map(some).collect(),
+            ..*self
+        }
+    }
 }
 
 impl Method {
@@ -106,6 +122,7 @@ impl Method {
             degree,
             metric: self.metric,
             convention: self.convention,
+            covariates: Vec::new(),
         })
     }
 

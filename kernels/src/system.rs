@@ -17,6 +17,14 @@ pub(crate) fn check(stations: &Points, method: &Resolved) -> Result<(), Error> {
     if method.diagonal.len() != n {
         return Err(Error::SmoothingLength { got: method.diagonal.len(), stations: n });
     }
+    if let Some(column) = method.covariates.iter().find(|column| column.len() != n) {
+        return Err(Error::CovariateLength { got: column.len(), stations: n });
+    }
+    for column in &method.covariates {
+        if let Some(station) = column.iter().position(|v| !v.is_finite()) {
+            return Err(Error::BadCovariate { station, value: column[station] });
+        }
+    }
     if let Some(station) = (0..n).find(|&i| stations.at(i).iter().any(|x| !x.is_finite())) {
         return Err(Error::NotFinite { station });
     }
@@ -89,14 +97,18 @@ fn radial_column(stations: &Points, method: &Resolved, j: usize, column: &mut [f
     column[0] += method.diagonal[j];
 }
 
-/// `P`: stations × drift terms.
-pub(crate) fn drift_part(stations: &Points, drift: &Drift) -> Mat<f64> {
-    let mut matrix = Mat::zeros(stations.len(), drift.terms());
+/// `P`: stations × drift terms, the polynomials first.
+pub(crate) fn drift_part(stations: &Points, drift: &Drift, method: &Resolved) -> Mat<f64> {
+    let covariates = &method.covariates;
+    let mut matrix = Mat::zeros(stations.len(), drift.terms() + covariates.len());
     let mut row = vec![0.0; drift.terms()];
     for i in 0..stations.len() {
         drift.at(stations.at(i), &mut row);
         for (k, value) in row.iter().enumerate() {
             matrix[(i, k)] = *value;
+        }
+        for (k, column) in covariates.iter().enumerate() {
+            matrix[(i, drift.terms() + k)] = column[i];
         }
     }
     matrix

@@ -64,9 +64,13 @@ impl<'a> Variance<'a> {
     ///
     /// # Errors
     /// Where φ is no covariance: SciPy's `Rbf` without its drift, a degree below the kernel's least,
-    /// a matrix that is not positive definite on this network.
+    /// a matrix that is not positive definite on this network. Or where the drift has covariates,
+    /// which would have to be given at every place.
     pub fn new(factor: &'a Factor) -> Result<Self, Error> {
         let method = factor.method();
+        if !method.covariates.is_empty() {
+            return Err(Error::VarianceWithCovariates);
+        }
         let valid = method.convention == Convention::Native
             && method.degree >= method.kernel.least_degree()
             && factor.core().is_cholesky();

@@ -9,7 +9,7 @@ use crate::Error;
 pub struct Weights {
     /// `w`: stations × fields. A station missing in a field has weight 0 there.
     pub stations: Mat<f64>,
-    /// `c`: drift terms × fields.
+    /// `c`: drift terms × fields; those of covariates last.
     pub drift: Mat<f64>,
 }
 

@@ -48,6 +48,7 @@ impl Case {
             degree: 1,
             metric,
             convention: Convention::Native,
+            covariates: Vec::new(),
         };
         let drift = Drift::new(1, &stations, metric);
         let mut random = Random(7);

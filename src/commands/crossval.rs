@@ -3,7 +3,8 @@
 use isopleth_engine::kernels::Kernel;
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{
-    Choice, CrossValidation, FactorCache, Kind, Progress, Settings, Storage, crossvalidate,
+    Background, Choice, CrossValidation, FactorCache, Kind, Progress, Settings, Storage,
+    background, covariates, crossvalidate,
 };
 
 use super::{cache, inputs, print, summary, write_json, write_text};
@@ -17,7 +18,10 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
     let duplicates = &arguments.readings.duplicates;
     let quality = inputs::rules(&arguments.quality)?;
     let settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
-    let settings = Settings { quality, ..settings };
+    let mut backgrounds = arguments.background.wanted()?;
+    backgrounds.extend(arguments.background_column.iter().map(|given| Background::column(given)));
+    let covariates = arguments.background.covariates()?;
+    let settings = Settings { quality, backgrounds, covariates, ..settings };
     let bar = Bar::new(arguments.tell.quiet);
     let on_event = |event| bar.tell(event);
     let progress = Progress { on_event: &on_event, cancel: &cancel };
@@ -45,6 +49,10 @@ pub(crate) fn run(arguments: &CrossvalArguments) -> Result<(), Failure> {
         eprintln!("isopleth: warning: {warning}");
     }
     let mut text = summary::errors(&result.report);
+    text.push_str(&summary::backgrounds(&result.report));
+    if !result.report.covariates.is_empty() {
+        text.push_str(&format!("\n{}", summary::covariates(&result.report)));
+    }
     text.push_str(&of_folds(&result));
     print(&text)
 }
@@ -56,8 +64,11 @@ fn once(
     progress: Progress<'_>,
 ) -> Result<CrossValidation, Failure> {
     let planar = !settings.method.metric().is_spherical();
-    let (observations, reading) =
-        summary::timed(Stage::Read, || inputs::observations(&arguments.readings, planar))?;
+    let (observations, reading) = summary::timed(Stage::Read, || {
+        let mut aside = background::columns(&settings.backgrounds);
+        aside.extend(covariates::columns(&settings.covariates));
+        inputs::observations_beside(&arguments.readings, planar, &aside)
+    })?;
     let (folds, limits) = (&arguments.folds, &summary::LIMITS);
     let mut result = crossvalidate(observations, settings, folds, limits, progress, factors)?;
     result.report.book(reading);

@@ -23,6 +23,15 @@ pub(crate) fn observations(
     arguments: &ReadingArguments,
     planar: bool,
 ) -> Result<Observations, Failure> {
+    observations_beside(arguments, planar, &[])
+}
+
+/// The same with columns that are known beside them.
+pub(crate) fn observations_beside(
+    arguments: &ReadingArguments,
+    planar: bool,
+    aside: &[String],
+) -> Result<Observations, Failure> {
     let options = ReadOptions {
         layout: arguments.layout.map(|layout| match layout {
             LayoutName::Wide => Layout::Wide,
@@ -32,6 +41,7 @@ pub(crate) fn observations(
         }),
         columns: columns(&arguments.column)?,
         variables: arguments.variable.clone(),
+        beside: aside.to_vec(),
         times: arguments.time.clone(),
         missing: arguments.missing.clone(),
         zone: arguments.zone.clone(),

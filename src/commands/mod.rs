@@ -6,10 +6,13 @@ pub(crate) mod completions;
 pub(crate) mod correlation;
 pub(crate) mod crossval;
 pub(crate) mod estimate;
+pub(crate) mod export;
 pub(crate) mod healthcheck;
+pub(crate) mod keys;
 pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
+pub(crate) mod status;
 
 mod flags;
 mod inputs;

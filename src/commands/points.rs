@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use isopleth_engine::covariates::columns;
 use isopleth_engine::output::PointsCsv;
 use isopleth_engine::progress::Stage;
 use isopleth_engine::{
@@ -20,10 +21,13 @@ pub(crate) fn run(arguments: &PointsArguments) -> Result<(), Failure> {
     let mut settings = inputs::settings(&arguments.method, duplicates, Storage::default())?;
     settings.uncertainty = arguments.uncertainty.wanted();
     settings.masks = inputs::masks(&arguments.mask, metric)?;
+    settings.backgrounds = arguments.background.wanted()?;
+    settings.covariates = arguments.background.covariates()?;
+    let aside = columns(&settings.covariates);
     settings.quality = inputs::rules(&arguments.quality)?;
     let targets = inputs::places(&arguments.at, metric)?;
     let (observations, reading) = summary::timed(Stage::Read, || {
-        inputs::observations(&arguments.readings, !metric.is_spherical())
+        inputs::observations_beside(&arguments.readings, !metric.is_spherical(), &aside)
     })?;
     let plan = Plan::new(observations, targets, settings, &summary::LIMITS)?;
     let Targets::Points(places) = &plan.targets else {

@@ -1,5 +1,6 @@
 //! `isopleth serve`: maps over HTTP.
 
+use isopleth_api::{ServeError, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
@@ -25,6 +26,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         let listener = tokio::net::TcpListener::bind(&config.listen).await.map_err(|error| {
             io(anyhow::Error::from(error).context(format!("cannot listen on {}", config.listen)))
         })?;
-        isopleth_api::serve(config, listener, shutdown).await.map_err(io)
+        isopleth_api::serve(config, listener, shutdown).await.map_err(|error| match error {
+            ServeError::Config(_)
+            | ServeError::Tls(_)
+            | ServeError::Start(StartError::Doors(_)) => Failure::Usage(error.to_string()),
+            other => io(other),
+        })
     })
 }

@@ -78,6 +78,48 @@ pub(crate) fn errors(report: &Report) -> String {
     table.render()
 }
 
+/// What backgrounds are worth alone, where there are any.
+pub(crate) fn backgrounds(report: &Report) -> String {
+    if report.backgrounds.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["variable", "background alone", "n", "bias", "MAE", "RMSE", "R2"]);
+    for of in &report.backgrounds {
+        let e = of.alone;
+        table.row(vec![
+            of.variable.clone(),
+            of.background.clone(),
+            e.map_or(0, |e| e.count).to_string(),
+            number(e.map(|e| e.bias)),
+            number(e.map(|e| e.mae)),
+            number(e.map(|e| e.rmse)),
+            number(e.and_then(|e| e.r2)),
+        ]);
+    }
+    format!("\n{}", table.render())
+}
+
+/// What values depend on besides the place, where that is told.
+pub(crate) fn covariates(report: &Report) -> String {
+    if report.covariates.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["variable", "covariate", "slope", "from", "to", "source"]);
+    for of in &report.covariates {
+        for slope in &of.slopes {
+            table.row(vec![
+                slope.variable.clone(),
+                of.covariate.clone(),
+                number(Some(slope.slope)),
+                number(Some(of.range[0])),
+                number(Some(of.range[1])),
+                of.source.clone(),
+            ]);
+        }
+    }
+    format!("{}\n", table.render())
+}
+
 /// One line a method.
 fn methods(text: &mut String, report: &Report) {
     for (k, m) in report.methods.iter().enumerate() {
@@ -202,6 +244,10 @@ fn text(report: &Report, output: &Path) -> String {
         );
     }
     let _ = writeln!(text, "\nErrors at stations left out, one at a time:\n{}", errors(report));
+    if !report.backgrounds.is_empty() {
+        let _ = writeln!(text, "{}", backgrounds(report).trim_start());
+    }
+    text.push_str(&covariates(report));
     text.push_str(&uncertainty(report));
     let stages: Vec<String> =
         report.stages.iter().map(|s| format!("{:?} {:.3}", s.stage, s.seconds)).collect();

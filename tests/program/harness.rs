@@ -46,6 +46,7 @@ impl Bench {
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         // What the user who runs the tests has kept is no business of theirs.
         command.env("ISOPLETH_CACHE_DIR", "none");
+        command.env("ISOPLETH_SERVE_DATA_DIR", self.path("data"));
         command
     }
 

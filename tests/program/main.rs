@@ -2,13 +2,16 @@
 
 mod harness;
 
+mod background;
 mod bad_input;
 mod cache;
 mod choices;
 mod commands;
 mod correlation;
 mod examples;
+mod export;
 mod judges;
+mod keys;
 mod maps;
 mod masks;
 mod projected;
@@ -18,3 +21,4 @@ mod series;
 mod serve;
 mod transforms;
 mod uncertainty;
+mod work;

@@ -65,6 +65,41 @@ fn a_projected_grid_is_masked_by_where_its_cells_lie() {
     assert!(inside > 1000 && inside < values.len() / 2);
 }
 
+/// The mesh of a map is within 5 % of the median where it is bent most (docs/uncertainty.md); places have
+/// the formula itself.
+#[test]
+fn a_projected_grid_is_as_unsure_as_its_places() {
+    let bench = Bench::new();
+    let input = bench.file("in.csv", readings(60, 2));
+    let told = ["--kernel", "exponential", "--epsilon", "0.003", "--smoothing", "0.1"];
+    for (crs, bounds) in SYSTEMS {
+        let map = ["map", &input, "-o", "map.nc", "--crs", crs, "--bounds", bounds, "--shape"];
+        let more = ["61x47", "--precision", "f64", "--uncertainty"];
+        bench.run(&[&map[..], &more, &told].concat()).succeeded();
+        let [lon, lat, layer] =
+            ["lon", "lat", "pm25_standard_error"].map(|name| numbers(&bench, "map.nc", name));
+        let mut at = String::from("lon,lat\n");
+        for (lon, lat) in lon.iter().zip(&lat) {
+            at.push_str(&format!("{lon},{lat}\n"));
+        }
+        let at = bench.file("at.csv", at);
+        let points = ["points", &input, "--at", &at, "-o", "points.csv", "--uncertainty"];
+        bench.run(&[&points[..], &told].concat()).succeeded();
+        let text = std::fs::read_to_string(bench.path("points.csv")).expect("the table");
+        let number = |row: &str| row.rsplit(',').next().and_then(|v| v.parse::<f64>().ok());
+        let places: Vec<f64> =
+            text.lines().skip(1).map(|row| number(row).expect("a number")).collect();
+        assert_eq!(places.len(), layer.len(), "{crs}");
+        let mut sorted = places.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let median = sorted[sorted.len() / 2];
+        let largest = layer.iter().zip(&places).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(median > 0.0 && largest < 0.1 * median, "{crs}: {largest} beside {median}");
+        let least = sorted[0];
+        assert!(least < 0.9 * median, "{crs}: nothing varies, which would compare nothing");
+    }
+}
+
 #[test]
 fn what_is_no_plane_is_refused_and_leaves_no_file() {
     let bench = Bench::new();

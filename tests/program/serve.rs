@@ -2,26 +2,35 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use crate::harness::{Bench, outcome, readings, root};
 
 /// A running service; killed if a test fails.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    address: String,
+    pub(crate) address: String,
+    log: Arc<Mutex<String>>,
 }
 
 impl Service {
     fn start(bench: &Bench) -> Self {
+        Self::with(bench, &[])
+    }
+
+    /// With settings in the environment.
+    pub(crate) fn with(bench: &Bench, settings: &[(&str, &str)]) -> Self {
         let mut child = bench
             .command(&["serve", "--listen", "127.0.0.1:0"])
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let log = BufReader::new(child.stderr.take().expect("a pipe"));
         let (tell, told) = mpsc::channel();
+        let kept = Arc::new(Mutex::new(String::new()));
+        let keep = Arc::clone(&kept);
         // Reads on to the end, so that the service never waits for its log to be read.
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
@@ -30,17 +39,25 @@ impl Service {
                         line[at + 10..].chars().take_while(char::is_ascii_digit).collect();
                     let _ = tell.send(format!("127.0.0.1:{port}"));
                 }
+                let mut log = keep.lock().expect("nobody panicked");
+                log.push_str(&line);
+                log.push('\n');
             }
         });
         let address = told.recv_timeout(Duration::from_secs(20)).expect("it says where it listens");
-        Self { child, address }
+        Self { child, address, log: kept }
     }
 
-    fn url(&self, path: &str) -> String {
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("nobody panicked").clone()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         let status = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(status.is_ok_and(|s| s.success()));
         self.child.wait().expect("it ends").code().unwrap_or(-1)

@@ -10,6 +10,7 @@ use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
 use crate::wire::answer::CrossvalidationAnswer;
+use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, MethodQuery, Query};
 use crate::wire::request::CrossvalidationRequest;
 use crate::wire::series::SeriesQuery;
@@ -22,7 +23,7 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/crossvalidations",
     tag = "maps",
-    params(FormQuery, MethodQuery, SeriesQuery),
+    params(FormQuery, MethodQuery, SeriesQuery, QualityQuery),
     request_body(content(
         (CrossvalidationRequest = "application/json"),
         (String = "text/csv"),

@@ -10,6 +10,7 @@ use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received};
 use crate::state::AppState;
 use crate::wire::answer::EstimateAnswer;
+use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
@@ -21,7 +22,7 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/estimates",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery, SeriesQuery),
+    params(FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),

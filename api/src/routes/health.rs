@@ -71,6 +71,7 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
     let resources = BTreeMap::from([
         ("/docs/", "this interface, to read and try"),
         ("/healthz", "whether the process is alive"),
+        ("/metrics", "what is counted, for programs that watch"),
         ("/openapi.json", "this interface, for programs"),
         ("/readyz", "whether requests are welcome, and the limits"),
         ("/v1/crossvalidations", "POST readings: leave-one-out errors"),

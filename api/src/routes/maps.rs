@@ -5,7 +5,7 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance};
 use isopleth_engine::report::iso_8601;
@@ -14,10 +14,13 @@ use tokio_util::io::ReaderStream;
 
 use super::{answered, of_engine, quietly, timed, to_json};
 use crate::accept::{Form, Wanted};
+use crate::doors::Caller;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
+use crate::observe::RequestId;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
+use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
@@ -33,7 +36,7 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/maps",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery, SeriesQuery),
+    params(FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),
@@ -65,24 +68,38 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let seat = state.seat()?;
+    let from = Origin { caller: Caller::of(&request), id: RequestId::of(&request) };
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
-    let made = state.compute(seat, move |cancel| make(&shared, received, &wanted, cancel)).await?;
+    let job = move |cancel: &Cancel| make(&shared, &from, received, &wanted, cancel);
+    let made = state.compute(seat, job).await?;
     Ok(made.into_response())
 }
+
+/// Files of up to so many bytes before compression are made in memory, without a disk.
+const IN_MEMORY: u64 = 4 << 20;
 
 /// A map, ready to be sent.
 #[derive(Debug)]
 enum Made {
     /// In a file that has no name any more: it is gone when it is sent, or not.
     File { file: File, bytes: u64, form: Form, name: String },
+    /// A file in memory.
+    Memory { bytes: Vec<u8>, form: Form, name: String },
     /// In memory.
     Json(Vec<u8>),
+}
+
+/// Who asks, and what the request is called.
+struct Origin {
+    caller: Caller,
+    id: RequestId,
 }
 
 /// Reads, plans and computes; on a thread of its own.
 fn make(
     state: &AppState,
+    from: &Origin,
     received: Received,
     wanted: &Wanted,
     cancel: &Cancel,
@@ -95,6 +112,9 @@ fn make(
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         let form = wanted.best(possible)?;
+        let estimate = plan.estimate;
+        from.caller.spend(state.store(), estimate.cells.saturating_mul(estimate.fields))?;
+        let _until_made = state.watch().planned(&estimate);
         if form == Form::Json {
             keep_json_small(state, &plan)?;
             if !plan.layers.is_empty() {
@@ -105,24 +125,40 @@ fn make(
             let mut report =
                 run(&plan, &sink, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
+        }
+        if form == Form::NetCdf && plan.estimate.output_bytes <= IN_MEMORY {
+            let provenance = Provenance::now("POST /v1/maps");
+            let layout = Layout::of(&plan, &provenance);
+            let file = NetcdfFile::in_memory(&layout, state.heads()).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            report.book(reading);
+            let bytes = file.into_bytes(&report).map_err(of_engine)?;
+            return Ok(Made::Memory { bytes, form, name: file_name(&plan, form) });
         }
         let dir = tempfile::tempdir_in(&state.config().spill_dir)
             .map_err(|error| ApiError::internal("no room for the answer", error))?;
         let path = dir.path().join("map");
         if form == Form::NetCdf {
-            let provenance = Provenance::now("POST /v1/maps");
+            let RequestId(id) = &from.id;
+            let provenance = Provenance::now(format!("POST /v1/maps, request {id}"));
             let layout = Layout::of(&plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
             let mut report =
                 run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
             report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file =
                 PointsCsv::create(&path, places, variables, times, &plan.layers).map_err(of_engine)?;
-            run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            let mut report =
+                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
+            report.book(reading);
+            state.watch().mapped(&estimate, &report, "");
             file.finish().map_err(of_engine)?;
         }
         opened(&path, form, file_name(&plan, form))
@@ -187,22 +223,28 @@ fn file_name(plan: &Plan, form: Form) -> String {
     format!("map_{}.{ending}", name.trim_start_matches('.'))
 }
 
+fn file_headers(form: Form, name: &str, bytes: u64) -> [(HeaderName, HeaderValue); 3] {
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+    [
+        (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
+        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
+        (
+            header::CONTENT_DISPOSITION,
+            disposition.unwrap_or(HeaderValue::from_static("attachment")),
+        ),
+    ]
+}
+
 impl IntoResponse for Made {
     fn into_response(self) -> Response {
         match self {
             Self::Json(body) => answered(body, Form::Json.media_type()),
+            Self::Memory { bytes, form, name } => {
+                (file_headers(form, &name, bytes.len() as u64), bytes).into_response()
+            }
             Self::File { file, bytes, form, name } => {
                 let stream = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 1 << 17);
-                let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
-                let headers = [
-                    (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
-                    (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
-                    (
-                        header::CONTENT_DISPOSITION,
-                        disposition.unwrap_or(HeaderValue::from_static("attachment")),
-                    ),
-                ];
-                (headers, Body::from_stream(stream)).into_response()
+                (file_headers(form, &name, bytes), Body::from_stream(stream)).into_response()
             }
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod kernels;
 pub(crate) mod maps;
+pub(crate) mod metrics;
 
 use std::time::Instant;
 

@@ -6,7 +6,7 @@ use isopleth_engine::Precision;
 use isopleth_engine::kernels::{Kernel, Metric};
 use isopleth_engine::output::{FieldId, Maps};
 use isopleth_engine::report::{Errors, iso_8601};
-use isopleth_engine::{CrossValidation, Duplicates, Plan, Report, Targets};
+use isopleth_engine::{CrossValidation, Duplicates, Grid, Plan, Report, Targets};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -40,15 +40,36 @@ pub(crate) struct MapAnswer<'a> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Axes<'a> {
     /// Columns: degrees east, beyond 180 where the grid crosses the date line; planar: x.
-    lon: &'a [f64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lon: Option<&'a [f64]>,
     /// Rows: degrees north; planar: y.
-    lat: &'a [f64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lat: Option<&'a [f64]>,
+    /// Columns of a grid in the plane of `crs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<&'a [f64]>,
+    /// Its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<&'a [f64]>,
+    /// The system of coordinates of `x` and `y`, as asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crs: Option<&'a str>,
+}
+
+impl<'a> Axes<'a> {
+    fn new(grid: &'a Grid) -> Self {
+        let (x, y) = (Some(grid.x()), Some(grid.y()));
+        match grid.crs() {
+            None => Self { lon: x, lat: y, x: None, y: None, crs: None },
+            Some(crs) => Self { lon: None, lat: None, x, y, crs: Some(crs.text()) },
+        }
+    }
 }
 
 impl<'a> MapAnswer<'a> {
     pub(crate) fn new(plan: &'a Plan, maps: &'a Maps, report: &'a Report) -> Self {
         let (grid, points) = match &plan.targets {
-            Targets::Grid(grid) => (Some(Axes { lon: grid.x(), lat: grid.y() }), None),
+            Targets::Grid(grid) => (Some(Axes::new(grid)), None),
             Targets::Points(places) => {
                 let both = places.x.iter().zip(&places.y);
                 (None, Some(both.map(|(&lon, &lat)| Point { lon, lat }).collect()))

@@ -1,10 +1,11 @@
 //! What travels over HTTP, and how it becomes the engine's types: checked once, here.
 //!
 //! `request` is the JSON document, `query` the same choices as parameters, `series` both of them for
-//! averages, `order` what they become; `answer` is what goes back.
+//! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
 pub(crate) mod order;
+pub mod quality;
 pub mod query;
 pub mod request;
 pub mod series;

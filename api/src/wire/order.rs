@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use isopleth_engine::grid::Size;
+use isopleth_engine::grid::{GridError, Size};
 use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::mask::MaskError;
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{
-    Area, Auto, Back, Bound, Bounds, Choice, Duplicates, Each, Error, Folds, Grid, Masks, Places,
-    ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf, Transforms,
+    Area, Auto, Back, Bound, Bounds, Choice, Crs, Duplicates, Each, Error, Folds, Grid, Masks,
+    Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf, Transforms,
 };
 use isopleth_engine::{Compression, Precision, Storage};
 
@@ -79,8 +79,10 @@ impl Order {
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
             uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
-            quality: uncertainty::rules(request.read.reject),
+            quality: request.read.quality.rules()?,
             masks: masks_of(request.mask.as_ref(), !planar)?,
+            // A background is a file, and a service reads no file that a request names.
+            ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })
@@ -257,6 +259,16 @@ fn grid_of(grid: &GridRequest, spherical: bool, max_cells: u64) -> Result<Grid, 
         RegistrationName::Gridline => Registration::Gridline,
         RegistrationName::Pixel => Registration::Pixel,
     };
+    if let Some(crs) = &grid.crs {
+        let wrong = |error: GridError| ApiError::from(Error::from(error)).at_pointer("/grid/crs");
+        if !spherical {
+            let text = "a grid in the plane of crs takes stations in degrees; leave the metric \
+                        planar out, or crs";
+            return Err(ApiError::meaningless(text).at_pointer("/grid/crs"));
+        }
+        let crs: Crs = crs.parse().map_err(GridError::from).map_err(wrong)?;
+        return Grid::projected(grid.bounds, size, registration, crs).map_err(wrong);
+    }
     Grid::from_bounds(grid.bounds, size, registration, spherical)
         .map_err(|error| ApiError::from(Error::from(error)))
 }

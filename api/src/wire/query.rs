@@ -12,7 +12,7 @@ use super::request::{
     LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest,
     RegistrationName, Smoothing, ToleranceRequest,
 };
-use super::uncertainty::{OfName, RejectName, UncertaintyRequest};
+use super::uncertainty::{OfName, UncertaintyRequest};
 use crate::error::{ApiError, Place};
 
 /// The form of the answer.
@@ -41,6 +41,9 @@ pub struct GridQuery {
     pub resolution: Option<String>,
     /// What the bounds are. Default `gridline`.
     pub registration: Option<RegistrationName>,
+    /// A grid in the plane of this system of coordinates: a PROJ string, or `EPSG:` and a number.
+    #[param(example = "EPSG:32650")]
+    pub crs: Option<String>,
     /// The numbers in the answer. Default `f32`.
     pub precision: Option<PrecisionName>,
     /// Significant digits kept in a NetCDF file, 1 to 15, or `exact`. Default 4, and `exact` with
@@ -94,8 +97,6 @@ pub struct MethodQuery {
     pub metric: Option<String>,
     /// The numbers of SciPy's older `Rbf`.
     pub compat: Option<CompatName>,
-    /// Which readings that cannot be right are treated as missing: `none` (default), `bad`, `suspect`.
-    pub reject: Option<RejectName>,
     /// Several stations at one place, or several readings of one. Default `mean`.
     pub duplicates: Option<DuplicatesName>,
     /// Largest error of a grid beside the exact sum, or `exact`. Default 1e-6.
@@ -144,7 +145,7 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 10] = [
+const LISTS: [&str; 12] = [
     "exceed",
     "folds",
     "variable",
@@ -155,6 +156,8 @@ const LISTS: [&str; 10] = [
     "max",
     "transform",
     "detection-limit",
+    "valid-range",
+    "rate-limit",
 ];
 
 /// A query taken apart.
@@ -231,7 +234,13 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         return Err(wrong("bounds", text.to_owned()));
     }
     Ok(MapRequest {
-        grid: bounds.map(|bounds| GridRequest { bounds, shape, resolution, registration }),
+        grid: bounds.map(|bounds| GridRequest {
+            bounds,
+            shape,
+            resolution,
+            registration,
+            crs: grid.crs.clone(),
+        }),
         method: MethodRequest {
             kernel: method.kernel,
             choose: method.choose,
@@ -261,7 +270,6 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             layout: method.layout,
             delimiter: method.delimiter,
             encoding: method.encoding,
-            reject: method.reject.unwrap_or_default(),
             ..ReadRequest::default()
         },
         variables: method.variable,

@@ -9,7 +9,8 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use isopleth_engine::kernels::{Kernel, Metric};
 
-use super::uncertainty::{RejectName, UncertaintyRequest};
+use super::quality::QualityRequest;
+use super::uncertainty::UncertaintyRequest;
 
 /// A map: where, how, and the readings. In a `multipart/form-data` request this is the part
 /// `request`, without `stations`, `times`, `values` and `units`, which the part `readings` brings.
@@ -121,7 +122,7 @@ impl From<CrossvalidationRequest> for MapRequest {
 #[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GridRequest {
-    /// West, south, east, north: degrees, or the unit of planar coordinates. West above east
+    /// West, south, east, north: degrees, the unit of planar coordinates, or that of `crs`. West above east
     /// crosses the date line; south above north lists rows from north to south.
     #[schema(example = json!([73, 18, 135, 54]))]
     pub bounds: [f64; 4],
@@ -133,6 +134,10 @@ pub struct GridRequest {
     /// What the bounds are. Default `gridline`.
     #[serde(default)]
     pub registration: RegistrationName,
+    /// A grid in the plane of this system of coordinates: a PROJ string, or `EPSG:` and a number.
+    /// Stations stay in degrees. Default: degrees.
+    #[schema(example = "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=110 +R=6370000")]
+    pub crs: Option<String>,
 }
 
 /// Where cells are wanted. All that is given must hold.
@@ -372,9 +377,9 @@ pub struct ReadRequest {
     pub delimiter: Option<char>,
     /// Encoding of a table, such as `gb18030`. Default UTF-8.
     pub encoding: Option<String>,
-    /// Which readings that cannot be right are treated as missing; all are flagged. Default `none`.
+    /// What readings are examined for, and which of them are believed.
     #[serde(default)]
-    pub reject: RejectName,
+    pub quality: QualityRequest,
     /// What is made of the readings of each station before anything is mapped. With any of it,
     /// `times` selects results, not readings.
     #[serde(default)]

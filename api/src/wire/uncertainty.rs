@@ -1,9 +1,9 @@
-//! How sure a map is, and which readings it believes: as a request says it, and as the engine takes it.
+//! How sure a map is: as a request says it, and as the engine takes it.
 
 use std::collections::BTreeMap;
 
+use isopleth_engine::Uncertainty;
 use isopleth_engine::uncertainty::Of;
-use isopleth_engine::{Reject, Rules, Uncertainty};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,19 +38,6 @@ pub enum OfName {
     Field,
 }
 
-/// Which flagged readings are treated as missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RejectName {
-    /// None: flags are told, nothing else.
-    #[default]
-    None,
-    /// Those that cannot be right.
-    Bad,
-    /// Those with any flag.
-    Suspect,
-}
-
 /// The layers that a request wants.
 pub(crate) fn wanted(request: Option<&UncertaintyRequest>) -> Uncertainty {
     let Some(request) = request else { return Uncertainty::default() };
@@ -63,14 +50,4 @@ pub(crate) fn wanted(request: Option<&UncertaintyRequest>) -> Uncertainty {
             OfName::Field => Of::Field,
         },
     }
-}
-
-/// What readings are examined for.
-pub(crate) fn rules(reject: RejectName) -> Rules {
-    let reject = match reject {
-        RejectName::None => Reject::None,
-        RejectName::Bad => Reject::Bad,
-        RejectName::Suspect => Reject::Suspect,
-    };
-    Rules { reject, ..Rules::default() }
 }

@@ -51,9 +51,13 @@ impl Forms {
             let variable = fields.first().map(|&f| sample.variable_of[f]);
             let told = variable.and_then(|v| plan.settings.transforms.of(&variables[v]));
             let mut each = [Some(fitted(told.unwrap_or(Wanted::None), &above_0)), None, None];
+            // Differences from a background may be negative, and a drift that adds is not one that
+            // multiplies.
+            let is_beside = variable.is_some_and(|v| plan.beside(v).is_some());
             let may_be_negative = fields.iter().any(|&f| sample.bounds[f][0] < 0.0)
                 || readings().any(|reading| *reading < 0.0);
-            if told.is_none() && !may_be_negative && above_0.len() >= FEWEST_READINGS {
+            if told.is_none() && !is_beside && !may_be_negative && above_0.len() >= FEWEST_READINGS
+            {
                 each[1] = Some(Transform::Sqrt);
                 let zeros = readings().filter(|reading| **reading == 0.0).count();
                 let kept = before.map(|candidate| candidate.transform);
@@ -94,12 +98,12 @@ impl Forms {
         (0..self.count()).flat_map(of_form).collect()
     }
 
-    /// Readings in all forms: stations × columns.
+    /// What surfaces go through in all forms: stations × columns.
     pub(super) fn readings(&self, sample: &Sample) -> Mat<f64> {
         let columns = self.columns();
         Mat::from_fn(sample.readings.nrows(), columns.len(), |i, k| {
             let (_, field, transform) = columns[k];
-            transform.forward(sample.readings[(i, field)])
+            transform.forward(sample.to_fit[(i, field)])
         })
     }
 

@@ -11,23 +11,29 @@
 mod candidates;
 mod forms;
 mod kept;
+mod recorded;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use isopleth_kernels as kernels;
 use kernels::{Factor, Mat, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::background::{self, AtStations};
+use crate::covariates::Covariates;
 use crate::error::Error;
+use crate::observations::Station;
 use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::settings::{Auto, Choice, Each};
-use crate::transform::{Back, Neighbours, Transform, Wanted};
+use crate::transform::{Back, Neighbours, Transform, Transforms, Wanted};
 
 use candidates::Candidate;
 use forms::Forms;
 pub(crate) use kept::KeptChoices;
+pub(crate) use recorded::RecordedMethods;
 
 /// A candidate is as good as the best if its error, a product of two, is larger by no more than this
 /// share.
@@ -55,7 +61,7 @@ const NEIGHBOURHOOD: f64 = 0.06;
 const FEWEST_RESIDUALS: usize = 24;
 
 /// Who made a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// The user.
@@ -92,8 +98,27 @@ impl Methods {
         self.of[at]
     }
 
+    /// Which of the methods some time steps need.
+    pub(crate) fn in_steps(&self, steps: &Range<usize>) -> Vec<bool> {
+        let mut wanted = vec![false; self.each.len()];
+        let all = steps.clone().take(if self.by_field { steps.len() } else { 1 });
+        for time in all {
+            (0..self.variables)
+                .for_each(|variable| wanted[self.of(FieldId { time, variable })] = true);
+        }
+        wanted
+    }
+
     fn new(variables: usize, by_field: bool) -> Self {
         Self { each: Vec::new(), of: Vec::new(), variables, by_field }
+    }
+
+    /// The drift of each gets the plan's covariates.
+    fn with_covariates(mut self, plan: &Plan) -> Self {
+        if let Some(covariates) = &plan.covariates {
+            self.each.iter_mut().for_each(|of| of.method.covariates = covariates.columns());
+        }
+        self
     }
 
     /// Takes a choice in; equal ones share a method.
@@ -125,8 +150,31 @@ pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, ke
     }
 }
 
-/// The methods of a plan: as told, as kept, or by its readings.
+/// What was chosen for the variables of a network lately, by variable.
+pub(crate) fn kept_methods(
+    stations: &[Station],
+    points: &Points,
+    (auto, transforms): (&Auto, &Transforms),
+    kept: &KeptChoices,
+) -> Result<Vec<(String, Resolved)>, kernels::Error> {
+    let known = kept.get(&kept::Query::new(stations, auto, transforms));
+    let resolve = |(name, (candidate, _)): (String, (Candidate, u64))| {
+        candidate.resolve(auto, points).map(|method| (name, method))
+    };
+    known.into_iter().map(resolve).collect()
+}
+
+/// The methods of a plan: as told, as kept, or by its readings; with its covariates.
 pub(crate) fn decide(
+    plan: &Plan,
+    kept: &KeptChoices,
+    par: Par,
+    progress: Progress<'_>,
+) -> Result<Methods, Error> {
+    Ok(decide_kernels(plan, kept, par, progress)?.with_covariates(plan))
+}
+
+fn decide_kernels(
     plan: &Plan,
     kept: &KeptChoices,
     par: Par,
@@ -166,8 +214,12 @@ struct Sample {
     stations: Points,
     /// Stations that are left out together.
     neighbourhoods: Vec<Vec<usize>>,
+    /// Of those stations.
+    covariates: Vec<Vec<f64>>,
     /// Stations × fields.
     readings: Mat<f64>,
+    /// The same less what is known beside them, which is what surfaces go through.
+    to_fit: Mat<f64>,
     /// Least and greatest value of each field.
     bounds: Vec<[f64; 2]>,
     /// Variable of each field.
@@ -206,7 +258,19 @@ impl Search<'_> {
         let transforms = &plan.settings.transforms;
         let query = kept::Query::new(plan.network.stations(), self.auto, transforms);
         let known = kept.get(&query);
-        let names: Vec<String> = plan.observations.variables().iter().map(name_of).collect();
+        let names = plan.observations.variables().iter().map(name_of).enumerate();
+        // Differences from a background vary otherwise than what they are differences of.
+        let label = |variable| plan.backgrounds.as_ref().and_then(|all| all.label(variable));
+        let names: Vec<String> = names
+            .map(|(variable, name)| match label(variable) {
+                Some(background) => format!("{name} less {background}"),
+                None => name,
+            })
+            .map(|name| match &plan.covariates {
+                Some(covariates) => format!("{name} on {}", covariates.label()),
+                None => name,
+            })
+            .collect();
         let fresh = |v: &usize| {
             // Bounds may have been taken away since.
             let may_be = |c: &Candidate| c.transform.is_none() || plan.bounds[*v][0] >= 0.0;
@@ -272,12 +336,22 @@ impl Search<'_> {
         let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
         let mut variable_of = Vec::new();
         let (mut received, mut merged) = (Vec::new(), Vec::new());
+        let (mut backgrounds, observations) = (Vec::new(), &self.plan.observations);
+        let of = self.plan.backgrounds.as_ref();
+        let mut at_stations = of.map(|of| AtStations::new(of, observations, network));
         for &time in steps {
             self.progress.cancel.check()?;
             self.plan.observations.step(time, &mut received)?;
             network.values(&received, all, &mut merged);
             for (unit, variable) in variables.iter().enumerate() {
-                columns.push(merged[variable * n..][..n].to_vec());
+                let mut column = merged[variable * n..][..n].to_vec();
+                if let Some(at_stations) = &mut at_stations {
+                    let field = FieldId { time, variable: *variable };
+                    let background = at_stations.field(field, &received)?;
+                    background::forget_unknown(&mut column, &background);
+                    backgrounds.push(background);
+                }
+                columns.push(column);
                 unit_of.push(unit);
                 variable_of.push(*variable);
                 bounds.push(self.plan.bounds[*variable]);
@@ -289,10 +363,27 @@ impl Search<'_> {
         let few = present.len().min(MOST_STATIONS);
         let some: Vec<usize> = (0..few).map(|k| present[k * present.len() / few]).collect();
         let readings = Mat::from_fn(few, columns.len(), |i, f| columns[f][some[i]]);
+        let to_fit = Mat::from_fn(few, columns.len(), |i, f| match backgrounds.get(f) {
+            Some(background) => readings[(i, f)] - background[some[i]],
+            None => readings[(i, f)],
+        });
+        let columns = self.plan.covariates.as_ref().map(Covariates::columns).unwrap_or_default();
+        let of_some = |column: &Vec<f64>| some.iter().map(|&i| column[i]).collect();
+        let covariates = columns.iter().map(of_some).collect();
         let stations = network.points().select(&some);
         let neighbourhoods = neighbourhoods(&stations);
         let units = variables.len();
-        Ok(Sample { stations, neighbourhoods, readings, bounds, variable_of, unit_of, units })
+        Ok(Sample {
+            stations,
+            neighbourhoods,
+            covariates,
+            readings,
+            to_fit,
+            bounds,
+            variable_of,
+            unit_of,
+            units,
+        })
     }
 
     /// The best candidate for each unit.
@@ -331,6 +422,7 @@ impl Search<'_> {
         let groups = &sample.neighbourhoods;
         // What cannot be factorised is no choice; what is wrong with the network is told later.
         let made = candidate.resolve(self.auto, &sample.stations).and_then(|method| {
+            let method = Resolved { covariates: sample.covariates.clone(), ..method };
             let factor = Factor::new(&sample.stations, &method, self.par)?;
             let fit = factor.fit_leaving_out(readings.as_ref(), groups, self.par)?;
             Ok((method, fit))
@@ -366,6 +458,7 @@ impl Mean {
 impl Sample {
     fn keep(&mut self, fields: usize) {
         self.readings = self.readings.subcols(0, fields).to_owned();
+        self.to_fit = self.to_fit.subcols(0, fields).to_owned();
         self.bounds.truncate(fields);
         self.variable_of.truncate(fields);
         self.unit_of.truncate(fields);

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::factors::FactorCache;
 use crate::output::FieldId;
 use crate::plan::Plan;
+use crate::pools;
 use crate::progress::Progress;
 use crate::quality::Exam;
 use crate::report::{ErrorSum, Errors};
@@ -46,16 +47,12 @@ pub(super) fn leave_out(
     progress: Progress<'_>,
     factors: &FactorCache,
 ) -> Result<Vec<FoldErrors>, Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
-        .build()
-        .map_err(|e| Error::Threads { threads: plan.threads, message: e.to_string() })?;
     let parts = folds.of(plan.network.stations(), plan.network.points(), plan.metric());
     let variables = plan.observations.variables();
     let mut sums = vec![[ErrorSum::default(); PREDICTORS]; variables.len()];
-    pool.install(|| {
+    pools::borrow(plan.threads)?.install(|| {
         let par = Par::rayon(plan.threads);
-        let mut exam = Exam::new(plan)?;
+        let mut exam = Exam::new(plan, factors.lore())?;
         let methods = choice::decide(plan, factors.choices(), par, progress)?;
         let neighbours = methods.neighbours(plan);
         for (number, chosen) in methods.each.iter().enumerate() {
@@ -121,9 +118,9 @@ impl Work<'_> {
 
     fn some(&self, parts: Range<usize>, sums: &mut [[ErrorSum; PREDICTORS]]) -> Result<(), Error> {
         let (n, fields) = (self.plan.network.len(), self.block.fields.len());
-        let (readings, solved) = (&self.block.readings, self.block.solved());
+        let (readings, to_fit) = (&self.block.readings, self.block.to_fit());
         let parts = &self.parts[parts];
-        let mut left = Mat::from_fn(n, fields * parts.len(), |i, k| solved[(i, k % fields)]);
+        let mut left = Mat::from_fn(n, fields * parts.len(), |i, k| to_fit[(i, k % fields)]);
         for (part, out) in parts.iter().enumerate() {
             for column in part * fields..(part + 1) * fields {
                 let column = left.col_as_slice_mut(column);
@@ -135,6 +132,8 @@ impl Work<'_> {
         let method = self.factor.method();
         let back = (!self.transform.is_none())
             .then(|| WayBack::new(self.transform, method, self.neighbours, &ids, &left, &fit));
+        let covariates = self.plan.covariates.as_ref();
+        let coefficients = covariates.map(|all| all.coefficients(&fit.weights));
         for (part, out) in parts.iter().enumerate() {
             let columns = part * fields..(part + 1) * fields;
             let predicted = self.at(&fit.weights.some(columns), out);
@@ -144,6 +143,14 @@ impl Work<'_> {
                 for (k, &station) in out.iter().enumerate() {
                     let (observed, here) = (readings[station], predicted[f * out.len() + k]);
                     let column = part * fields + f;
+                    let here = match (covariates, &coefficients) {
+                        (Some(all), Some(beta)) => here + all.at_station(beta, column, station),
+                        _ => here,
+                    };
+                    let here = match &self.block.background {
+                        Some(background) => here + background[(station, f)],
+                        None => here,
+                    };
                     let here = back.as_ref().map_or(here, |b| b.at_station(column, station, here));
                     let [low, high] = self.plan.bounds[field.variable];
                     let all = [here.clamp(low, high), guesses[0][k], guesses[1][k], guesses[2][k]];

@@ -13,19 +13,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use isopleth_kernels::{Factor, Par, Points, Resolved};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use store::{Entry, FactorStore};
 
 use crate::choice::KeptChoices;
 use crate::error::Error;
 use crate::progress::Cancel;
+use crate::quality::Lore;
 
 /// How often a run that waits for another's factor looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where a factor came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It was computed.
@@ -51,6 +52,7 @@ pub struct FactorCache {
     memory_bytes: u64,
     store: Option<FactorStore>,
     choices: KeptChoices,
+    lore: Lore,
     shelf: Mutex<Shelf>,
     /// Told when a factor is done, or given up.
     changed: Condvar,
@@ -79,13 +81,14 @@ impl Key {
         let mut hash = blake3::Hasher::new();
         // Another version may factorise in another way.
         hash.update(concat!("isopleth factor ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
-        let Resolved { kernel, epsilon, diagonal, degree, metric, convention } = method;
+        let Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates } = method;
         hash.update(
             format!("{kernel} {degree} {metric} {convention:?} {}", stations.len()).as_bytes(),
         );
         hash.update(&epsilon.to_le_bytes());
         let axes = (0..stations.dims()).map(|k| stations.axis(k));
-        for number in axes.flatten().chain(diagonal) {
+        // As many of each as there are stations, so that nothing can be taken for something else.
+        for number in axes.flatten().chain(diagonal).chain(covariates.iter().flatten()) {
             hash.update(&number.to_le_bytes());
         }
         Self(*hash.finalize().as_bytes())
@@ -118,6 +121,11 @@ impl FactorCache {
     /// What was chosen for networks seen before.
     pub(crate) fn choices(&self) -> &KeptChoices {
         &self.choices
+    }
+
+    /// What was found out about the stations of networks seen before.
+    pub(crate) fn lore(&self) -> &Lore {
+        &self.lore
     }
 
     /// The factor of a network: kept, waited for, or computed with `par`.
@@ -165,7 +173,7 @@ impl FactorCache {
 
     fn keep(&self, key: Key, factor: Factor) -> Arc<Factor> {
         let factor = Arc::new(factor);
-        let terms = factor.drift().terms();
+        let terms = factor.terms();
         let numbers = Factor::saved_numbers(factor.stations().len(), terms);
         let bytes = 8 * numbers as u64;
         let mut shelf = self.shelf();

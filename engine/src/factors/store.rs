@@ -97,7 +97,7 @@ impl FactorStore {
     /// Keeps a factor, unless it is larger than all may be together.
     pub(super) fn put(&self, key: &Key, factor: &Factor) -> io::Result<()> {
         let (n, method) = (factor.stations().len(), factor.method());
-        let numbers = Factor::saved_numbers(n, factor.drift().terms());
+        let numbers = Factor::saved_numbers(n, factor.terms());
         let bytes = file::bytes(numbers);
         if bytes > self.limit_bytes {
             return Ok(());

@@ -110,6 +110,9 @@ impl ByStation {
             report,
             sorted,
             time_cells: None,
+            aside: Vec::new(),
+            number_of: None,
+            of_stations: Vec::new(),
         })
     }
 }

@@ -118,6 +118,15 @@ impl<'a> Collector<'a> {
         })
     }
 
+    /// Adds the stations of the table of places, before any reading.
+    pub(super) fn add_every_station(&mut self) -> Result<(), ReadError> {
+        let stations: Vec<Station> = self.places.iter().flat_map(PlaceTable::stations).collect();
+        for (number, Station { id, x, y }) in stations.into_iter().enumerate() {
+            self.station(&id, [x, y], At::Record(number as u64))?;
+        }
+        Ok(())
+    }
+
     /// Begins a source.
     pub(super) fn begin(&mut self, name: &str) {
         let before = self.sources.last().map_or(0, |(before, _)| *before) + self.last_row;
@@ -212,6 +221,7 @@ impl<'a> Collector<'a> {
         let wanted = &self.options.variables;
         let order = match wanted.iter().position(|wanted| wanted == name) {
             Some(position) => (0, position),
+            None if self.options.beside.iter().any(|beside| beside == name) => (usize::MAX, column),
             None if wanted.is_empty() => (self.sources.len(), column),
             None => {
                 if self.unwanted.len() < KNOWN && !self.unwanted.iter().any(|n| n == name) {
@@ -382,6 +392,9 @@ impl<'a> Collector<'a> {
             steps,
             rank,
             time_cells,
+            aside: Vec::new(),
+            number_of: None,
+            of_stations: Vec::new(),
         })
     }
 

@@ -120,7 +120,9 @@ impl<'c, 'o> Document<'c, 'o> {
         pointer: &str,
     ) -> Result<(), ReadError> {
         let wanted = &self.collector.options.variables;
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+        let beside = &self.collector.options.beside;
+        let is_wanted = wanted.iter().chain(beside).any(|wanted| wanted == name);
+        if !wanted.is_empty() && !is_wanted {
             return Ok(());
         }
         let known = self.variables;

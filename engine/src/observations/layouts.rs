@@ -89,7 +89,8 @@ impl Rows {
             let place = roles.place.map(|place| place[0]).or(joined.then_some(0));
             need(place, "coordinates", "name them, or give a table of stations with their places")?;
         }
-        roles.divide(&header, &options.variables, layout == Layout::Wide);
+        let wanted = [&options.variables[..], &options.beside].concat();
+        roles.divide(&header, &wanted, layout == Layout::Wide);
         refuse_repeats(&header, &mut roles, options, &name)?;
         let kind = match layout {
             Layout::Long => {
@@ -232,7 +233,8 @@ fn refuse_repeats(
 
 fn wide(header: &[String], roles: &Roles, collector: &mut Collector<'_>) -> Kind {
     let column = |&index: &usize| {
-        let wanted = collector.options.variables.contains(&header[index]);
+        let (name, options) = (&header[index], collector.options);
+        let wanted = options.variables.contains(name) || options.beside.contains(name);
         let state = if wanted {
             State::Variable(collector.variable(&header[index], None, index))
         } else {

@@ -22,6 +22,7 @@ use crate::network::Duplicates;
 use crate::report::ReadingsReport;
 use crate::series::{self, TimeCells, Treatment};
 
+mod aside;
 mod by_station;
 mod cells;
 mod collect;
@@ -187,6 +188,8 @@ pub struct ReadOptions {
     pub columns: Columns,
     /// Variables to read, in this order; empty: all, as they come. An unknown one is an error.
     pub variables: Vec<String>,
+    /// Columns to read besides, where they are there: see [`Observations::set_aside`].
+    pub beside: Vec<String>,
     /// Times to read; empty: all. Each is a time as precise as it is written (`2017-07`: the
     /// month, `2017-07-07`: the day, `2017-07-07T16`: the hour, `2017-07-07T16:00`: the minute) or
     /// a range `from/to` of such, both ends included, either end open when left empty. Without an
@@ -205,6 +208,9 @@ pub struct ReadOptions {
     pub planar: bool,
     /// A table with the places of the stations, where readings do not carry them.
     pub stations: Option<Source>,
+    /// The stations of that table come first and in its order, those without a reading as well: so that all
+    /// readings of a network are of the same stations.
+    pub every_station: bool,
     /// Memory in bytes for readings; what exceeds it goes to a temporary file.
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
@@ -222,6 +228,7 @@ impl Default for ReadOptions {
             layout: None,
             columns: Columns::default(),
             variables: Vec::new(),
+            beside: Vec::new(),
             times: Vec::new(),
             missing: Vec::new(),
             zone: None,
@@ -229,6 +236,7 @@ impl Default for ReadOptions {
             encoding: None,
             planar: false,
             stations: None,
+            every_station: false,
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
             duplicates: Duplicates::default(),
@@ -263,6 +271,12 @@ pub struct Observations {
     /// `rank[v]`: index in `variables` of the variable stored as `v`.
     rank: Vec<usize>,
     time_cells: Option<TimeCells>,
+    /// Columns that are no readings; in `rank` they come after the variables.
+    aside: Vec<Variable>,
+    /// By the number under which a station is stored, its index in `stations`; none left out: all.
+    number_of: Option<Vec<Option<usize>>>,
+    /// Columns of the table of stations, by station.
+    of_stations: Vec<(String, Vec<f64>)>,
 }
 
 impl Observations {
@@ -274,10 +288,16 @@ impl Observations {
         let places = options.stations.take();
         let places = places.map(|source| PlaceTable::read(source, &options)).transpose()?;
         let mut collector = Collector::new(&options, places)?;
+        if options.every_station {
+            collector.add_every_station()?;
+        }
         for source in sources {
             read_source(source, &mut collector)?;
         }
-        series::treat(collector.finish()?, &options)
+        let places = collector.places.take();
+        let observations = series::treat(collector.finish()?, &options)?;
+        let of_stations = places.map(|table| table.beside(&observations.stations));
+        Ok(Self { of_stations: of_stations.unwrap_or_default(), ..observations })
     }
 
     /// Readings that are in memory already, checked like those of a file. Of the options, those on
@@ -369,16 +389,26 @@ impl Observations {
         let stations = self.stations.len();
         values.clear();
         values.resize(self.variables.len() * stations, f64::NAN);
-        for &number in &self.steps[time] {
-            let take = |entry: store::Entry| {
-                let variable = self.rank[entry.variable as usize];
-                values[variable * stations + entry.station as usize] = entry.value;
-            };
-            let read = self.sorted.each(number as usize, take);
-            read.map_err(|error| ReadError::Spill { error })?;
-        }
-        Ok(())
+        let variables = self.variables.len();
+        self.each(time, |variable, station, value| {
+            if variable < variables {
+                values[variable * stations + station] = value;
+            }
+        })
     }
+}
+
+/// The stations of a table with a column of codes and two of coordinates, each code once. Of the options,
+/// those on columns, delimiter, encoding and coordinates count.
+///
+/// # Errors
+/// [`ReadError`], which says where and what to do; also if a code comes with two places.
+pub fn stations_of(source: Source, options: &ReadOptions) -> Result<Vec<Station>, ReadError> {
+    let stations: Vec<Station> = PlaceTable::read(source, options)?.stations().collect();
+    if stations.is_empty() {
+        return Err(ReadError::HeaderOnly { name: "the table of stations".to_owned() });
+    }
+    Ok(stations)
 }
 
 fn read_source(source: Source, collector: &mut Collector<'_>) -> Result<(), ReadError> {

@@ -1,13 +1,14 @@
 //! Tables of places: where stations are, and where to evaluate.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::cells::{check_place, coordinate};
 use super::columns::{Roles, list};
 use super::error::{Location, ReadError};
 use super::table::Table;
 use super::text::Text;
-use super::{ReadOptions, Source};
+use super::{ReadOptions, Source, Station};
 use crate::grid::Places;
 use crate::network::Duplicates;
 
@@ -17,6 +18,11 @@ pub(super) struct PlaceTable {
     /// Whether its columns are not called longitude and latitude.
     pub(super) in_plane: bool,
     places: HashMap<String, [f64; 2]>,
+    /// Codes in the order of the table.
+    codes: Vec<String>,
+    /// Further columns asked for that it has, and their values by station code.
+    beside: Vec<String>,
+    values: HashMap<String, Vec<f64>>,
     /// Codes that came again with another place, which was not taken.
     pub(super) conflicts: Vec<String>,
 }
@@ -32,15 +38,31 @@ impl PlaceTable {
             *told = told.take().filter(has);
         }
         (columns.time, columns.variable, columns.value, columns.units) = Default::default();
+        let beside = options.beside.iter().filter(|name| table.header.contains(name));
+        let beside: Vec<String> = beside.cloned().collect();
         let options = &ReadOptions { columns, ..plain_options(options) };
         let roles = Roles::recognise(&table.header, options, &table.name)?;
         let station = roles.station.ok_or_else(|| not_recognised(&table, "stations"))?;
         let place = roles.place.ok_or_else(|| not_recognised(&table, "coordinates"))?;
         let mut found = Self { in_plane: !roles.in_degrees(&table.header), ..Self::default() };
+        let at = |name: &String| table.header.iter().position(|column| column == name);
+        let columns: Vec<usize> = beside.iter().filter_map(at).collect();
+        found.beside = beside;
         while table.advance()? {
             let Some(xy) = row_place(&table, place, options.planar)? else { continue };
             let code = table.record().get(station).unwrap_or("").trim();
-            let known = *found.places.entry(code.to_owned()).or_insert(xy);
+            if !columns.is_empty() && !found.values.contains_key(code) {
+                let number = |&at: &usize| coordinate(table.record().get(at).unwrap_or(""));
+                let values = columns.iter().map(|at| number(at).ok().flatten().unwrap_or(f64::NAN));
+                found.values.insert(code.to_owned(), values.collect());
+            }
+            let known = match found.places.entry(code.to_owned()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    found.codes.push(code.to_owned());
+                    *new.insert(xy)
+                }
+            };
             if known != xy {
                 if options.duplicates == Duplicates::Error {
                     let message = format!("station {code} came before with another place");
@@ -56,6 +78,23 @@ impl PlaceTable {
             }
         }
         Ok(found)
+    }
+
+    /// The further columns, station by station; NaN where there is no number.
+    pub(super) fn beside(&self, stations: &[Station]) -> Vec<(String, Vec<f64>)> {
+        let column = |(k, name): (usize, &String)| {
+            let value = |s: &Station| self.values.get(&s.id).map_or(f64::NAN, |values| values[k]);
+            (name.clone(), stations.iter().map(value).collect())
+        };
+        self.beside.iter().enumerate().map(column).collect()
+    }
+
+    /// Its stations in their order.
+    pub(super) fn stations(&self) -> impl Iterator<Item = Station> {
+        self.codes.iter().filter_map(|code| {
+            let [x, y] = self.get(code)?;
+            Some(Station { id: code.clone(), x, y })
+        })
     }
 
     pub(super) fn get(&self, code: &str) -> Option<[f64; 2]> {

@@ -47,7 +47,7 @@ impl Clock {
 
     /// ISO 8601 (`T` or a space between date and time, any precision from the day on), or
     /// `YYYYMMDD`, `YYYYMMDDHH`, `YYYYMMDDHHMM`, `YYYYMMDDHHMMSS`. Fractions of a second are cut.
-    pub(super) fn instant(&self, text: &str) -> Option<UnixSeconds> {
+    pub(crate) fn instant(&self, text: &str) -> Option<UnixSeconds> {
         let text = text.trim();
         if let Ok(stamp) = text.parse::<Timestamp>() {
             return Some(UnixSeconds(floor_second(stamp)));

@@ -24,11 +24,32 @@ impl AtomicFile {
     /// # Errors
     /// If the target exists and is no ordinary file, or its directory cannot be written to.
     pub fn create(target: &Path) -> Result<Self, Error> {
+        Self::create_with(target, None)
+    }
+
+    /// The same, where a process that was killed may have left the hidden file of the same job: it is
+    /// replaced. Of two at once with the same name, one fails.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_again(target: &Path, job: &str) -> Result<Self, Error> {
+        Self::create_with(target, Some(job))
+    }
+
+    fn create_with(target: &Path, job: Option<&str>) -> Result<Self, Error> {
         let fail = |source| Error::Io { action: "write", path: target.to_owned(), source };
         let place = real_place(target).map_err(fail)?;
         let directory = place.parent().ok_or_else(|| fail(io::ErrorKind::IsADirectory.into()))?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".isopleth-").suffix(".part");
+        let prefix = job.map_or_else(|| ".isopleth-".to_owned(), |job| format!(".isopleth-{job}"));
+        builder.prefix(&prefix).suffix(".part");
+        if job.is_some() {
+            builder.rand_bytes(0);
+            match fs::remove_file(directory.join(format!("{prefix}.part"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+                _ => {}
+            }
+        }
         // tempfile's default is for secrets; a map gets what any new file gets (less the umask).
         #[cfg(unix)]
         builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
@@ -94,7 +115,7 @@ fn ends_with_separator(path: &Path) -> bool {
 }
 
 /// Makes the new name itself durable. Some network file systems have no such call: they say so.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }

@@ -131,8 +131,16 @@ fn time_coverage(layout: &Layout<'_>, all: &mut Attributes) {
     }
 }
 
+/// Whether a file tells how long it took, with how many threads and how much memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    Told,
+    /// So that a run that was interrupted makes the same bytes as one that was not.
+    LeftOut,
+}
+
 /// Attributes known when the file is done: method, stations, memory, and the report in JSON.
-pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
+pub(super) fn of_report(report: &Report, clock: Clock) -> Vec<Attribute> {
     let mut all = Attributes::default();
     let (network, readings) = (&report.network, &report.readings);
     if let [method] = report.methods.as_slice() {
@@ -152,7 +160,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Attribute> {
     if !report.warnings.is_empty() {
         all.put("isopleth_warnings", report.warnings.join("\n"));
     }
-    all.put("isopleth_report", report_text(report, LONGEST_REPORT));
+    all.put("isopleth_report", report_text(report, LONGEST_REPORT, clock));
     all.0
 }
 
@@ -203,13 +211,34 @@ pub(super) fn of_errors(errors: &Errors) -> Vec<Attribute> {
 }
 
 /// The report in JSON, without its list of fields where that makes it longer than `longest`.
-fn report_text(report: &Report, longest: usize) -> String {
-    let text = serde_json::to_string(report).unwrap_or_default();
-    if text.len() <= longest {
-        return text;
+fn report_text(report: &Report, longest: usize, clock: Clock) -> String {
+    let text = |report: &Report| match clock {
+        Clock::Told => serde_json::to_string(report).unwrap_or_default(),
+        Clock::LeftOut => serde_json::to_value(report).map_or_else(|_| String::new(), timeless),
+    };
+    let whole = text(report);
+    if whole.len() <= longest {
+        return whole;
     }
-    let shorter = Report { fields: Vec::new(), ..report.clone() };
-    serde_json::to_string(&shorter).unwrap_or_default()
+    text(&Report { fields: Vec::new(), ..report.clone() })
+}
+
+/// Without what depends on when and where the run was.
+fn timeless(mut report: serde_json::Value) -> String {
+    let mut leave_out = |at: &str, names: &[&str]| {
+        let of = report.pointer_mut(at).and_then(serde_json::Value::as_object_mut);
+        if let Some(of) = of {
+            names.iter().for_each(|name| drop(of.remove(*name)));
+        }
+    };
+    leave_out("", &["stages", "seconds", "peak_memory_bytes", "threads"]);
+    leave_out("/uncertainty", &["seconds"]);
+    let methods = report.get_mut("methods").and_then(serde_json::Value::as_array_mut);
+    for method in methods.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+        // Computed, or kept from before.
+        method.remove("factor");
+    }
+    report.to_string()
 }
 
 /// Classic NetCDF has no integer beyond 32 bits; a larger count is kept as a double.

@@ -10,18 +10,18 @@ use std::path::Path;
 use std::ptr;
 
 use hdf5_sys::h5::herr_t;
-use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Awrite};
-use hdf5_sys::h5d::{H5Dclose, H5Dopen2, H5Dwrite_chunk};
+use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Adelete, H5Aopen, H5Awrite};
+use hdf5_sys::h5d::{H5Dclose, H5Dopen2, H5Dwrite, H5Dwrite_chunk};
 use hdf5_sys::h5e::{
     H5E_DEFAULT, H5E_direction_t, H5E_error2_t, H5Eclear2, H5Eset_auto2, H5Ewalk2,
 };
-use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fopen};
+use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_scope_t, H5Fclose, H5Fflush, H5Fget_file_image, H5Fopen};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
     H5P_CLS_DATASET_ACCESS, H5P_CLS_FILE_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate,
-    H5Pset_chunk_cache, H5Pset_file_locking,
+    H5Pset_chunk_cache, H5Pset_fapl_core, H5Pset_file_image, H5Pset_file_locking,
 };
-use hdf5_sys::h5s::{H5S_class_t, H5Sclose, H5Screate, H5Screate_simple};
+use hdf5_sys::h5s::{H5S_ALL, H5S_class_t, H5Sclose, H5Screate, H5Screate_simple};
 use hdf5_sys::h5t::{H5T_C_S1, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT, H5Tclose, H5Tcopy, H5Tset_size};
 use netcdf::types::{NcTypeDescriptor, NcVariableType};
 
@@ -30,7 +30,7 @@ use super::attributes::Value;
 /// One byte of text in a NetCDF variable.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NcChar(pub(super) u8);
+pub(crate) struct NcChar(pub(super) u8);
 
 // SAFETY: a `char` of NetCDF is one byte without padding, niche or destructor, as is `u8`.
 unsafe impl NcTypeDescriptor for NcChar {
@@ -38,6 +38,9 @@ unsafe impl NcTypeDescriptor for NcChar {
         NcVariableType::Char
     }
 }
+
+/// Bytes by which a file in memory grows at least.
+const GROWTH: usize = 128 << 10;
 
 /// A file that NetCDF has defined and closed, open for ready-made chunks.
 #[derive(Debug)]
@@ -67,6 +70,33 @@ impl ChunkFile {
             H5Pclose(access);
             file?
         };
+        Self::with_datasets(file, variables)
+    }
+
+    /// Opens a copy of a whole file's bytes in memory, and its variables likewise. It never meets a disk.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn open_image(image: &[u8], variables: &[&str]) -> Result<Self, String> {
+        let _lock = hdf5_sys::LOCK.lock();
+        silence();
+        // SAFETY: the library copies the bytes, which it only reads although it takes a mutable pointer, before
+        // the call returns; the list is closed once; the name is never used for a file; the lock is held.
+        let file = unsafe {
+            let access = checked_id(H5Pcreate(*H5P_CLS_FILE_ACCESS))?;
+            let bytes = image.as_ptr().cast_mut().cast();
+            let ready = checked(H5Pset_fapl_core(access, GROWTH, 0))
+                .and_then(|()| checked(H5Pset_file_image(access, bytes, image.len())));
+            let file = ready
+                .and_then(|()| checked_id(H5Fopen(c"in memory".as_ptr(), H5F_ACC_RDWR, access)));
+            H5Pclose(access);
+            file?
+        };
+        Self::with_datasets(file, variables)
+    }
+
+    /// The lock is held by the caller; the file is closed whatever happens.
+    fn with_datasets(file: hid_t, variables: &[&str]) -> Result<Self, String> {
         let mut opened = Self { file, datasets: Vec::with_capacity(variables.len()) };
         // SAFETY: the class exists, as above; the list is closed once; the lock is held.
         let access = checked_id(unsafe { H5Pcreate(*H5P_CLS_DATASET_ACCESS) })?;
@@ -88,6 +118,41 @@ impl ChunkFile {
             self.datasets.push(checked_id(dataset)?);
         }
         Ok(())
+    }
+
+    /// Writes all of a variable that is not in chunks.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn write_numbers(&self, name: &str, numbers: &[f64]) -> Result<(), String> {
+        let name = CString::new(name).map_err(|e| e.to_string())?;
+        let _lock = hdf5_sys::LOCK.lock();
+        // SAFETY: the file is open; the caller knows that the variable has so many numbers, since the same
+        // layout defined it; the dataset is closed once; the lock is held.
+        unsafe {
+            let dataset = checked_id(H5Dopen2(self.file, name.as_ptr(), H5P_DEFAULT))?;
+            let (all, numbers) = (H5S_ALL, numbers.as_ptr().cast());
+            let written =
+                checked(H5Dwrite(dataset, *H5T_NATIVE_DOUBLE, all, all, H5P_DEFAULT, numbers));
+            H5Dclose(dataset);
+            written
+        }
+    }
+
+    /// The whole file, if it is in memory.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn image(&self) -> Result<Vec<u8>, String> {
+        let _lock = hdf5_sys::LOCK.lock();
+        // SAFETY: the file is open; without a buffer the call says how long one must be, and the second has one of
+        // that length, which it fills; the lock is held between.
+        unsafe {
+            let length = H5Fget_file_image(self.file, ptr::null_mut(), 0);
+            let mut image = vec![0; usize::try_from(length).map_err(|_| reason())?];
+            let written = H5Fget_file_image(self.file, image.as_mut_ptr().cast(), image.len());
+            if written == length { Ok(image) } else { Err(reason()) }
+        }
     }
 
     /// Writes the filtered bytes of the chunk that begins at `offset` (in elements). They must be
@@ -116,6 +181,45 @@ impl ChunkFile {
                 bytes.as_ptr().cast(),
             )
         })
+    }
+
+    /// Gives an attribute of the file another value.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn change_attribute(
+        &self,
+        name: &str,
+        from: &Value,
+        to: &Value,
+    ) -> Result<(), String> {
+        let c_name = CString::new(name).map_err(|e| e.to_string())?;
+        let _lock = hdf5_sys::LOCK.lock();
+        match (from, to) {
+            (Value::Text(before), Value::Text(text))
+                if before.len() == text.len() && !text.is_empty() =>
+            {
+                // SAFETY: the text is as long as the attribute's type, made from the one before; what is opened is
+                // closed once; the lock is held.
+                unsafe {
+                    let opened = checked_id(H5Aopen(self.file, c_name.as_ptr(), H5P_DEFAULT))?;
+                    let kind = checked_id(H5Tcopy(*H5T_C_S1));
+                    let written = kind.and_then(|kind| {
+                        let written = checked(H5Tset_size(kind, text.len()))
+                            .and_then(|()| checked(H5Awrite(opened, kind, text.as_ptr().cast())));
+                        H5Tclose(kind);
+                        written
+                    });
+                    H5Aclose(opened);
+                    written
+                }
+            }
+            _ => {
+                // SAFETY: the file is open, the name ends with NUL; the lock is held.
+                checked(unsafe { H5Adelete(self.file, c_name.as_ptr()) })?;
+                self.put_attribute(None, name, to)
+            }
+        }
     }
 
     /// Adds an attribute to a variable, or to the file.

@@ -56,6 +56,10 @@ const RESERVED: [&str; 25] = [
     "id_length",
 ];
 
+/// How a map with a background was made.
+const BACKGROUND: &str = "readings less background interpolated, background added back; the \
+     background is bilinear between its nodes";
+
 /// One of the two horizontal coordinates.
 struct Coordinate {
     name: &'static str,
@@ -290,6 +294,12 @@ fn define_fields(
         map.put("comment", format!("cells outside the mask hold the fill value: {text}"))
             .put("isopleth_mask", text);
     }
+    for note in layout.backgrounds.iter().filter(|note| note.variable == name.long_name) {
+        map.put("isopleth_background", note.name.as_str())
+            .put("isopleth_background_digest", note.digest.clone().unwrap_or_default())
+            .put("isopleth_background_method", BACKGROUND);
+    }
+    map.put("isopleth_covariates", layout.covariates.join("; "));
     define_map(file, layout, &name.map, map)?;
     for &(layer, of_layer) in beside {
         define_map(file, layout, of_layer, layers::attributes(layer, layout.layers_of, name))?;

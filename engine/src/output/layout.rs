@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::background::Note;
 use crate::grid::Targets;
 use crate::mask::{Mask, MaskReport};
 use crate::observations::{Station, UnixSeconds, Variable};
@@ -34,6 +35,10 @@ pub struct Layout<'a> {
     pub storage: Storage,
     /// What a mask leaves out, if there is one.
     pub mask: Option<&'a MaskReport>,
+    /// What was taken off readings and added back.
+    pub backgrounds: &'a [Note],
+    /// What values were taken to depend on, each with its source.
+    pub covariates: &'a [String],
     /// Layers beside the maps.
     pub layers: &'a [LayerOf],
     /// What they are meant of.
@@ -56,6 +61,8 @@ impl<'a> Layout<'a> {
             tiling: plan.tiling,
             storage: plan.settings.storage,
             mask: plan.mask.as_ref().map(Mask::report),
+            backgrounds: plan.backgrounds.as_ref().map_or(&[], |all| &all.notes),
+            covariates: plan.covariates.as_ref().map_or(&[], |all| &all.notes),
             layers: &plan.layers,
             layers_of: plan.settings.uncertainty.of,
             provenance,

@@ -6,29 +6,37 @@ mod cf;
 mod chunk;
 mod hdf5;
 mod header;
+mod heads;
 mod layers;
 mod layout;
 mod memory;
 mod netcdf;
+mod packed;
 pub(crate) mod plausible;
 mod points_csv;
 
 use std::ops::Range;
 
 pub use atomic::AtomicFile;
+pub(crate) use atomic::sync_directory;
 pub(crate) use cf::{is_concentration, udunits};
 pub use chunk::FILL_VALUE;
-pub(crate) use hdf5::silence as silence_hdf5;
+pub(crate) use hdf5::{NcChar, silence as silence_hdf5};
+pub use heads::Heads;
 pub use layout::{Layout, Provenance};
 pub use memory::{Maps, MapsInMemory};
 pub use netcdf::NetcdfFile;
+pub(crate) use netcdf::with_netcdf;
+pub(crate) use packed::{ChunkKey, Packer};
 pub use points_csv::PointsCsv;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::uncertainty::Layer;
 
 /// One field: one variable at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldId {
     /// Index into [`Observations::times`](crate::Observations).
     pub time: usize,

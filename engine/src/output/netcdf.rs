@@ -10,17 +10,17 @@ use std::sync::OnceLock;
 use netcdf::{FileMut, Options};
 
 use super::atomic::AtomicFile;
-use super::attributes;
+use super::attributes::{self, Clock};
 use super::cf::Naming;
-use super::chunk::ChunkShape;
 use super::hdf5::{self, ChunkFile};
+use super::heads::Heads;
 use super::layout::Layout;
+use super::packed::{ChunkKey, KINDS, MAP, Packer};
 use super::{Sink, StationValues, Tile, header};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::report::Report;
-use crate::storage::{Digits, Storage};
-use crate::uncertainty::{Layer, LayerOf};
+use crate::uncertainty::Layer;
 
 /// A file of maps being written. Dropped without [`finish`](Self::finish), nothing is left of it.
 #[derive(Debug)]
@@ -31,20 +31,12 @@ pub struct NetcdfFile {
     /// Open from the first chunk to the last: by then the solver has given back what it needed.
     chunks: OnceLock<ChunkFile>,
     names: Vec<Naming>,
-    /// With the names of their variables.
-    layers: Vec<(LayerOf, String)>,
+    /// Names of the layers' variables.
+    layers: Vec<String>,
     has_times: bool,
     on_grid: bool,
-    map_chunk: ChunkShape,
-    station_chunk: ChunkShape,
+    packer: Packer,
 }
-
-/// Variables of the file for each variable of the layout, in the order of [`ChunkFile`].
-const KINDS: usize = 4;
-const MAP: usize = 0;
-const READING: usize = 1;
-const RESIDUAL: usize = 2;
-const FLAG: usize = 3;
 
 impl NetcdfFile {
     /// Begins the file, beside its place.
@@ -52,32 +44,79 @@ impl NetcdfFile {
     /// # Errors
     /// If it cannot be written there.
     pub fn create(path: &Path, layout: &Layout<'_>) -> Result<Self, Error> {
-        let (storage, tiling) = (layout.storage, &layout.tiling);
-        let mut file = Self {
-            path: path.to_owned(),
-            place: Some(AtomicFile::create(path)?),
+        Self::create_at(AtomicFile::create(path)?, path, layout)
+    }
+
+    /// The same where the hidden file is there already.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub(crate) fn create_at(
+        place: AtomicFile,
+        path: &Path,
+        layout: &Layout<'_>,
+    ) -> Result<Self, Error> {
+        let mut file = Self::shaped(path.to_owned(), Some(place), layout);
+        file.begin(layout).map_err(|message| file.error(message))?;
+        Ok(file)
+    }
+
+    /// With the shapes that a layout gives, and nothing written.
+    fn shaped(path: PathBuf, place: Option<AtomicFile>, layout: &Layout<'_>) -> Self {
+        Self {
+            path,
+            place,
             chunks: OnceLock::new(),
             names: Vec::new(),
             layers: Vec::new(),
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
-            map_chunk: ChunkShape { rows: tiling.tile_rows, columns: tiling.tile_columns, storage },
-            station_chunk: ChunkShape {
-                rows: 1,
-                columns: layout.stations.len(),
-                storage: Storage { digits: Digits::Exact, ..storage },
-            },
-        };
-        file.begin(layout).map_err(|message| file.error(message))?;
+            packer: Packer::new(layout),
+        }
+    }
+
+    /// Begins a file in memory, with the head of files like it where there was one.
+    ///
+    /// # Errors
+    /// If a new head cannot be written to the folder of temporary files.
+    pub fn in_memory(layout: &Layout<'_>, heads: &Heads) -> Result<Self, Error> {
+        let mut file = Self::shaped(PathBuf::from("in memory"), None, layout);
+        file.begin_in_memory(layout, heads).map_err(|message| file.error(message))?;
         Ok(file)
+    }
+
+    /// Adds what the report says; the bytes of the file.
+    ///
+    /// # Errors
+    /// If the library says no.
+    pub fn into_bytes(mut self, report: &Report) -> Result<Vec<u8>, Error> {
+        let bytes = self.tell(report, Clock::Told).and_then(|()| {
+            let bytes = self.chunks()?.image();
+            self.chunks.take().map_or(Ok(()), ChunkFile::close)?;
+            bytes
+        });
+        bytes.map_err(|message| self.error(message))
     }
 
     /// Adds what the report says, syncs the file and puts it in its place.
     ///
     /// # Errors
     /// If the disk is full or fails; then nothing is left behind.
-    pub fn finish(mut self, report: &Report) -> Result<(), Error> {
-        self.end(report).map_err(|message| self.error(message))?;
+    pub fn finish(self, report: &Report) -> Result<(), Error> {
+        self.finish_with(report, Clock::Told)
+    }
+
+    /// The same without seconds, memory and threads, so that the bytes do not tell when and where the
+    /// file was made.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(crate) fn finish_timeless(self, report: &Report) -> Result<(), Error> {
+        self.finish_with(report, Clock::LeftOut)
+    }
+
+    fn finish_with(mut self, report: &Report, clock: Clock) -> Result<(), Error> {
+        self.end(report, clock).map_err(|message| self.error(message))?;
         match self.place.take() {
             Some(place) => place.commit(),
             None => Ok(()),
@@ -86,29 +125,50 @@ impl NetcdfFile {
 
     fn begin(&mut self, layout: &Layout<'_>) -> Result<(), String> {
         let Some(place) = &self.place else { return Ok(()) };
-        hdf5::silence();
-        let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
-        let (names, layers) = with_netcdf(place, file, |file| header::write(file, layout))?;
+        let (names, layers) = write_head(place, layout)?;
         self.names = names;
-        self.layers = layout.layers.iter().copied().zip(layers).collect();
+        self.layers = layers;
         Ok(())
+    }
+
+    fn begin_in_memory(&mut self, layout: &Layout<'_>, heads: &Heads) -> Result<(), String> {
+        let attributes = attributes::of_layout(layout);
+        let head = heads.get(layout, &attributes)?;
+        self.names.clone_from(&head.names);
+        self.layers = head.layers.clone();
+        let chunks = ChunkFile::open_image(&head.image, &self.variables())?;
+        head.renew(layout, &attributes, &chunks)?;
+        // It is new: nobody else has set it.
+        let _ = self.chunks.set(chunks);
+        Ok(())
+    }
+
+    /// Names of the variables in chunks, in the order of [`ChunkFile`].
+    fn variables(&self) -> Vec<&str> {
+        let names = self.names.iter();
+        let mut variables: Vec<&str> =
+            names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
+        variables.extend(self.layers.iter().map(String::as_str));
+        variables
     }
 
     fn chunks(&self) -> Result<&ChunkFile, String> {
         if let (None, Some(place)) = (self.chunks.get(), &self.place) {
-            let names = self.names.iter();
-            let mut variables: Vec<&str> =
-                names.flat_map(|n| [n.map.as_str(), &n.reading, &n.residual, &n.flag]).collect();
-            variables.extend(self.layers.iter().map(|(_, name)| name.as_str()));
             // Should two threads come here at once, the library opens the file once.
-            let _ = self.chunks.set(ChunkFile::open(place.path(), &variables)?);
+            let _ = self.chunks.set(ChunkFile::open(place.path(), &self.variables())?);
         }
         self.chunks.get().ok_or_else(|| "the file is finished".to_owned())
     }
 
-    fn end(&mut self, report: &Report) -> Result<(), String> {
+    fn end(&mut self, report: &Report, clock: Clock) -> Result<(), String> {
+        self.tell(report, clock)?;
+        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+    }
+
+    /// Adds what the report says, and writes what the library holds.
+    fn tell(&self, report: &Report, clock: Clock) -> Result<(), String> {
         let chunks = self.chunks()?;
-        for (name, value) in attributes::of_report(report) {
+        for (name, value) in attributes::of_report(report, clock) {
             chunks.put_attribute(None, &name, &value)?;
         }
         for of in &report.variables {
@@ -128,8 +188,7 @@ impl NetcdfFile {
             }
         }
         // A file that cannot be flushed must not be closed: see `drop`.
-        chunks.flush()?;
-        self.chunks.take().map_or(Ok(()), ChunkFile::close)
+        chunks.flush()
     }
 
     /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
@@ -146,18 +205,18 @@ impl NetcdfFile {
         if self.has_times { vec![first as u64, time as u64] } else { vec![first as u64] }
     }
 
-    fn write_chunk(
-        &self,
-        shape: ChunkShape,
-        values: &[f64],
-        columns: usize,
-        variable: usize,
-        offset: &[u64],
-    ) -> Result<(), Error> {
+    /// Puts a packed chunk in its place.
+    ///
+    /// # Errors
+    /// If the library refuses.
+    pub(crate) fn put(&self, key: ChunkKey, bytes: &[u8]) -> Result<(), Error> {
+        let offset = if self.packer.is_of_stations(key.variable) {
+            self.list_offset(key.time, 0)
+        } else {
+            self.map_offset(key.time, key.row, key.column)
+        };
         let chunks = self.chunks().map_err(|message| self.error(message))?;
-        shape
-            .pack(values, columns, |bytes| chunks.write(variable, offset, bytes))
-            .map_err(|message| self.error(message))
+        chunks.write(key.variable, &offset, bytes).map_err(|message| self.error(message))
     }
 
     fn error(&self, message: String) -> Error {
@@ -167,45 +226,15 @@ impl NetcdfFile {
 
 impl Sink for NetcdfFile {
     fn tile(&self, tile: Tile<'_>) -> Result<(), Error> {
-        let (rows, columns) = (tile.rows.len(), tile.columns.len());
-        for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
-            let offset = self.map_offset(field.time, tile.rows.start, tile.columns.start);
-            let variable = field.variable * KINDS + MAP;
-            self.write_chunk(self.map_chunk, values, columns, variable, &offset)?;
-        }
-        Ok(())
+        self.packer.tile(tile, |key, bytes| self.put(key, bytes))
     }
 
     fn layer(&self, layer: Layer, tile: Tile<'_>) -> Result<(), Error> {
-        let (rows, columns) = (tile.rows.len(), tile.columns.len());
-        for (&field, values) in tile.fields.iter().zip(tile.values.chunks_exact(rows * columns)) {
-            let wanted = (field.variable, layer);
-            // Layers are announced by the layout; others would have no place.
-            let Some(k) = self.layers.iter().position(|(of, _)| *of == wanted) else { continue };
-            let offset = self.map_offset(field.time, tile.rows.start, tile.columns.start);
-            let variable = self.names.len() * KINDS + k;
-            self.write_chunk(self.map_chunk, values, columns, variable, &offset)?;
-        }
-        Ok(())
+        self.packer.layer(layer, tile, |key, bytes| self.put(key, bytes))
     }
 
     fn stations(&self, of: StationValues<'_>) -> Result<(), Error> {
-        let n = self.station_chunk.columns;
-        let each = of.values.chunks_exact(n).zip(of.residuals.chunks_exact(n));
-        let each = each.zip(of.flags.chunks_exact(n));
-        for (&field, ((values, residuals), flags)) in of.fields.iter().zip(each) {
-            let offset = self.list_offset(field.time, 0);
-            let chunks = self.chunks().map_err(|message| self.error(message))?;
-            let variable = field.variable * KINDS + FLAG;
-            self.station_chunk
-                .pack_bytes(flags, |bytes| chunks.write(variable, &offset, bytes))
-                .map_err(|message| self.error(message))?;
-            for (kind, values) in [(READING, values), (RESIDUAL, residuals)] {
-                let variable = field.variable * KINDS + kind;
-                self.write_chunk(self.station_chunk, values, n, variable, &offset)?;
-            }
-        }
-        Ok(())
+        self.packer.stations(of, |key, bytes| self.put(key, bytes))
     }
 
     fn batch_done(&self) -> Result<(), Error> {
@@ -224,8 +253,18 @@ impl Drop for NetcdfFile {
     }
 }
 
+/// Writes the head; how the variables and the layers are called.
+pub(super) fn write_head(
+    place: &AtomicFile,
+    layout: &Layout<'_>,
+) -> Result<(Vec<Naming>, Vec<String>), String> {
+    hdf5::silence();
+    let file = netcdf::create_with(place.path(), Options::NETCDF4 | Options::CLASSIC);
+    with_netcdf(place, file, |file| header::write(file, layout))
+}
+
 /// Runs `work` on an open file and closes it, in such a way that it closes also on a full disk.
-fn with_netcdf<T>(
+pub(crate) fn with_netcdf<T>(
     place: &AtomicFile,
     file: netcdf::Result<FileMut>,
     work: impl FnOnce(&mut FileMut) -> netcdf::Result<T>,

@@ -14,12 +14,15 @@
 //! for buddy and spatial consistency checks; Rousseeuw & Croux 1993, doi:10.1080/01621459.1993.10476408,
 //! for the spread.
 
+use std::sync::Arc;
+
 use isopleth_kernels as kernels;
 use kernels::evaluate::{Axis, Targets};
-use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Resolved, Surface};
+use kernels::{Evaluator, Factor, Fit, Mat, MatRef, Par, Surface};
 use rayon::prelude::*;
 
 use super::ledger::{Flagged, Ledger};
+use super::lore::Lore;
 use super::{Flag, Reject};
 use crate::network::Network;
 use crate::observations::Observations;
@@ -46,7 +49,7 @@ const NORMAL: f64 = 1.4826;
 #[derive(Debug)]
 pub(crate) struct Buddies {
     /// By station, `each` of them.
-    nearest: Vec<u32>,
+    nearest: Arc<Vec<u32>>,
     each: usize,
     /// How many spreads are too many.
     limit: f64,
@@ -82,7 +85,7 @@ impl Outlier {
 }
 
 impl Buddies {
-    pub(crate) fn new(network: &Network, limit: f64) -> Self {
+    pub(crate) fn new(network: &Network, limit: f64, lore: &Lore) -> Self {
         let (points, n) = (network.points(), network.len());
         let mut first = vec![usize::MAX; n];
         for (station, &place) in network.place_of().iter().enumerate() {
@@ -103,7 +106,11 @@ impl Buddies {
             let number = |j| u32::try_from(j).expect("stations fit into memory");
             near.into_iter().map(|(_, j)| number(j)).collect()
         };
-        Self { nearest: (0..n).into_par_iter().flat_map_iter(of).collect(), each, limit, first }
+        let key = blake3::hash(network.fingerprint().as_bytes());
+        let nearest = lore
+            .neighbours
+            .get(key, n, || (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>());
+        Self { nearest, each, limit, first }
     }
 
     /// The outliers of every field, by field and station. `readings` and what `fit` holds are
@@ -253,14 +260,8 @@ fn residual_beside_the_sound(
     // In one order, whatever the selection left: sums keep their bits.
     sound.sort_by(nearer);
     let near: Vec<usize> = sound.into_iter().map(|(_, i)| i).collect();
-    let method = Resolved {
-        kernel: method.kernel,
-        epsilon: method.epsilon,
-        diagonal: near.iter().map(|&i| method.diagonal[i]).collect(),
-        degree: method.degree,
-        metric: method.metric,
-        convention: method.convention,
-    };
+    let here_of: Vec<f64> = method.covariates.iter().map(|column| column[station]).collect();
+    let method = method.select(&near);
     let places = points.select(&near);
     let factor = Factor::new(&places, &method, Par::Seq).ok()?;
     // About one of the readings, where the drift has a constant that takes it.
@@ -272,7 +273,9 @@ fn residual_beside_the_sound(
     let axes: Vec<Axis<'_>> = axes.iter().map(|x| Axis::Each(x)).collect();
     let mut predicted = [0.0];
     Evaluator::new().evaluate(&surface, Targets { axes: &axes, len: 1 }, &mut predicted);
-    Some(readings[station] - middle - predicted[0])
+    let first = factor.drift().terms();
+    let beside = here_of.iter().enumerate().map(|(k, z)| weights.drift[(first + k, 0)] * z);
+    Some(readings[station] - middle - predicted[0] - beside.sum::<f64>())
 }
 
 fn squared(a: [f64; 3], b: [f64; 3]) -> f64 {

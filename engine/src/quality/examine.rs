@@ -1,7 +1,10 @@
 //! Examines the readings of a time step: everything but the buddy check.
 
+use std::sync::Arc;
+
 use super::ledger::{Flagged, Ledger, QualityReport, flags_of};
 use super::limits::{self, Limits};
+use super::lore::{self, Lore};
 use super::places::{self, Misplaced};
 use super::rules::Rules;
 use super::series::{Found, Series};
@@ -32,20 +35,26 @@ impl Examiner {
     ///
     /// # Errors
     /// When a rule makes no sense, or the temporary files fail.
-    pub(crate) fn new(observations: &Observations, rules: &Rules) -> Result<Self, Error> {
+    pub(crate) fn new(
+        observations: &Observations,
+        rules: &Rules,
+        lore: &Lore,
+    ) -> Result<Self, Error> {
         rules.check(observations.in_degrees())?;
         let limits = limits::of(observations.variables(), rules)?;
         let (stations, in_degrees) = (observations.stations(), observations.in_degrees());
         let mut misplaced = places::misplaced(stations, in_degrees, rules);
         let mut not_told = None;
         if in_degrees {
-            match places::at_sea(stations) {
+            let (key, count) = (lore::key_of(stations), stations.len());
+            match &*lore.at_sea.get(key, count, || places::at_sea(stations)) {
                 // Where a station is not, it need not be on land.
                 Ok(found) => {
                     let known: Vec<usize> = misplaced.iter().map(|m| m.station).collect();
-                    misplaced.extend(found.into_iter().filter(|m| !known.contains(&m.station)));
+                    let others = found.iter().filter(|m| !known.contains(&m.station));
+                    misplaced.extend(others.cloned());
                 }
-                Err(why) => not_told = Some(why),
+                Err(why) => not_told = Some(why.clone()),
             }
         }
         let mut of_station = vec![0; stations.len()];
@@ -201,18 +210,25 @@ impl Examiner {
 
 /// The examination of a run, which may read a time step several times, once for each method.
 pub(crate) struct Exam {
-    examiner: Examiner,
+    examiner: Arc<Examiner>,
     pub(crate) ledger: Ledger,
     /// Time steps that stand in the ledger already.
     seen: Vec<bool>,
 }
 
 impl Exam {
-    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
+    pub(crate) fn new(plan: &Plan, lore: &Lore) -> Result<Self, Error> {
         let observations = &plan.observations;
-        let examiner = Examiner::new(observations, &plan.settings.quality)?;
+        let examiner = Arc::new(Examiner::new(observations, &plan.settings.quality, lore)?);
         let ledger = examiner.ledger(observations);
         Ok(Self { examiner, ledger, seen: vec![false; observations.times().len()] })
+    }
+
+    /// The same examination from its beginning, for other time steps.
+    pub(crate) fn afresh(&self, observations: &Observations) -> Self {
+        let examiner = Arc::clone(&self.examiner);
+        let ledger = examiner.ledger(observations);
+        Self { examiner, ledger, seen: vec![false; self.seen.len()] }
     }
 
     /// As [`Examiner::step`].
@@ -239,7 +255,7 @@ impl Exam {
 /// # Errors
 /// When a rule makes no sense, or a temporary file fails.
 pub fn examine(observations: &Observations, rules: &Rules) -> Result<QualityReport, Error> {
-    let examiner = Examiner::new(observations, rules)?;
+    let examiner = Examiner::new(observations, rules, &Lore::default())?;
     let mut ledger = examiner.ledger(observations);
     let (mut values, mut flags) = (Vec::new(), Vec::new());
     for time in 0..observations.times().len() {

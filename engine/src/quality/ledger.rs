@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::places::Misplaced;
 use super::rules::{Reject, Rules};
@@ -96,8 +96,17 @@ pub(crate) struct Ledger {
     unexamined: Vec<String>,
 }
 
+/// What a ledger holds of some time steps; those of others can be added.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    counts: Vec<Count>,
+    stations: Vec<(u64, u64, [u64; Flag::ALL.len()])>,
+    rejected: u64,
+    unexamined: Vec<String>,
+}
+
 /// One flag of one variable.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Count {
     readings: u64,
     rejected: u64,
@@ -187,6 +196,39 @@ impl Ledger {
         if !self.unexamined.contains(&what) {
             self.unexamined.push(what);
         }
+    }
+
+    pub(crate) fn into_tally(self) -> Tally {
+        let Self { counts, stations, rejected, unexamined, .. } = self;
+        Tally { counts, stations, rejected, unexamined }
+    }
+
+    /// Adds what was booked of later time steps; false, and nothing is done, where it is of other
+    /// readings.
+    pub(crate) fn add(&mut self, tally: Tally) -> bool {
+        let same = tally.counts.len() == self.counts.len();
+        if !same || tally.stations.len() != self.stations.len() {
+            return false;
+        }
+        for (count, more) in self.counts.iter_mut().zip(tally.counts) {
+            count.readings += more.readings;
+            count.rejected += more.rejected;
+            for (station, text) in more.examples {
+                if count.examples.len() < EXAMPLES
+                    && count.examples.iter().all(|(known, _)| *known != station)
+                {
+                    count.examples.push((station, text));
+                }
+            }
+        }
+        for (all, more) in self.stations.iter_mut().zip(tally.stations) {
+            all.0 += more.0;
+            all.1 += more.1;
+            all.2.iter_mut().zip(more.2).for_each(|(all, more)| *all += more);
+        }
+        self.rejected += tally.rejected;
+        tally.unexamined.into_iter().for_each(|what| self.unexamined(what));
+        true
     }
 
     pub(crate) fn into_report(self, observations: &Observations) -> QualityReport {

@@ -17,14 +17,16 @@ pub(crate) mod buddy;
 mod examine;
 mod ledger;
 mod limits;
+mod lore;
 mod places;
 mod rules;
 mod series;
 
 pub(crate) use examine::Exam;
 pub use examine::examine;
-pub(crate) use ledger::Ledger;
 pub use ledger::{FlagReport, PlaceReport, QualityReport, WorstStation};
+pub(crate) use ledger::{Ledger, Tally};
+pub(crate) use lore::Lore;
 pub use rules::{Reject, RuleError, Rules};
 
 use serde::Serialize;

@@ -27,6 +27,13 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// Whether readings are to be mapped otherwise than as they are.
+    pub(crate) fn is_any(self) -> bool {
+        self != Self::None
+    }
+}
+
 impl FromStr for Wanted {
     type Err = String;
 

@@ -50,7 +50,7 @@ pub enum Transform {
 }
 
 /// How values of the surface become values in the unit of the readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Back {
     /// The mean of what a reading may be: without bias.

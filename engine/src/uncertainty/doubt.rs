@@ -7,6 +7,7 @@ use std::time::Instant;
 use isopleth_kernels as kernels;
 use kernels::variance::Gap;
 use kernels::{Factor, Fit, Mat, MatRef, Par, Variance};
+use serde::{Deserialize, Serialize};
 
 use super::mesh::{Mesh, Nodes, Place};
 use super::spread::{AtCell, Coverage, Shape, Spread};
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
+use crate::report::number;
 use crate::transform::Transform;
 
 /// What does not change from block to block, and the account.
@@ -23,9 +25,61 @@ pub(crate) struct Doubt<'a> {
     factor: &'a Factor,
     transform: Transform,
     par: Par,
+    /// Which of the run's methods this is.
+    method: usize,
     mesh: Option<Mesh>,
+    share: DoubtShare,
+}
+
+/// What was found of the uncertainty of some fields; shares of others can be added.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DoubtShare {
+    /// By method.
+    nodes: BTreeMap<usize, usize>,
+    cells_compared: usize,
+    #[serde(deserialize_with = "number")]
+    largest_difference: f64,
+    #[serde(deserialize_with = "number")]
+    typical_difference: f64,
+    seconds: f64,
+    /// By variable.
     coverage: Vec<Coverage>,
-    report: UncertaintyReport,
+}
+
+impl DoubtShare {
+    pub(crate) fn merge(&mut self, other: Self) {
+        // The mesh of a method is the same for all time steps.
+        self.nodes.extend(other.nodes);
+        self.cells_compared += other.cells_compared;
+        self.largest_difference = self.largest_difference.max(other.largest_difference);
+        self.typical_difference = self.typical_difference.max(other.typical_difference);
+        self.seconds += other.seconds;
+        if self.coverage.is_empty() {
+            self.coverage = other.coverage;
+        } else {
+            self.coverage.iter_mut().zip(&other.coverage).for_each(|(all, more)| all.merge(more));
+        }
+    }
+
+    pub(crate) fn into_report(self, plan: &Plan) -> UncertaintyReport {
+        let variables = plan.observations.variables().iter().zip(&self.coverage);
+        let variables = variables.filter(|(_, coverage)| coverage.count > 0);
+        UncertaintyReport {
+            of: plan.settings.uncertainty.of,
+            nodes: self.nodes.values().sum(),
+            cells_compared: self.cells_compared,
+            largest_difference: self.largest_difference,
+            typical_difference: self.typical_difference,
+            seconds: self.seconds,
+            variables: variables
+                .map(|(variable, coverage)| CoverageReport {
+                    variable: variable.name.clone(),
+                    coverage_90: coverage.share(),
+                    count: coverage.count,
+                })
+                .collect(),
+        }
+    }
 }
 
 /// Of the fields that are solved together.
@@ -65,7 +119,7 @@ impl<'a> Doubt<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         factor: &'a Factor,
-        transform: Transform,
+        (method, transform): (usize, Transform),
         par: Par,
     ) -> Result<Option<Self>, Error> {
         if plan.layers.is_empty() {
@@ -73,10 +127,33 @@ impl<'a> Doubt<'a> {
         }
         // Where the method is no covariance that is known before anything is computed.
         Variance::new(factor)?;
-        let of = plan.settings.uncertainty.of;
-        let report = UncertaintyReport { of, ..UncertaintyReport::default() };
         let coverage = vec![Coverage::default(); plan.observations.variables().len()];
-        Ok(Some(Self { plan, factor, transform, par, mesh: None, coverage, report }))
+        let share = DoubtShare { coverage, ..DoubtShare::default() };
+        Ok(Some(Self { plan, factor, transform, par, method, mesh: None, share }))
+    }
+
+    /// Takes the mesh from before, or makes it now, of the whole network alone: so that it is the same
+    /// whichever fields come first.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn with_mesh(mut self, mesh: Option<Mesh>) -> Result<Self, Error> {
+        self.mesh = match (mesh, self.place()) {
+            (None, Some(place)) => {
+                let all = Variance::new(self.factor)?;
+                let (tiling, network) = (self.plan.tiling, &self.plan.network);
+                Some(Mesh::new(place, tiling, network, (&all, &[]), self.par).0)
+            }
+            (mesh, _) => mesh,
+        };
+        let nodes = self.mesh.as_ref().map(|mesh| (self.method, mesh.len()));
+        self.share.nodes.extend(nodes);
+        Ok(self)
+    }
+
+    /// What was found, and the mesh.
+    pub(crate) fn into_parts(self) -> (DoubtShare, Option<Mesh>) {
+        (self.share, self.mesh)
     }
 
     fn place(&self) -> Option<Place<'a>> {
@@ -107,7 +184,7 @@ impl<'a> Doubt<'a> {
             let which: Vec<usize> =
                 (0..ids.len()).filter(|&f| ids[f].variable == variable).collect();
             let z: Vec<_> = which.iter().map(|&f| standardised(fit, f)).collect();
-            self.coverage[variable].add(&z);
+            self.share.coverage[variable].add(&z);
             let plain = |z: &Vec<(usize, f64)>| z.iter().map(|(_, z)| *z).collect();
             let spread = Spread::new(&z.iter().map(plain).collect::<Vec<Vec<f64>>>());
             for ((&f, scale), shape) in which.iter().zip(spread.scales).zip(spread.shapes) {
@@ -115,7 +192,7 @@ impl<'a> Doubt<'a> {
             }
         }
         let groups = self.groups(readings, fit, &mut fields)?;
-        self.report.seconds += start.elapsed().as_secs_f64();
+        self.share.seconds += start.elapsed().as_secs_f64();
         let mut diagonal = self.factor.method().diagonal.clone();
         diagonal.sort_unstable_by(f64::total_cmp);
         let noise = match self.plan.settings.uncertainty.of {
@@ -196,37 +273,18 @@ impl<'a> Doubt<'a> {
             let gaps = if whole { of.1 } else { &[] };
             let (tiling, network) = (self.plan.tiling, &self.plan.network);
             let (mesh, nodes) = Mesh::new(place, tiling, network, (&all, gaps), self.par);
-            self.report.nodes = mesh.len();
+            self.share.nodes.insert(self.method, mesh.len());
             self.mesh = Some(mesh);
             made = whole.then_some(nodes);
         }
         let mesh = self.mesh.as_ref().expect("it was made above");
         let nodes = made.unwrap_or_else(|| mesh.nodes(place, of, self.par));
         let compared = mesh.compare(&nodes, place, of, self.par);
-        let report = &mut self.report;
-        report.cells_compared += compared.cells;
-        report.largest_difference = report.largest_difference.max(compared.largest);
-        report.typical_difference = report.typical_difference.max(compared.typical);
+        let share = &mut self.share;
+        share.cells_compared += compared.cells;
+        share.largest_difference = share.largest_difference.max(compared.largest);
+        share.typical_difference = share.typical_difference.max(compared.typical);
         Ok(nodes)
-    }
-
-    /// The report, added to that of other variables, which another factor made.
-    pub(crate) fn into_report(self, before: Option<UncertaintyReport>) -> UncertaintyReport {
-        let mut report = before.unwrap_or_default();
-        report.of = self.report.of;
-        report.nodes += self.report.nodes;
-        report.cells_compared += self.report.cells_compared;
-        report.largest_difference = report.largest_difference.max(self.report.largest_difference);
-        report.typical_difference = report.typical_difference.max(self.report.typical_difference);
-        report.seconds += self.report.seconds;
-        let variables = self.plan.observations.variables().iter().zip(&self.coverage);
-        let variables = variables.filter(|(_, coverage)| coverage.count > 0);
-        report.variables.extend(variables.map(|(variable, coverage)| CoverageReport {
-            variable: variable.name.clone(),
-            coverage_90: coverage.share(),
-            count: coverage.count,
-        }));
-        report
     }
 }
 

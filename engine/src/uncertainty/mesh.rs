@@ -86,9 +86,26 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     fn of(&self, cells: impl Iterator<Item = (usize, usize)>) -> Points {
+        let degrees = |(x, y)| match self.grid.crs() {
+            None => (x, y),
+            Some(crs) => crs.to_degrees(x, y).map_or((f64::NAN, f64::NAN), |[x, y]| (x, y)),
+        };
         let (x, y): (Vec<f64>, Vec<f64>) =
-            cells.map(|(row, column)| (self.grid.x()[column], self.grid.y()[row])).unzip();
+            cells.map(|(row, column)| degrees((self.grid.x()[column], self.grid.y()[row]))).unzip();
         self.metric.embed(&x, &y)
+    }
+
+    /// Row and column of the cell nearest to a station, if it is on the grid.
+    fn nearest(&self, x: f64, y: f64) -> Option<(usize, usize)> {
+        let (x, y, turns) = match self.grid.crs() {
+            None => (x, y, self.metric.is_spherical()),
+            Some(crs) => {
+                let [x, y] = crs.to_plane(x, y)?;
+                (x, y, crs.is_rotated())
+            }
+        };
+        let turn = turns.then_some(360.0);
+        Some((nearest(self.grid.y(), y, None)?, nearest(self.grid.x(), x, turn)?))
     }
 }
 
@@ -109,11 +126,8 @@ impl Mesh {
             .collect();
         let sample = variance.at(&place.of(drawn.iter().copied()), &[], par);
         let median = median(sample.col_as_slice(0).iter().map(|v| v.sqrt()));
-        let turn = place.metric.is_spherical().then_some(360.0);
-        let cell =
-            |(x, y)| Some((nearest(place.grid.y(), y, None)?, nearest(place.grid.x(), x, turn)?));
         let mut stations: Vec<_> =
-            network.stations().iter().filter_map(|s| cell((s.x, s.y))).collect();
+            network.stations().iter().filter_map(|s| place.nearest(s.x, s.y)).collect();
         stations.sort_unstable();
         let build =
             |k: usize| {

@@ -20,7 +20,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::observations::Variable;
 
-pub(crate) use doubt::{BlockDoubt, Doubt};
+pub(crate) use doubt::{BlockDoubt, Doubt, DoubtShare};
+pub(crate) use mesh::Mesh;
 
 /// What is asked for beside the map.
 #[derive(Clone, Debug, Default, PartialEq)]

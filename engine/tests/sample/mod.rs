@@ -72,6 +72,8 @@ impl Sample {
             stations: &self.stations,
             tiling: self.tiling,
             storage: self.storage,
+            backgrounds: &[],
+            covariates: &[],
             layers: &[],
             layers_of: Of::default(),
             provenance: &self.provenance,
@@ -189,6 +191,8 @@ pub fn report() -> Report {
         peak_memory_bytes: 1,
         warnings: vec!["a warning".to_owned()],
         quality: QualityReport::default(),
+        backgrounds: Vec::new(),
+        covariates: Vec::new(),
     }
 }
 

@@ -39,19 +39,21 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// From what was solved. `stations` are those of [`Metric::embed`], not scaled by ε.
+    /// From what was solved. `stations` are those of [`Metric::embed`], not scaled by ε. What
+    /// covariates contribute is not part of it: their values at the targets are the caller's.
     ///
     /// # Panics
-    /// If the weights are not one row per station and one per drift term, with the same number of
-    /// columns: a bug of the caller.
+    /// If the weights are not one row per station, and one per drift term and covariate, with the
+    /// same number of columns: a bug of the caller.
     #[must_use]
     pub fn new(stations: &Points, method: &Resolved, drift: &Drift, weights: &Weights) -> Self {
         let (w, c) = (&weights.stations, &weights.drift);
         assert_eq!(w.nrows(), stations.len(), "one row of weights per station");
-        assert_eq!(c.nrows(), drift.terms(), "one row of drift weights per term");
+        let terms = drift.terms() + method.covariates.len();
+        assert_eq!(c.nrows(), terms, "one row of drift weights per term");
         assert_eq!(w.ncols(), c.ncols(), "as many fields in both");
-        let rows = |m: &crate::Mat<f64>| {
-            (0..m.nrows()).flat_map(|i| (0..m.ncols()).map(move |f| m[(i, f)])).collect()
+        let rows = |m: &crate::Mat<f64>, rows: usize| {
+            (0..rows).flat_map(|i| (0..m.ncols()).map(move |f| m[(i, f)])).collect()
         };
         let scale = if method.metric == Metric::GreatCircle { 1.0 } else { method.epsilon };
         Self {
@@ -60,9 +62,9 @@ impl Surface {
             epsilon: method.epsilon,
             scale,
             stations: stations.scaled(scale),
-            weights: rows(w),
+            weights: rows(w, w.nrows()),
             drift: drift.clone(),
-            drift_weights: rows(c),
+            drift_weights: rows(c, drift.terms()),
             fields: w.ncols(),
         }
     }

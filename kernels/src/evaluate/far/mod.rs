@@ -14,22 +14,25 @@
 
 mod admit;
 mod axis;
+mod leaf;
 mod product;
 mod promise;
 mod scattered;
 mod sources;
+mod surface;
 
 use std::ops::Range;
 
 use self::admit::{Admission, Area, View};
 use self::axis::{AxisTree, Interval};
+use self::leaf::Plane;
 pub(super) use self::product::Product;
 use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
 use super::crossed::Crossed;
 use super::rows::GridRows;
-use super::{Axis, Evaluator, Surface, Targets, simd};
+use super::{Axis, Evaluator, Surface, Targets};
 use crate::metric::EARTH_RADIUS_KM;
 use crate::{Metric, Points};
 
@@ -377,83 +380,6 @@ impl<'a> Far<'a> {
         self.evaluator.add_sum(&surface, targets, points.len(), &mut node.sums);
     }
 
-    /// The cells of a leaf: from the nodes, and to that the stations still waiting, exactly.
-    fn leaf(&self, node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
-        let [width, height] = [self.x.at(node.x), self.y.at(node.y)].map(|axis| axis.cells.len());
-        self.sum_leaf(node, scratch, plane);
-        for f in &self.lost {
-            let rows = plane.out[f * plane.plane + plane.start..].chunks_mut(plane.stride);
-            rows.take(height).for_each(|row| row[..width].fill(f64::NAN));
-        }
-    }
-
-    fn sum_leaf(&self, mut node: Node, scratch: &mut Scratch, plane: &mut Plane<'_>) {
-        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
-        let (fields, width, height) = (self.surface.fields, x.cells.len(), y.cells.len());
-        let (p, q) = (x.nodes.len(), y.nodes.len());
-        let Scratch { axes, half } = scratch;
-        self.add_drift(&mut node);
-        for f in 0..fields {
-            let out = &mut plane.out[f * plane.plane + plane.start..];
-            let Some(sums) = node.sums.get(f * p * q..).filter(|sums| !sums.is_empty()) else {
-                out.chunks_mut(plane.stride).take(height).for_each(|row| row[..width].fill(0.0));
-                continue;
-            };
-            // Along the rows first: then both products have as many columns as the leaf.
-            half.resize(q * width, 0.0);
-            self.product(q, p, width, &sums[..p * q], &x.to_cells.by_node, half);
-            self.evaluator.multiply(Product {
-                rows: height,
-                inner: q,
-                columns: width,
-                a: &y.to_cells.by_target,
-                b: half,
-                out,
-                stride: plane.stride,
-                add: false,
-            });
-        }
-        let Some(rows) = self.rows.filter(|_| !node.waiting.is_empty()) else { return };
-        let near = self.near(&node);
-        if near.is_separable() {
-            let (all_x, all_y) = rows.axes();
-            self.evaluator.add_crossed(Crossed {
-                surface: &near,
-                x: &all_x[x.cells.clone()],
-                y: &all_y[y.cells.clone()],
-                stride: plane.stride,
-                plane: plane.plane,
-                out: &mut plane.out[plane.start..],
-            });
-            return;
-        }
-        for (r, row) in y.cells.clone().enumerate() {
-            let out = &mut plane.out[plane.start + r * plane.stride..];
-            rows.with(row, x.cells.clone(), axes, |targets| {
-                self.evaluator.add_sum(&near, targets, plane.plane, out);
-            });
-        }
-    }
-
-    /// The stations still waiting at a leaf.
-    fn near(&self, leaf: &Node) -> Surface {
-        let stations: Vec<u32> = leaf.waiting.iter().filter_map(|s| s.as_station()).collect();
-        self.surface.only(&stations, &[])
-    }
-
-    /// The drift on the nodes of a leaf: a polynomial in space, smooth on any box.
-    fn add_drift(&self, node: &mut Node) {
-        let terms = self.surface.drift.terms();
-        if terms == 0 {
-            return;
-        }
-        let points = self.nodes(node);
-        node.sums.resize(self.surface.fields * points.len(), 0.0);
-        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-        let targets = Targets { axes: &axes, len: points.len() };
-        simd::add_drift(self.surface, targets, &mut node.sums);
-    }
-
     /// The nodes of a box, row by row.
     fn nodes(&self, node: &Node) -> Points {
         let (x, y) = (self.x.at(node.x), self.y.at(node.y));
@@ -487,65 +413,5 @@ impl Work {
     /// The larger of both.
     fn add_bound(&mut self, bound: &[f64]) {
         self.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(*here));
-    }
-}
-
-/// Where in the values of a tile a leaf stands.
-struct Plane<'a> {
-    out: &'a mut [f64],
-    start: usize,
-    stride: usize,
-    plane: usize,
-}
-
-impl Surface {
-    /// The surface whose value is Σ|w| φ, without drift: up to sign Σ|w φ|, the scale of rounding
-    /// errors, for kernels of one sign.
-    #[must_use]
-    pub fn magnitudes(&self) -> Self {
-        Self {
-            weights: self.weights.iter().map(|w| w.abs()).collect(),
-            drift_weights: vec![0.0; self.drift_weights.len()],
-            stations: self.stations.clone(),
-            drift: self.drift.clone(),
-            ..*self
-        }
-    }
-
-    /// This surface's fields and behind them those of [`magnitudes`](Self::magnitudes): φ is
-    /// computed once for both.
-    #[must_use]
-    pub fn with_magnitudes(&self) -> Self {
-        let twice = |all: &[f64], other: fn(f64) -> f64| -> Vec<f64> {
-            let rows = all.chunks_exact(self.fields.max(1));
-            rows.flat_map(|row| row.iter().copied().chain(row.iter().map(move |&w| other(w))))
-                .collect()
-        };
-        Self {
-            weights: twice(&self.weights, f64::abs),
-            drift_weights: twice(&self.drift_weights, |_| 0.0),
-            stations: self.stations.clone(),
-            drift: self.drift.clone(),
-            fields: 2 * self.fields,
-            ..*self
-        }
-    }
-
-    /// Σ|w| of each field.
-    fn sizes(&self) -> Vec<f64> {
-        let size = |f| self.weights.iter().skip(f).step_by(self.fields).map(|w| w.abs()).sum();
-        (0..self.fields).map(size).collect()
-    }
-
-    /// Fields with weights that are no numbers.
-    fn lost(&self) -> Vec<usize> {
-        let is_lost =
-            |f: &usize| self.weights.iter().skip(*f).step_by(self.fields).any(|w| w.is_nan());
-        (0..self.fields).filter(is_lost).collect()
-    }
-
-    /// A station in the coordinates of [`Metric::embed`](crate::Metric::embed), not scaled.
-    fn place(&self, i: usize) -> [f64; 3] {
-        self.stations.at(i).map(|x| x / self.scale)
     }
 }

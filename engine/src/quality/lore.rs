@@ -1,0 +1,98 @@
+//! What was found out about the stations of networks seen before: it does not change with the readings, and takes
+//! longer than the rest of a small map.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::places::Misplaced;
+use crate::observations::Station;
+
+/// Networks remembered; the one used longest ago goes first.
+const NETWORKS: usize = 32;
+
+/// Of larger networks nothing is kept: their maps take long for other reasons.
+const MOST_STATIONS: usize = 4096;
+
+/// What is known of networks.
+#[derive(Debug, Default)]
+pub(crate) struct Lore {
+    /// Stations out at sea, or why that is not told.
+    pub(super) at_sea: Remembered<Result<Vec<Misplaced>, String>>,
+    /// The nearest stations of every station, as the buddy check has them.
+    pub(super) neighbours: Remembered<Vec<u32>>,
+}
+
+/// Answers by question, few and the latest.
+#[derive(Debug)]
+pub(super) struct Remembered<T>(Mutex<Vec<(blake3::Hash, Arc<T>)>>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Remembered<T> {
+    /// The answer, found out now if it is not known. Two that ask at once both find it out.
+    pub(super) fn get(
+        &self,
+        key: blake3::Hash,
+        stations: usize,
+        find: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut known = lock();
+            if let Some(at) = known.iter().position(|(other, _)| *other == key) {
+                let found = known.remove(at);
+                let answer = Arc::clone(&found.1);
+                known.push(found);
+                return answer;
+            }
+        }
+        let answer = Arc::new(find());
+        if stations <= MOST_STATIONS {
+            let mut known = lock();
+            known.push((key, Arc::clone(&answer)));
+            if known.len() > NETWORKS {
+                known.remove(0);
+            }
+        }
+        answer
+    }
+}
+
+/// Identifies places, in their order.
+pub(super) fn key_of(stations: &[Station]) -> blake3::Hash {
+    let mut hash = blake3::Hasher::new();
+    for station in stations {
+        hash.update(&station.x.to_le_bytes());
+        hash.update(&station.y.to_le_bytes());
+    }
+    hash.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_not_found_out_again_until_too_much_else_came_between() {
+        let remembered = Remembered::default();
+        let key = |k: u32| blake3::hash(&k.to_le_bytes());
+        let get = |k: u32| *remembered.get(key(k), 10, || k + 100);
+        assert_eq!(get(1), 101);
+        assert_eq!(*remembered.get(key(1), 10, || unreachable!("it is known")), 101);
+        (2..40).for_each(|k| assert_eq!(get(k), k + 100));
+        assert_eq!(*remembered.get(key(1), 10, || 7), 7, "forgotten, and found out again");
+        assert_eq!(*remembered.get(key(99), 1 << 20, || 7), 7);
+        assert_eq!(*remembered.get(key(99), 1 << 20, || 8), 8, "too large to be kept");
+    }
+
+    #[test]
+    fn networks_differ_by_places_and_their_order_and_not_by_codes() {
+        let station = |id: &str, x: f64| Station { id: id.into(), x, y: 1.0 };
+        let this = key_of(&[station("a", 1.0), station("b", 2.0)]);
+        assert_eq!(this, key_of(&[station("c", 1.0), station("d", 2.0)]));
+        assert_ne!(this, key_of(&[station("b", 2.0), station("a", 1.0)]));
+    }
+}
