@@ -51,6 +51,41 @@ fn what_may_be_negative_is_not_transformed_and_nonsense_is_refused() {
 }
 
 #[test]
+fn beside_a_background_or_a_covariate_a_told_transform_is_refused_and_none_is_chosen() {
+    let bench = Bench::new();
+    let mut text = String::from("station,lon,lat,time,pm25,model,height\n");
+    for (k, row) in readings(60, 2).lines().skip(1).enumerate() {
+        let (head, value) = row.rsplit_once(',').expect("a row");
+        let value: f64 = value.parse().expect("a number");
+        // Skewed, so that it would be transformed.
+        let (reading, station) = ((value / 8.0).exp(), k % 60);
+        text.push_str(&format!("{head},{reading},20,{}\n", station * station % 97));
+    }
+    let input = bench.file("in.csv", text);
+    let crossval = ["crossval", &input, "--variable", "pm25", "--report", "cv.json"];
+    let methods = |more: &[&str]| -> Vec<String> {
+        bench.run(&[&crossval[..], &["--cache", "none"], more].concat()).succeeded();
+        let report: Value = serde_json::from_str(&bench.text("cv.json")).expect("JSON");
+        let methods = report["report"]["methods"].as_array().expect("a list").clone();
+        methods.iter().map(|m| m["transform"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_ne!(methods(&[]), ["none"], "alone it is");
+    for (beside, words) in [
+        (["--background-column", "model"], ["a background (column model)", "pm25=none"]),
+        (["--covariate", "height"], ["covariates (height)", "pm25=none"]),
+    ] {
+        for told in ["sqrt", "pm25=log"] {
+            let told = ["--transform", told];
+            let run = bench.run(&[&crossval[..], &beside, &told].concat());
+            run.failed(3, &["pm25 cannot be transformed", words[0], words[1]]);
+        }
+        let none = ["--transform", "pm25=none"];
+        assert_eq!(methods(&[&beside[..], &none].concat()), ["none"]);
+        assert_eq!(methods(&beside), ["none"]);
+    }
+}
+
+#[test]
 fn errors_at_stations_left_out_are_those_of_the_transformed_map() {
     let bench = Bench::new();
     let input = bench.file("in.csv", readings(60, 1));
