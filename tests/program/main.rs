@@ -21,5 +21,6 @@ mod quality;
 mod real_files;
 mod series;
 mod serve;
+mod transforms;
 mod uncertainty;
 mod work;
