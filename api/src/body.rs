@@ -15,6 +15,7 @@ use isopleth_engine::Cancel;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// What is kept in memory of a body; more goes to a temporary file.
 const IN_MEMORY: usize = 1 << 20;
@@ -141,7 +142,23 @@ impl Trip {
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+impl Reading {
+    /// With the service's limit.
+    pub(crate) fn new(state: &AppState, gzip: bool, cancel: &Cancel) -> Self {
+        let limit = state.config().max_body_bytes;
+        Self { limit, gzip, cancel: cancel.clone(), trip: Trip::default() }
+    }
+}
+
 impl Spool {
+    /// The bytes, where they are in memory and not compressed.
+    pub(crate) fn plain(&self, reading: &Reading) -> Option<&[u8]> {
+        match self {
+            Self::Memory(bytes) if !reading.gzip && !bytes.starts_with(&GZIP) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The body as it was sent.
     pub(crate) fn into_reader(self) -> Box<dyn Read + Send> {
         match self {

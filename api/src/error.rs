@@ -70,6 +70,7 @@ enum Code {
     UnsupportedMediaType,
     Meaningless,
     TooMany,
+    Precondition,
     Internal,
     Busy,
     Stopping,
@@ -102,6 +103,11 @@ impl Code {
                 (S::UNPROCESSABLE_ENTITY, "meaningless", "The request makes no sense")
             }
             Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may ask for"),
+            Self::Precondition => (
+                S::PRECONDITION_FAILED,
+                "precondition-failed",
+                "The resource is not what the request expects",
+            ),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
@@ -179,6 +185,11 @@ impl ApiError {
     /// 413.
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(Code::TooLarge, detail)
+    }
+
+    /// 412.
+    pub(crate) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(Code::Precondition, detail)
     }
 
     /// 415.

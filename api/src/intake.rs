@@ -11,7 +11,7 @@ use isopleth_engine::observations::{Parts, ReadError};
 use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source};
 use serde::de::DeserializeOwned;
 
-use crate::body::{self, Reading, Spool, Spooler, Trip};
+use crate::body::{self, Reading, Spool, Spooler};
 use crate::error::{ApiError, Place};
 use crate::state::AppState;
 use crate::wire::order::{House, Order};
@@ -112,7 +112,7 @@ fn request_of_table(mut query: Query, with_grid: bool) -> Result<Box<MapRequest>
 }
 
 /// The type of the body in lower case, without parameters.
-fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
     if headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
         let text = "there are two headers Content-Type; send the one that is right";
         return Err(ApiError::unreadable(text));
@@ -124,7 +124,7 @@ fn media_type(headers: &HeaderMap) -> Result<String, ApiError> {
     Ok(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
 }
 
-fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+pub(crate) fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     let mut gzip = false;
     for value in headers.get_all(header::CONTENT_ENCODING) {
         match value.to_str().map(str::trim) {
@@ -203,12 +203,7 @@ impl Received {
         state: &AppState,
         cancel: &Cancel,
     ) -> Result<Understood, ApiError> {
-        let reading = |gzip| Reading {
-            limit: state.config().max_body_bytes,
-            gzip,
-            cancel: cancel.clone(),
-            trip: Trip::default(),
-        };
+        let reading = |gzip| Reading::new(state, gzip, cancel);
         match self {
             Self::Document { body, gzip } => {
                 let request: R = parse(body, &reading(gzip))?;
@@ -244,7 +239,7 @@ impl Received {
     }
 }
 
-fn house(state: &AppState) -> House {
+pub(crate) fn house(state: &AppState) -> House {
     let config = state.config();
     House {
         threads: config.threads_per_map,
@@ -254,7 +249,7 @@ fn house(state: &AppState) -> House {
     }
 }
 
-fn from_document(mut order: Order) -> Result<Understood, ApiError> {
+pub(crate) fn from_document(mut order: Order) -> Result<Understood, ApiError> {
     let Some(parts) = order.parts.take() else {
         let text = "the document has no readings; add stations, times and values";
         return Err(ApiError::meaningless(text).at_pointer("/values"));
@@ -268,7 +263,7 @@ fn read_parts(parts: Parts, options: &ReadOptions) -> Result<Observations, ApiEr
     Observations::from_parts(parts, options).map_err(of_readings)
 }
 
-fn from_tables(
+pub(crate) fn from_tables(
     mut order: Order,
     readings: Vec<(String, Spool)>,
     stations: Option<(String, Spool)>,
@@ -278,7 +273,9 @@ fn from_tables(
         Ok::<_, ApiError>(Source::Stream { name, reader: body.open(reading)? })
     };
     let mut options = std::mem::take(&mut order.options);
-    options.stations = stations.map(open).transpose()?;
+    if let Some(stations) = stations {
+        options.stations = Some(open(stations)?);
+    }
     let sources = readings.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let observations = Observations::read(sources, options)
         .map_err(|error| reading.trip.error().unwrap_or_else(|| of_readings(error)))?;
@@ -290,8 +287,12 @@ fn of_readings(error: ReadError) -> ApiError {
 }
 
 /// A JSON document; what is wrong in it is told with a pointer.
-fn parse<R: DeserializeOwned>(body: Spool, reading: &Reading) -> Result<R, ApiError> {
+pub(crate) fn parse<R: DeserializeOwned>(body: Spool, reading: &Reading) -> Result<R, ApiError> {
     use serde_json::error::Category;
+    // Straight from memory where nothing is wrong with it: half the time of the way below.
+    if let Some(parsed) = body.plain(reading).and_then(|bytes| serde_json::from_slice(bytes).ok()) {
+        return Ok(parsed);
+    }
     let reader = BufReader::with_capacity(1 << 16, body.open(reading)?);
     let mut json = serde_json::Deserializer::from_reader(reader);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -336,6 +337,7 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::Trip;
 
     fn told(text: &str) -> (u16, Option<String>) {
         let reading = Reading {

@@ -17,6 +17,7 @@ pub mod error;
 mod intake;
 pub mod jobs;
 mod limits;
+mod networks;
 mod observe;
 pub mod openapi;
 mod routes;

@@ -14,8 +14,11 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
-use crate::routes::{crossvalidations, estimates, health, jobs, kernels, maps, metrics};
+use crate::routes::{
+    crossvalidations, estimates, health, jobs, kernels, maps, metrics, network_maps, networks,
+};
 use crate::state::AppState;
+use crate::wire::query::MaskName;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
 #[derive(OpenApi)]
@@ -29,9 +32,12 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
     ),
     tags(
         (name = "maps", description = "Maps, their cost and their errors"),
+        (name = "networks", description = "Stations that are remembered, and maps by values alone"),
         (name = "jobs", description = "Large maps, made one after the other"),
         (name = "service", description = "The state of the service"),
-    )
+    ),
+    // Only a parameter has it, and those do not bring their schemas.
+    components(schemas(MaskName))
 )]
 struct Described;
 
@@ -74,6 +80,9 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(estimates::estimate))
         .routes(routes!(crossvalidations::crossvalidate_stations))
         .routes(routes!(kernels::list))
+        .routes(routes!(networks::list))
+        .routes(routes!(networks::put, networks::get, networks::delete))
+        .routes(routes!(network_maps::make_map))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::index))

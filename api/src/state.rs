@@ -13,6 +13,7 @@ use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
 use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat};
+use crate::networks::Networks;
 use crate::store::{Store, StoreError};
 use crate::watch::Watch;
 
@@ -36,6 +37,7 @@ struct Shared {
     config: ServiceConfig,
     factors: FactorCache,
     heads: Heads,
+    networks: Networks,
     store: Store,
     jobs: Jobs,
     doors: Doors,
@@ -60,6 +62,7 @@ impl AppState {
             opened.inspect_err(|error| tracing::warn!(%error, "factor_dir is not used")).ok()
         });
         Ok(Self(Arc::new(Shared {
+            networks: Networks::new(kept.clone()),
             jobs: Jobs::new(kept.folder())?,
             store: kept,
             doors,
@@ -88,6 +91,11 @@ impl AppState {
     /// Heads of files made before.
     pub(crate) fn heads(&self) -> &Heads {
         &self.0.heads
+    }
+
+    /// Registered networks.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.0.networks
     }
 
     /// What outlives a request, and the process where a folder is set.

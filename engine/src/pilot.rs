@@ -1,12 +1,17 @@
 //! Chooses the order of a fast evaluation by trying it on a few tiles, and whether it pays.
 
+use std::sync::Arc;
+
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::{Far, Scheme, Scratch, Work};
-use kernels::{Evaluator, Surface};
+use kernels::evaluate::far::{Far, Scheme, Scratch, Views, Work};
+use kernels::{Evaluator, Resolved, Surface};
 use rayon::prelude::*;
 
 use crate::certificate::{Judge, Verdict};
+use crate::factors::FactorCache;
+use crate::grid::Targets;
+use crate::plan::Plan;
 use crate::tiles::Tiling;
 
 /// Cost is least near here, for every class of kernels measured: larger ellipses leave more stations near,
@@ -33,6 +38,30 @@ const FEWEST_CELLS: usize = 16_384;
 
 /// Of maps with up to so many tiles those that were tried are kept: they are a good part of the map.
 const FEW_TILES: usize = 16;
+
+/// Views that are kept of one network on one grid: so many numbers of 8 bytes.
+const MOST_VIEWS: usize = 1 << 17;
+
+/// How stations appear to boxes of a small grid: found out for one map, good for all like it.
+pub(crate) fn views(plan: &Plan, method: &Resolved, factors: &FactorCache) -> Option<Arc<Views>> {
+    let Targets::Grid(grid) = &plan.targets else { return None };
+    let stations = plan.network.len();
+    if plan.tiling.count() > FEW_TILES || grid.crs().is_some() || stations > MOST_VIEWS / 64 {
+        return None;
+    }
+    let mut hash = blake3::Hasher::new();
+    let points = plan.network.points();
+    for k in 0..points.dims() {
+        hash.update(bytemuck::cast_slice(points.axis(k)));
+    }
+    let Resolved { kernel, epsilon, metric, .. } = method;
+    hash.update(format!("{kernel} {epsilon:e} {metric} {:?} {RHO} {LEAF}", plan.tiling).as_bytes());
+    for axis in [grid.x(), grid.y()] {
+        hash.update(bytemuck::cast_slice(axis));
+    }
+    let new = || Views::new(stations, MOST_VIEWS);
+    Some(factors.lore().views.get(hash.finalize(), stations, new))
+}
 
 /// How a batch is to be evaluated.
 pub(crate) struct Chosen {
@@ -124,6 +153,7 @@ pub(crate) struct Pilot<'a> {
     pub(crate) rows: &'a GridRows<'a>,
     pub(crate) tiling: Tiling,
     pub(crate) judge: &'a Judge<'a>,
+    pub(crate) views: Option<&'a Views>,
 }
 
 impl Pilot<'_> {
@@ -154,7 +184,8 @@ impl Pilot<'_> {
     #[expect(clippy::cast_precision_loss, reason = "counts of pairs are below 2^52")]
     fn attempt(&self, scheme: Scheme) -> Option<Trial> {
         let tile = [self.tiling.tile_columns, self.tiling.tile_rows];
-        let far = Far::new(self.surface, self.evaluator, self.rows, tile, scheme);
+        let far =
+            Far::new(self.surface, self.evaluator, self.rows, tile, scheme).with_views(self.views);
         let tried: Vec<Tried> =
             self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k)).collect();
         let (mut verdict, mut pairs, mut tried_cells) = (Verdict::default(), 0, 0);

@@ -5,7 +5,7 @@
 //! the interpolation each round once more.
 
 use isopleth_kernels::drift::Drift;
-use isopleth_kernels::evaluate::far::{Far, Scattered, Scheme, Scratch};
+use isopleth_kernels::evaluate::far::{Far, Scattered, Scheme, Scratch, Views};
 use isopleth_kernels::evaluate::{Axis, GridRows, Surface, Targets};
 use isopleth_kernels::{Evaluator, Kernel, Mat, Method, Metric, Points, Resolved, Weights};
 
@@ -87,9 +87,20 @@ fn case(places: &[[f64; 2]], kernel: Kernel, metric: Metric, fields: usize) -> C
 
 /// All cells, fast, and what is promised of each: `[field][row][column]`.
 fn fast(case: &Case, x: &[f64], y: &[f64], scheme: Scheme) -> (Vec<f64>, Vec<f64>) {
+    fast_with(case, x, y, scheme, None)
+}
+
+/// The same with views found before.
+fn fast_with(
+    case: &Case,
+    x: &[f64],
+    y: &[f64],
+    scheme: Scheme,
+    views: Option<&Views>,
+) -> (Vec<f64>, Vec<f64>) {
     let rows = GridRows::new(x, y, case.method.metric);
     let tile = [32, 32];
-    let far = Far::new(&case.surface, Evaluator::new(), &rows, tile, scheme);
+    let far = Far::new(&case.surface, Evaluator::new(), &rows, tile, scheme).with_views(views);
     let mut out = vec![f64::NAN; case.surface.fields() * x.len() * y.len()];
     let mut bound = out.clone();
     let (mut boxes, mut scratch) = (vec![far.root()], Scratch::default());
@@ -154,6 +165,29 @@ fn the_promise_of_the_theory_is_kept_for_every_kernel_metric_and_network() {
                 let case = case(&places, kernel, metric, 2);
                 for order in [4, 10, 22] {
                     agree(&format!("{kind}, {kernel}, {metric}"), &case, &x, &y, order);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn views_found_for_one_map_change_no_bit_of_another_of_the_same_network() {
+    let places = network("clustered", 120, [100.0, 35.0]);
+    let (x, y) = (line(89.0, 111.0, 90), line(26.0, 44.0, 70));
+    let bits = |(values, bound): (Vec<f64>, Vec<f64>)| -> Vec<u64> {
+        values.iter().chain(&bound).map(|v| v.to_bits()).collect()
+    };
+    for kernel in Kernel::ALL {
+        for metric in Metric::ALL {
+            // Room for all boxes, and for some.
+            for views in [Views::new(120, 1 << 20), Views::new(120, 120 * 20)] {
+                for (fields, order) in [(1, 8), (3, 14), (1, 14), (1, 8)] {
+                    let case = case(&places, kernel, metric, fields);
+                    let scheme = Scheme { order, rho: 3.0, leaf: 16 };
+                    let plain = bits(fast(&case, &x, &y, scheme));
+                    let shared = bits(fast_with(&case, &x, &y, scheme, Some(&views)));
+                    assert!(plain == shared, "{kernel}, {metric}, order {order}");
                 }
             }
         }

@@ -51,3 +51,15 @@ fn the_timers_evaluate_what_they_time() {
     assert_eq!(told["fields"].as_array().map(Vec::len), Some(2));
     assert!(told["stages"].as_array().is_some_and(|stages| stages.len() > 2), "{told}");
 }
+
+/// A map of one network after the other, as the service makes them: a file like any other.
+#[test]
+fn the_maps_of_one_network_are_whole_files() {
+    let bench = Bench::new();
+    for method in ["auto", "linear"] {
+        let out = example_with("one_network", &bench, &["3", method, "1e-6", "map.nc"]).stdout;
+        assert!(out.contains("4 run: Evaluate"), "{out}");
+        let file = netcdf::open(bench.path("map.nc")).expect("a NetCDF file");
+        assert_eq!(file.variable("pm25").map(|v| v.len()), Some(200 * 150));
+    }
+}

@@ -12,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::maps::Made;
+use super::deliver::Made;
 use crate::accept::Form;
 use crate::doors::Caller;
 use crate::error::{ApiError, PROBLEM_JSON, Problem};

@@ -1,25 +1,16 @@
 //! `POST /v1/maps`: readings in, map out.
 
-use std::fs::File;
-use std::path::Path;
-
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance};
-use isopleth_engine::report::iso_8601;
-use isopleth_engine::{Cancel, Plan, Targets, run};
-use tokio_util::io::ReaderStream;
+use isopleth_engine::{Cancel, Plan};
 
+use super::deliver::{Delivery, Made, Origin};
 use super::jobs::{self, Owner};
-use super::{answered, of_engine, quietly, timed, to_json};
+use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
-use crate::doors::Caller;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
-use crate::jobs::{Submission, beyond_now, submit};
-use crate::observe::RequestId;
+use crate::jobs::{Submission, submit};
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
 use crate::wire::jobs::JobAnswer;
@@ -83,7 +74,7 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let mut seat = state.seat()?;
-    let from = Origin { caller: Caller::of(&request), id: RequestId::of(&request) };
+    let from = Origin::of(&request);
     let a_job = jobs::prefers_a_job(request.headers());
     let wish = jobs::wish(owner, &request)?;
     let mut received = intake::receive(&state, request, query, true).await?;
@@ -102,33 +93,6 @@ pub(crate) async fn make_map(
     Ok(made.into_response())
 }
 
-/// Files of up to so many bytes before compression are made in memory, without a disk.
-const IN_MEMORY: u64 = 4 << 20;
-
-/// A map, ready to be sent.
-#[derive(Debug)]
-pub(super) enum Made {
-    /// In a file that has no name any more: it is gone when it is sent, or not.
-    File { file: File, bytes: u64, form: Form, name: String },
-    /// A file in memory.
-    Memory { bytes: Vec<u8>, form: Form, name: String },
-    /// In memory.
-    Json(Vec<u8>),
-}
-
-/// Who asks, and what the request is called.
-struct Origin {
-    caller: Caller,
-    id: RequestId,
-}
-
-impl Origin {
-    fn provenance(&self) -> Provenance {
-        let RequestId(id) = &self.id;
-        Provenance::now(format!("POST /v1/maps, request {id}"))
-    }
-}
-
 /// Reads, plans and computes; on a thread of its own.
 fn make(
     state: &AppState,
@@ -139,65 +103,9 @@ fn make(
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
-    let made = plan_of(state, understood).and_then(|plan| {
-        keep_small_at_once(state, &plan)?;
-        let _memory = state.memory(beyond_now(&plan), cancel)?;
-        let possible: &[Form] = match plan.targets {
-            Targets::Grid(_) => &[Form::NetCdf, Form::Json],
-            Targets::Points(_) => &[Form::Csv, Form::Json],
-        };
-        let form = wanted.best(possible)?;
-        let estimate = plan.estimate;
-        from.caller.spend(state.store(), estimate.cells.saturating_mul(estimate.fields))?;
-        let _until_made = state.watch().planned(&estimate);
-        if form == Form::Json {
-            keep_json_small(state, &plan)?;
-            if !plan.layers.is_empty() {
-                let text = "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
-                return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
-            }
-            let sink = in_memory(&plan);
-            let mut report =
-                run(&plan, &sink, quietly(cancel), state.factors()).map_err(of_engine)?;
-            report.book(reading);
-            state.watch().mapped(&estimate, &report, "");
-            return to_json(&MapAnswer::new(&plan, &sink.into_maps(), &report)).map(Made::Json);
-        }
-        if form == Form::NetCdf && plan.estimate.output_bytes <= IN_MEMORY {
-            let provenance = from.provenance();
-            let layout = Layout::of(&plan, &provenance);
-            let file = NetcdfFile::in_memory(&layout, state.heads()).map_err(of_engine)?;
-            let mut report =
-                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
-            report.book(reading);
-            state.watch().mapped(&estimate, &report, "");
-            let bytes = file.into_bytes(&report).map_err(of_engine)?;
-            return Ok(Made::Memory { bytes, form, name: file_name(&plan, form) });
-        }
-        let dir = tempfile::tempdir_in(&state.config().spill_dir)
-            .map_err(|error| ApiError::internal("no room for the answer", error))?;
-        let path = dir.path().join("map");
-        if form == Form::NetCdf {
-            let provenance = from.provenance();
-            let layout = Layout::of(&plan, &provenance);
-            let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
-            let mut report =
-                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
-            report.book(reading);
-            state.watch().mapped(&estimate, &report, "");
-            file.finish(&report).map_err(of_engine)?;
-        } else if let Targets::Points(places) = &plan.targets {
-            let (variables, times) = (plan.observations.variables(), plan.observations.times());
-            let file =
-                PointsCsv::create(&path, places, variables, times, &plan.layers).map_err(of_engine)?;
-            let mut report =
-                run(&plan, &file, quietly(cancel), state.factors()).map_err(of_engine)?;
-            report.book(reading);
-            state.watch().mapped(&estimate, &report, "");
-            file.finish().map_err(of_engine)?;
-        }
-        opened(&path, form, file_name(&plan, form))
-    });
+    let command = "POST /v1/maps";
+    let delivery = Delivery { state, wanted, command, from, network: None, cancel };
+    let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
     made.map_err(|error| if by_query { error.in_query() } else { error })
 }
 
@@ -213,89 +121,4 @@ pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, 
         return Err(ApiError::meaningless(text).at_pointer("/folds"));
     }
     Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
-}
-
-fn in_memory(plan: &Plan) -> MapsInMemory {
-    let (variables, times) = (plan.observations.variables(), plan.observations.times());
-    let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
-    let stations = plan.network.stations().len();
-    MapsInMemory::new(variables.len(), times.len(), rows, columns, stations)
-}
-
-/// What takes long is a job, which survives a connection that does not.
-fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
-    let (config, estimate) = (state.config(), plan.estimate);
-    let values = estimate.cells.saturating_mul(estimate.fields);
-    let (most_values, most_seconds) = (config.sync_max_values, config.sync_max_seconds);
-    if values <= most_values && estimate.seconds <= most_seconds {
-        return Ok(());
-    }
-    Err(ApiError::too_large(format!(
-        "the map has {values} values and is foreseen to take {:.0} s; at once go {most_values} values \
-         and {most_seconds:.0} s: ask for a job with the header Prefer: respond-async",
-        estimate.seconds
-    )))
-}
-
-fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
-    let (limit, estimate) = (state.config().max_json_values, plan.estimate);
-    let values = estimate.cells.saturating_mul(estimate.fields);
-    if values <= limit {
-        return Ok(());
-    }
-    Err(ApiError::too_large(format!(
-        "the answer would have {values} values, more than the limit of {limit} for JSON; ask for \
-         application/x-netcdf, or for a coarser grid"
-    )))
-}
-
-/// Opens the file; its name goes with the folder, its bytes with the handle.
-fn opened(path: &Path, form: Form, name: String) -> Result<Made, ApiError> {
-    let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (bytes, file) =
-        file.map_err(|error| ApiError::internal("the answer could not be read again", error))?;
-    Ok(Made::File { file, bytes, form, name })
-}
-
-/// `pm25_2017-07-07T080000Z.nc`, `6-variables.nc`: letters that every system takes.
-fn file_name(plan: &Plan, form: Form) -> String {
-    let variables = plan.observations.variables();
-    let mut name = match variables {
-        [only] => only.name.clone(),
-        several => format!("{}-variables", several.len()),
-    };
-    if let Some(time) = plan.observations.times().first().copied().flatten() {
-        name = format!("{name}_{}", iso_8601(time).replace(':', ""));
-    }
-    name.retain(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    name.truncate(80);
-    let ending = if form == Form::NetCdf { "nc" } else { "csv" };
-    format!("map_{}.{ending}", name.trim_start_matches('.'))
-}
-
-fn file_headers(form: Form, name: &str, bytes: u64) -> [(HeaderName, HeaderValue); 3] {
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
-    [
-        (header::CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
-        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
-        (
-            header::CONTENT_DISPOSITION,
-            disposition.unwrap_or(HeaderValue::from_static("attachment")),
-        ),
-    ]
-}
-
-impl IntoResponse for Made {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Json(body) => answered(body, Form::Json.media_type()),
-            Self::Memory { bytes, form, name } => {
-                (file_headers(form, &name, bytes.len() as u64), bytes).into_response()
-            }
-            Self::File { file, bytes, form, name } => {
-                let stream = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 1 << 17);
-                (file_headers(form, &name, bytes), Body::from_stream(stream)).into_response()
-            }
-        }
-    }
 }

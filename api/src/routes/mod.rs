@@ -1,12 +1,16 @@
 //! One resource a file.
 
+pub(crate) mod conditions;
 pub(crate) mod crossvalidations;
+mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod kernels;
 pub(crate) mod maps;
 pub(crate) mod metrics;
+pub(crate) mod network_maps;
+pub(crate) mod networks;
 
 use std::time::Instant;
 

@@ -10,6 +10,7 @@ use super::StoreError;
 const STEPS: &[&str] = &[
     // keys, cells_by_day, audit
     include_str!("../doors/keys.sql"),
+    crate::networks::MIGRATION,
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
 ];

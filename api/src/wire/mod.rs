@@ -4,8 +4,11 @@
 //! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
+pub mod given;
 pub(crate) mod jobs;
+pub mod network;
 pub(crate) mod order;
+pub(crate) mod points;
 pub mod quality;
 pub mod query;
 pub mod request;

@@ -119,7 +119,7 @@ impl From<CrossvalidationRequest> for MapRequest {
 }
 
 /// A grid by its bounds and how fine it is: `shape` or `resolution`.
-#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GridRequest {
     /// West, south, east, north: degrees, the unit of planar coordinates, or that of `crs`. West above east
@@ -128,8 +128,10 @@ pub struct GridRequest {
     pub bounds: [f64; 4],
     /// Columns and rows.
     #[schema(example = json!([1400, 1000]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<[u64; 2]>,
     /// Distance of neighbouring columns and rows in the unit of the bounds: one number, or two.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<OneOrTwo>,
     /// What the bounds are. Default `gridline`.
     #[serde(default)]
@@ -137,6 +139,7 @@ pub struct GridRequest {
     /// A grid in the plane of this system of coordinates: a PROJ string, or `EPSG:` and a number.
     /// Stations stay in degrees. Default: degrees.
     #[schema(example = "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=34 +lon_0=110 +R=6370000")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub crs: Option<String>,
 }
 
@@ -190,7 +193,7 @@ pub enum ChooseName {
 }
 
 /// One number for both directions, or one for each.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum OneOrTwo {
     /// The same for columns and rows.
@@ -225,11 +228,12 @@ pub struct Point {
 }
 
 /// A station.
-#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StationRequest {
     /// Its code. Default: `#` and its number, from 1.
     #[schema(example = "1001A")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Degrees east; planar: x, which may also be called `x`.
     #[serde(alias = "x")]
@@ -242,48 +246,76 @@ pub struct StationRequest {
 }
 
 /// How the surface is made. Everything has a default; `GET /v1/kernels` lists the choices.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MethodRequest {
     /// The radial function, also by the names of SciPy's older `Rbf`. Default `auto`.
     #[schema(schema_with = kernel_schema)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
     /// What `auto` chooses for. Default `variable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub choose: Option<ChooseName>,
     /// The shape: multiplies distances in km, or in the unit of planar coordinates; with
     /// `compat` it divides them. Needed by the kernels that are not scale free.
     #[schema(exclusive_minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
     /// λ on the diagonal: one number, or one a station (after merging those at one place). Default:
     /// what `auto` chooses, or 0: the surface passes through every reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub smoothing: Option<Smoothing>,
     /// Degree of the drift, −1 (none) to 2. Default: the kernel's least, but at least 0.
     #[schema(minimum = -1, maximum = 2)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub degree: Option<i8>,
     /// What distance is. Default `chordal`.
     #[schema(schema_with = metric_schema)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
     /// The numbers of SciPy's older `Rbf` instead of `RBFInterpolator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compat: Option<CompatName>,
     /// Several stations at one place, or several readings of one. Default `mean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<DuplicatesName>,
     /// Largest error of a grid beside the exact sum, relative to the range of the readings (1e-14 to
     /// below 1), or `exact`. Default 1e-6.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<ToleranceRequest>,
     /// Least values of the map by variable; `*` is every variable; `null` takes the bound away. Default:
     /// 0 for concentrations known by name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub min: std::collections::BTreeMap<String, Option<f64>>,
     /// Greatest values, likewise. Default: none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub max: std::collections::BTreeMap<String, Option<f64>>,
+    /// In what form readings are mapped: `none`, `sqrt`, `log[:OFFSET]`, `boxcox[:LAMBDA[:OFFSET]]`, by
+    /// variable; `*` is every variable. Of variables that are not negative only. Default: what `auto`
+    /// chooses, else `none`.
+    #[serde(default)]
+    pub transform: std::collections::BTreeMap<String, String>,
+    /// The way back from a transform. Default `mean`.
+    pub back: Option<BackName>,
     /// Make one station of all in a block of this size, in degrees or the planar unit.
     #[schema(exclusive_minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<f64>,
 }
 
+/// The way back from transformed readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackName {
+    /// The mean of what a reading may be: without bias.
+    #[default]
+    Mean,
+    /// The value that half of all readings exceed.
+    Median,
+}
+
 /// How near to the exact sum: a number, or `exact`.
-#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ToleranceRequest {
     /// Relative to the range of each field's readings.
@@ -293,7 +325,7 @@ pub enum ToleranceRequest {
 }
 
 /// λ: one number, or one a station.
-#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Smoothing {
     /// The same for every station.

@@ -231,6 +231,7 @@ impl<'a> Collector<'a> {
             }
         };
         let units = units.map(str::trim).filter(|units| !units.is_empty()).map(str::to_owned);
+        let units = units.or_else(|| self.options.units.get(name).cloned());
         self.variables.push(Variable { name: name.to_owned(), units });
         self.ranges.push([f64::INFINITY, f64::NEG_INFINITY]);
         self.order.push(order);

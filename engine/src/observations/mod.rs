@@ -10,6 +10,7 @@
 //! Rows are read one by one and kept as 24 bytes a reading; what exceeds a limit goes to an unnamed
 //! temporary file. What the values mean at a place is the business of [`network`](crate::network).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
@@ -211,6 +212,8 @@ pub struct ReadOptions {
     /// The stations of that table come first and in its order, those without a reading as well: so that all
     /// readings of a network are of the same stations.
     pub every_station: bool,
+    /// Units by variable, for those that come with none.
+    pub units: BTreeMap<String, String>,
     /// Memory in bytes for readings; what exceeds it goes to a temporary file.
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
@@ -237,6 +240,7 @@ impl Default for ReadOptions {
             planar: false,
             stations: None,
             every_station: false,
+            units: BTreeMap::new(),
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
             duplicates: Duplicates::default(),

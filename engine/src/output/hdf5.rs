@@ -8,6 +8,7 @@
 use std::ffi::{CStr, CString, c_uint, c_void};
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdf5_sys::h5::herr_t;
 use hdf5_sys::h5a::{H5Aclose, H5Acreate2, H5Adelete, H5Aopen, H5Awrite};
@@ -78,6 +79,10 @@ impl ChunkFile {
     /// # Errors
     /// With the library's reason.
     pub(super) fn open_image(image: &[u8], variables: &[&str]) -> Result<Self, String> {
+        // To the library two files of one name are one file.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("in memory {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = CString::new(name).map_err(|e| e.to_string())?;
         let _lock = hdf5_sys::LOCK.lock();
         silence();
         // SAFETY: the library copies the bytes, which it only reads although it takes a mutable pointer, before
@@ -87,8 +92,8 @@ impl ChunkFile {
             let bytes = image.as_ptr().cast_mut().cast();
             let ready = checked(H5Pset_fapl_core(access, GROWTH, 0))
                 .and_then(|()| checked(H5Pset_file_image(access, bytes, image.len())));
-            let file = ready
-                .and_then(|()| checked_id(H5Fopen(c"in memory".as_ptr(), H5F_ACC_RDWR, access)));
+            let file =
+                ready.and_then(|()| checked_id(H5Fopen(name.as_ptr(), H5F_ACC_RDWR, access)));
             H5Pclose(access);
             file?
         };

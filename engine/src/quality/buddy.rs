@@ -27,6 +27,7 @@ use super::{Flag, Reject};
 use crate::network::Network;
 use crate::observations::Observations;
 use crate::output::FieldId;
+use crate::transform::Transform;
 
 /// How many neighbours vouch for a reading.
 const NEIGHBOURS: usize = 20;
@@ -68,6 +69,21 @@ pub(crate) struct Outlier {
     pub(crate) spread: f64,
 }
 
+impl Outlier {
+    /// Of transformed readings, stations × fields: in the unit of the readings.
+    pub(crate) fn turn_back(
+        &mut self,
+        (transform, transformed): (Transform, &Mat<f64>),
+        own: &Mat<f64>,
+    ) {
+        let at = (self.station, self.field);
+        let predicted = transformed[at] - self.residual;
+        self.residual = own[at] - transform.back(predicted);
+        let end = |sign: f64| transform.back(predicted + sign * self.spread);
+        self.spread = 0.5 * (end(1.0) - end(-1.0));
+    }
+}
+
 impl Buddies {
     pub(crate) fn new(network: &Network, limit: f64, lore: &Lore) -> Self {
         let (points, n) = (network.points(), network.len());
@@ -90,7 +106,11 @@ impl Buddies {
             let number = |j| u32::try_from(j).expect("stations fit into memory");
             near.into_iter().map(|(_, j)| number(j)).collect()
         };
-        let key = blake3::hash(network.fingerprint().as_bytes());
+        let mut hash = blake3::Hasher::new();
+        for k in 0..points.dims() {
+            hash.update(bytemuck::cast_slice(points.axis(k)));
+        }
+        let key = hash.finalize();
         let nearest = lore
             .neighbours
             .get(key, n, || (0..n).into_par_iter().flat_map_iter(of).collect::<Vec<u32>>());

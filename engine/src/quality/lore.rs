@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use isopleth_kernels::evaluate::far::Views;
+
 use super::places::Misplaced;
 use crate::observations::Station;
 
@@ -19,11 +21,13 @@ pub(crate) struct Lore {
     pub(super) at_sea: Remembered<Result<Vec<Misplaced>, String>>,
     /// The nearest stations of every station, as the buddy check has them.
     pub(super) neighbours: Remembered<Vec<u32>>,
+    /// How stations appear to the boxes of a grid, at most a megabyte each.
+    pub(crate) views: Remembered<Views>,
 }
 
 /// Answers by question, few and the latest.
 #[derive(Debug)]
-pub(super) struct Remembered<T>(Mutex<Vec<(blake3::Hash, Arc<T>)>>);
+pub(crate) struct Remembered<T>(Mutex<Vec<(blake3::Hash, Arc<T>)>>);
 
 impl<T> Default for Remembered<T> {
     fn default() -> Self {
@@ -33,7 +37,7 @@ impl<T> Default for Remembered<T> {
 
 impl<T> Remembered<T> {
     /// The answer, found out now if it is not known. Two that ask at once both find it out.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         key: blake3::Hash,
         stations: usize,

@@ -101,7 +101,11 @@ impl Sample {
 
     /// Writes everything from many threads, two batches of fields.
     pub fn write(&self, path: &Path) -> Result<NetcdfFile, Error> {
-        let file = NetcdfFile::create(path, &self.layout())?;
+        self.fill(NetcdfFile::create(path, &self.layout())?)
+    }
+
+    /// The same into a file that is begun.
+    pub fn fill(&self, file: NetcdfFile) -> Result<NetcdfFile, Error> {
         let fields = self.fields();
         for fields in fields.chunks(fields.len().div_ceil(2)) {
             let values: Vec<f64> = fields

@@ -32,6 +32,9 @@ const MOST_LANES: usize = 8;
 #[repr(align(64))]
 struct Aligned<T>(T);
 
+/// Room for φ of a block.
+type Panel = Aligned<[f64; BLOCK * VECTORS * MOST_LANES]>;
+
 /// Adds the sum over stations for all fields at all targets: `out[f * stride + c]`.
 pub(super) fn add_sum<L: Lanes>(
     l: L,
@@ -40,18 +43,30 @@ pub(super) fn add_sum<L: Lanes>(
     stride: usize,
     out: &mut [f64],
 ) {
-    let row = Row::new(surface, targets);
-    let mut sums = vec![l.of(0.0); surface.fields * VECTORS];
-    PANEL.with_borrow_mut(|panel| {
+    // A few fields, as most maps have, take no memory but this.
+    let mut few = [l.of(0.0); FEW_SUMS];
+    let mut many = Vec::new();
+    let sums = if surface.fields * VECTORS <= FEW_SUMS {
+        &mut few[..]
+    } else {
+        many.resize(surface.fields * VECTORS, l.of(0.0));
+        &mut many[..]
+    };
+    PANEL.with_borrow_mut(|(panel, offsets)| {
         let panel = pulp::bytemuck::cast_slice_mut(&mut panel.0);
-        blocks(l, &row, targets.len, stride, &mut sums, panel, out);
+        let row = Row::new(surface, targets, offsets);
+        blocks(l, &row, targets.len, stride, sums, panel, out);
     });
 }
 
+/// Sums that need no memory of their own.
+const FEW_SUMS: usize = 4 * VECTORS;
+
 thread_local! {
-    /// φ of a block. Kept, since clearing it takes as long as ten stations.
-    static PANEL: RefCell<Box<Aligned<[f64; BLOCK * VECTORS * MOST_LANES]>>> =
-        RefCell::new(Box::new(Aligned([0.0; BLOCK * VECTORS * MOST_LANES])));
+    /// φ of a block, and the offsets of a row. Kept: clearing the first takes as long as ten stations, and rows
+    /// of a small box of cells are short.
+    static PANEL: RefCell<(Box<Panel>, Vec<f64>)> =
+        RefCell::new((Box::new(Aligned([0.0; BLOCK * VECTORS * MOST_LANES])), Vec::new()));
 }
 
 /// All blocks of cells of a row.
@@ -81,20 +96,25 @@ fn blocks<L: Lanes>(
 struct Row<'a> {
     surface: &'a Surface,
     len: usize,
-    /// Stations' and targets' coordinates on the axes along which targets differ.
-    varying: Vec<(&'a [f64], &'a [f64])>,
+    /// Stations' and targets' coordinates on the axes along which targets differ, of which there are so many.
+    axes: [(&'a [f64], &'a [f64]); 3],
+    varying: usize,
     /// What the other axes contribute to the squared distance of each station.
-    offsets: Vec<f64>,
+    offsets: &'a [f64],
 }
 
 impl<'a> Row<'a> {
-    fn new(surface: &'a Surface, targets: Targets<'a>) -> Self {
-        let mut varying = Vec::with_capacity(targets.axes.len());
-        let mut offsets = vec![0.0; surface.stations.len()];
+    fn new(surface: &'a Surface, targets: Targets<'a>, offsets: &'a mut Vec<f64>) -> Self {
+        let (mut axes, mut varying) = ([(&[][..], &[][..]); 3], 0);
+        offsets.clear();
+        offsets.resize(surface.stations.len(), 0.0);
         for (k, axis) in targets.axes.iter().enumerate() {
             let stations = surface.stations.axis(k);
             match axis {
-                Axis::Each(values) => varying.push((stations, *values)),
+                Axis::Each(values) => {
+                    axes[varying] = (stations, *values);
+                    varying += 1;
+                }
                 Axis::Same(value) => {
                     for (offset, station) in offsets.iter_mut().zip(stations) {
                         *offset += (value * surface.scale - station).powi(2);
@@ -102,7 +122,11 @@ impl<'a> Row<'a> {
                 }
             }
         }
-        Self { surface, len: targets.len, varying, offsets }
+        Self { surface, len: targets.len, axes, varying, offsets }
+    }
+
+    fn varying(&self) -> &[(&'a [f64], &'a [f64])] {
+        &self.axes[..self.varying]
     }
 }
 
@@ -116,7 +140,8 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     fn evaluate<L: Lanes, const C: usize>(self, l: L, sums: &mut [L::f64s], panel: &mut [L::f64s]) {
-        let Row { surface, varying, offsets, .. } = self.row;
+        let Row { surface, offsets, .. } = self.row;
+        let varying = self.row.varying();
         let fields = surface.fields;
         let apply = phi::apply::<L>(surface.kernel, surface.metric);
         let targets = self.targets::<L, C>(l);
@@ -143,7 +168,7 @@ impl Cells<'_> {
     fn targets<L: Lanes, const C: usize>(&self, l: L) -> [[L::f64s; C]; 3] {
         let mut vectors = [[l.of(0.0); C]; 3];
         let end = (self.start + C * L::F64_LANES).min(self.row.len);
-        for (axis, (_, values)) in vectors.iter_mut().zip(&self.row.varying) {
+        for (axis, (_, values)) in vectors.iter_mut().zip(self.row.varying()) {
             let lanes: &mut [f64] = pulp::bytemuck::cast_slice_mut(axis);
             lanes.fill(values[end - 1] * self.row.surface.scale);
             for (lane, value) in lanes.iter_mut().zip(&values[self.start..end]) {

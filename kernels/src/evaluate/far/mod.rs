@@ -20,6 +20,7 @@ mod promise;
 mod scattered;
 mod sources;
 mod surface;
+mod views;
 
 use std::ops::Range;
 
@@ -30,6 +31,7 @@ pub(super) use self::product::Product;
 use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
+pub use self::views::Views;
 use super::crossed::Crossed;
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets};
@@ -69,6 +71,8 @@ pub struct Far<'a> {
     sizes: Vec<f64>,
     /// Fields that could not be solved: NaN, though no station may be near.
     lost: Vec<usize>,
+    /// Views found before, for grids.
+    views: Option<&'a Views>,
 }
 
 /// A box of cells with what is known of it.
@@ -127,7 +131,15 @@ impl<'a> Far<'a> {
             promise: Promise::new(surface, scheme.order, scheme.rho),
             sizes: surface.sizes(),
             lost: surface.lost(),
+            views: None,
         }
+    }
+
+    /// The same with views found before, which must be of these very stations, grid, tiles, kernel, shape, ellipse and
+    /// leaf. They change no bit.
+    #[must_use]
+    pub fn with_views(self, views: Option<&'a Views>) -> Self {
+        Self { views, ..self }
     }
 
     /// The whole grid.
@@ -287,9 +299,11 @@ impl<'a> Far<'a> {
             && x.nodes.len() * y.nodes.len() >= x.cells.len() * y.cells.len();
         let mut open = std::mem::take(&mut node.waiting);
         let (mut stations, mut proxies) = (Vec::new(), Vec::new());
+        let known = self.views.and_then(|views| views.of_box(node.x, node.y));
         while let Some(source) = open.pop() {
             if let Some(i) = source.as_station() {
-                match self.admission.view(self.sources.place(i), &area) {
+                let look = || self.admission.view(self.sources.place(i), &area);
+                match views::recall(known.as_deref(), i, look) {
                     View::Nothing => {}
                     View::Smooth(free) if !few_cells => {
                         self.promise_station(&mut node.bound, i, &area, free);
@@ -391,7 +405,11 @@ impl<'a> Far<'a> {
 /// each axis apart, since sines and cosines are dear.
 fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
     let over = |of: fn(f64, f64) -> f64, x: &[f64], y: &[f64]| -> Vec<f64> {
-        y.iter().flat_map(|&y| x.iter().map(move |&x| of(x, y))).collect()
+        let mut all = Vec::with_capacity(x.len() * y.len());
+        for &y in y {
+            all.extend(x.iter().map(|&x| of(x, y)));
+        }
+        all
     };
     if !metric.is_spherical() {
         return Points::new(vec![over(|x, _| x, x, y), over(|_, y| y, x, y)]);

@@ -67,6 +67,7 @@ impl<'a> Scattered<'a> {
             promise: Promise::new(surface, scheme.order, scheme.rho),
             sizes: surface.sizes(),
             lost: surface.lost(),
+            views: None,
         };
         Self { far, x, y, across, bins }
     }
