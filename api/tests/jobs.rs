@@ -338,6 +338,14 @@ async fn jobs_of_a_dead_process_go_on_and_one_that_ends_every_process_is_given_u
     for (id, attempts) in [(&innocent, 2), (&poison, 3)] {
         house.database().execute(crash, (id, attempts)).expect("a row");
     }
+    // And one whose process ended after the end was written, before it had cleared up.
+    let over = "UPDATE jobs SET state = 'dismissed' WHERE id = ?1";
+    let half = house.submit(SMALL, table(62)).await;
+    house.database().execute(over, [&half]).expect("a row");
+    house.database().execute("DELETE FROM job_inputs WHERE job = ?1", [&half]).expect("a row");
+    let work = house.folder.path().join("work").join(&half);
+    std::fs::create_dir(&work).expect("a folder");
+    std::fs::write(work.join("block-00007.part"), "left").expect("a file");
     let house = house.restarted(config()).await;
     let failed = house.ended(&poison).await;
     assert_eq!(failed["status"], "failed");

@@ -82,13 +82,6 @@ impl Inputs {
         Ok(tx.query_row("SELECT coalesce(sum(bytes), 0) FROM inputs", [], |row| row.get(0))?)
     }
 
-    /// Forgets rows that no job needs.
-    pub(super) fn forget(tx: &Transaction<'_>) -> rusqlite::Result<usize> {
-        let sql = "DELETE FROM inputs WHERE NOT EXISTS \
-                   (SELECT 1 FROM job_inputs WHERE job_inputs.digest = inputs.digest)";
-        tx.execute(sql, [])
-    }
-
     /// Removes files without a row, but for the newest.
     pub(super) fn tidy(&self, connection: &Connection) -> Result<(), ApiError> {
         let failed = |error| ApiError::internal("inputs cannot be removed", error);
@@ -106,20 +99,28 @@ impl Inputs {
         Ok(())
     }
 
-    /// Removes the files of a job that ended, unless another needs them.
+    /// Removes rows that no job needs with their files, and of these files those that have no row.
     pub(super) fn remove_unneeded(
         &self,
         tx: &Transaction<'_>,
         digests: &[String],
     ) -> Result<(), ApiError> {
-        Self::forget(tx)?;
+        let sql = "DELETE FROM inputs WHERE NOT EXISTS \
+                   (SELECT 1 FROM job_inputs WHERE job_inputs.digest = inputs.digest) \
+                   RETURNING digest";
+        let mut statement = tx.prepare(sql)?;
+        let gone = statement.query_map([], |row| row.get(0))?;
+        let mut gone: Vec<String> = gone.collect::<rusqlite::Result<_>>()?;
         for digest in digests {
             let sql = "SELECT count(*) FROM inputs WHERE digest = ?1";
             let known: bool = tx.query_row(sql, [digest], |row| row.get(0))?;
             if !known {
-                // One that cannot be removed now is tidied up later.
-                let _ = fs::remove_file(self.folder.join(digest));
+                gone.push(digest.clone());
             }
+        }
+        for digest in gone {
+            // One that cannot be removed now is tidied up later.
+            let _ = fs::remove_file(self.folder.join(digest));
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inputs::Inputs;
 use super::{Running, attempt, now, results, store};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -88,20 +87,35 @@ fn tidy(state: &AppState) -> Result<(), ApiError> {
     remove_old_results(state)?;
     state.store().write(|tx| {
         store::forget(tx, now() - REMEMBERED)?;
-        Inputs::forget(tx)
+        state.jobs().remove_unneeded(tx, &[])
     })?;
-    let (unfinished, files) =
-        state.store().read(|c| Ok::<_, ApiError>((store::unfinished(c)?, results::files(c)?)))?;
+    let files = state.store().read(|c| results::files(c))?;
     state.store().read(|c| state.jobs().inputs().tidy(c))?;
     let failed = |error| ApiError::internal("what is left over cannot be removed", error);
-    let unfinished: HashSet<String> = unfinished.into_iter().collect();
-    remove_unknown(state, "work", |name| {
-        unfinished.contains(name) || state.jobs().attempt(name).is_some()
-    })
-    .map_err(failed)?;
+    remove_ended_work(state)?;
     let files: HashSet<String> = files.into_iter().collect();
     remove_unknown(state, "maps", |name| files.contains(name)).map_err(failed)?;
     state.jobs().holder.tidy().map_err(failed)
+}
+
+/// Removes the work of jobs that have ended, whose process ended before it could; of jobs that nobody
+/// knows only what is old.
+fn remove_ended_work(state: &AppState) -> Result<(), ApiError> {
+    let failed = |error| ApiError::internal("work cannot be removed", error);
+    for entry in fs::read_dir(state.jobs().folder.join("work")).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if state.jobs().attempt(&name).is_some() {
+            continue;
+        }
+        if let Some(job) = state.store().read(|c| store::by_id(c, &name))? {
+            attempt::clear(state, &job)?;
+        }
+    }
+    let known = |name: &str| {
+        let row = state.store().read(|c| store::by_id(c, name));
+        row.map_or(true, |row| row.is_some())
+    };
+    remove_unknown(state, "work", known).map_err(failed)
 }
 
 /// Makes room: results whose time is over, and the oldest beyond the configured size.

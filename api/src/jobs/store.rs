@@ -273,12 +273,6 @@ pub(crate) fn delete(
     Ok(get(tx, owner, id)?.map(|job| (job, path)))
 }
 
-/// Jobs that have not ended.
-pub(super) fn unfinished(connection: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT id FROM jobs WHERE state IN ('accepted', 'running')";
-    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-}
-
 /// Forgets jobs that ended before a time and have no file any more.
 pub(super) fn forget(tx: &Transaction<'_>, before: i64) -> Result<()> {
     tx.execute(
