@@ -89,7 +89,7 @@ fn tidy(state: &AppState) -> Result<(), ApiError> {
         store::forget(tx, now() - REMEMBERED)?;
         state.jobs().remove_unneeded(tx, &[])
     })?;
-    let files = state.store().read(|c| results::files(c))?;
+    let files = state.store().read(results::files)?;
     state.store().read(|c| state.jobs().inputs().tidy(c))?;
     let failed = |error| ApiError::internal("what is left over cannot be removed", error);
     remove_ended_work(state)?;
