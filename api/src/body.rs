@@ -159,16 +159,20 @@ impl Spool {
         }
     }
 
+    /// The body as it was sent.
+    pub(crate) fn into_reader(self) -> Box<dyn Read + Send> {
+        match self {
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
+            Self::File(file) => Box::new(file),
+        }
+    }
+
     /// The body as the client meant it, decompressed if need be.
     ///
     /// # Errors
     /// 400 for what claims to be gzip and is not, or gzip within gzip.
     pub(crate) fn open(self, reading: &Reading) -> Result<Box<dyn Read + Send>, ApiError> {
-        let raw: Box<dyn Read + Send> = match self {
-            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
-            Self::File(file) => Box::new(file),
-        };
-        let mut raw = BufReader::with_capacity(1 << 16, raw);
+        let mut raw = BufReader::with_capacity(1 << 16, self.into_reader());
         let is_gzip = starts_with_gzip(&mut raw).map_err(failed)?;
         if !is_gzip && reading.gzip {
             return Err(ApiError::unreadable(

@@ -7,6 +7,7 @@ use isopleth_engine::{Limits, machine};
 use serde::{Deserialize, Serialize};
 
 use crate::doors::{Auth, Cidr};
+use crate::jobs::hooks;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,36 @@ pub struct ServiceConfig {
     pub drain_seconds: u64,
     /// After that: seconds that requests in flight are given before they are cancelled. Default 30.
     pub grace_seconds: u64,
+    /// Jobs that run at once; a small one runs beside them. 0: none, they are only accepted. Default 1.
+    pub job_concurrency: usize,
+    /// Jobs that may wait; more are answered 503. Default 1000.
+    pub job_queue_length: usize,
+    /// Attempts in a row that may end without completing a block; then the job has failed. Default 3.
+    pub job_attempts: u32,
+    /// Seconds for which a job goes on trying while the machine fails, the disk being full, say. Default
+    /// a day.
+    pub job_patience_seconds: u64,
+    /// Values (cells × fields) of a block of a job, at least: what is computed again after a crash.
+    /// Default 4 million.
+    pub job_block_values: u64,
+    /// Jobs foreseen to take fewer seconds do not wait behind longer ones. Default 10.
+    pub interactive_seconds: f64,
+    /// Most values (cells × variables × times) of a map that is answered at once; larger ones are jobs.
+    /// Default 4 thousand million.
+    pub sync_max_values: u64,
+    /// Most seconds that such a map may be foreseen to take. Default 600.
+    pub sync_max_seconds: f64,
+    /// Most bytes of readings of jobs that have not ended; more are answered 503. Default 10 GiB.
+    pub inputs_max_bytes: u64,
+    /// Seconds for which results of jobs are kept. Default a week.
+    pub results_keep_seconds: u64,
+    /// Most bytes of all results; the oldest go first. Default 10 GiB.
+    pub results_max_bytes: u64,
+    /// Hosts that may be told of the end of a job, as `name`, `name:port`, and, for one that is not at a
+    /// public address, `name:port=10.0.0.0/8`. Default: none.
+    pub webhook_hosts: Vec<String>,
+    /// File that holds the secret with which such words are signed. Default: none.
+    pub webhook_secret_file: Option<PathBuf>,
     /// Folder of what must outlive the process: the database of jobs, networks, maps and keys, and their
     /// files. Default: none, and they are forgotten at the end; `isopleth serve` takes
     /// `~/.local/state/isopleth`.
@@ -122,6 +153,19 @@ impl Default for ServiceConfig {
             body_read_seconds: 120,
             drain_seconds: 0,
             grace_seconds: 30,
+            job_concurrency: 1,
+            job_queue_length: 1000,
+            job_attempts: 3,
+            job_patience_seconds: 24 * 3600,
+            job_block_values: 4_000_000,
+            interactive_seconds: 10.0,
+            sync_max_values: 4_000_000_000,
+            sync_max_seconds: 600.0,
+            inputs_max_bytes: 10 << 30,
+            results_keep_seconds: 7 * 24 * 3600,
+            results_max_bytes: 10 << 30,
+            webhook_hosts: Vec::new(),
+            webhook_secret_file: None,
             data_dir: None,
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
@@ -200,6 +244,8 @@ impl ServiceConfig {
             ("concurrency", self.concurrency as u64),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
+            ("job_attempts", u64::from(self.job_attempts)),
+            ("job_block_values", self.job_block_values),
             ("head_read_seconds", self.head_read_seconds),
             ("body_read_seconds", self.body_read_seconds),
             ("send_stall_seconds", self.send_stall_seconds),
@@ -223,11 +269,27 @@ impl ServiceConfig {
                 return Err(ConfigError { name, got: value.to_string(), needed });
             }
         }
+        self.check_webhooks()?;
         self.check_doors()?;
         if !self.spill_dir.is_dir() {
             let got = self.spill_dir.display().to_string();
             let needed = "it must be an existing folder that can be written";
             return Err(ConfigError { name: "spill_dir", got, needed });
+        }
+        Ok(())
+    }
+
+    fn check_webhooks(&self) -> Result<(), ConfigError> {
+        if let Some(got) = hooks::check_rules(&self.webhook_hosts).cloned() {
+            let needed = "expected name, name:port or name:port=10.0.0.0/8";
+            return Err(ConfigError { name: "webhook_hosts", got, needed });
+        }
+        let secret = self.webhook_secret_file.as_ref().map(std::fs::read);
+        let usable = matches!(&secret, Some(Ok(bytes)) if bytes.trim_ascii_end().len() >= 16);
+        if !self.webhook_hosts.is_empty() && !usable {
+            let got = format!("{:?}", self.webhook_secret_file);
+            let needed = "with webhook_hosts it must name a file with a secret of 16 bytes or more";
+            return Err(ConfigError { name: "webhook_secret_file", got, needed });
         }
         Ok(())
     }

@@ -74,6 +74,8 @@ enum Code {
     Internal,
     Busy,
     Stopping,
+    NotReady,
+    Gone,
     Other(StatusCode),
 }
 
@@ -109,6 +111,8 @@ impl Code {
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
+            Self::NotReady => (S::NOT_FOUND, "result-not-ready", "The result is not there yet"),
+            Self::Gone => (S::GONE, "gone", "It was here, and is no more"),
             Self::Other(status) => (status, "other", "The request failed"),
         }
     }
@@ -133,6 +137,21 @@ impl ApiError {
     /// 400: not the syntax it claims to be.
     pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(Code::Unreadable, detail)
+    }
+
+    /// 404 of something that has a name.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
+    /// 404 of a result that will be there.
+    pub(crate) fn not_ready(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(Code::NotReady, detail) }
+    }
+
+    /// 410.
+    pub(crate) fn gone(detail: impl Into<String>) -> Self {
+        Self::new(Code::Gone, detail)
     }
 
     /// 401, with what to send.
@@ -166,11 +185,6 @@ impl ApiError {
     /// 413.
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(Code::TooLarge, detail)
-    }
-
-    /// 404: of things that have names.
-    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(Code::NotFound, detail)
     }
 
     /// 412.

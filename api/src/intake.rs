@@ -1,6 +1,8 @@
 //! A request's body in any of its forms, received first and understood later: receiving waits for
 //! the network, understanding computes.
 
+mod kept;
+
 use std::io::BufReader;
 
 use axum::extract::{FromRequest, Multipart, Request};
@@ -17,6 +19,8 @@ use crate::wire::quality::QualityQuery;
 use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
+
+pub(crate) use kept::Kept;
 
 /// A body as received.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ pub(crate) async fn receive(
 async fn receive_patiently(
     state: &AppState,
     request: Request,
-    mut query: Query,
+    query: Query,
     with_grid: bool,
 ) -> Result<Received, ApiError> {
     let media_type = media_type(request.headers())?;
@@ -79,16 +83,9 @@ async fn receive_patiently(
             Ok(Received::Document { body, gzip })
         }
         "text/csv" => {
-            let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
-            let method: MethodQuery = query.take()?;
-            let series: SeriesQuery = query.take()?;
-            let quality: QualityQuery = query.take()?;
-            query.nothing_left("/openapi.json lists those that there are")?;
-            let mut request_of_query = Box::new(document(&grid, method)?);
-            request_of_query.read.series = series.document()?;
-            request_of_query.read.quality = quality.document()?;
+            let of_query = request_of_table(query, with_grid)?;
             let body = body::receive(request.into_body(), limit, dir).await?;
-            Ok(Received::Table { body, gzip, request: request_of_query })
+            Ok(Received::Table { body, gzip, request: of_query })
         }
         "multipart/form-data" if gzip => Err(ApiError::unsupported(
             "a form cannot be gzipped as a whole; gzip its part `readings` instead",
@@ -99,6 +96,19 @@ async fn receive_patiently(
         }
         other => Err(ApiError::unsupported(format!("the body is `{other}`; send it as {KNOWN}"))),
     }
+}
+
+/// The choices in the query of a table.
+fn request_of_table(mut query: Query, with_grid: bool) -> Result<Box<MapRequest>, ApiError> {
+    let grid: GridQuery = if with_grid { query.take()? } else { GridQuery::default() };
+    let method: MethodQuery = query.take()?;
+    let series: SeriesQuery = query.take()?;
+    let quality: QualityQuery = query.take()?;
+    query.nothing_left("/openapi.json lists those that there are")?;
+    let mut request = Box::new(document(&grid, method)?);
+    request.read.series = series.document()?;
+    request.read.quality = quality.document()?;
+    Ok(request)
 }
 
 /// The type of the body in lower case, without parameters.

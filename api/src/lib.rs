@@ -15,6 +15,7 @@ pub mod config;
 pub mod doors;
 pub mod error;
 mod intake;
+pub mod jobs;
 mod limits;
 mod networks;
 mod observe;
@@ -36,13 +37,14 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 pub use config::{ConfigError, ServiceConfig};
+pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
     let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
-    let routes = openapi::described().0.merge(openapi::pages());
+    let routes = openapi::described().0.merge(openapi::pages()).merge(openapi::standard());
     let routes = routes.layer(DefaultBodyLimit::max(limit));
     around(routes, &state).with_state(state)
 }

@@ -4,24 +4,42 @@
 //! *permit* before it computes. Both are given back by the thread that computes, when it has ended:
 //! never when the client has gone while the thread still works.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use isopleth_engine::Cancel;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
 
+/// Semaphores count no further.
+const MOST_MIB: u32 = 1 << 28;
+
 /// Seats and permits of the whole service.
 #[derive(Debug)]
 pub(crate) struct Admission {
     seats: Arc<Semaphore>,
     permits: Arc<Semaphore>,
+    /// In MiB, of what all maps together may take.
+    memory: Arc<Semaphore>,
+    memory_mib: u32,
     computing: usize,
     places: usize,
     wait: Duration,
 }
+
+/// Memory that a map may take.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How often a thread that waits for memory looks whether it is to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A place in the house.
 #[derive(Debug)]
@@ -45,7 +63,11 @@ pub(crate) struct Occupancy {
 
 impl Admission {
     pub(crate) fn new(config: &ServiceConfig) -> Self {
+        let memory = config.memory_of_a_map().saturating_mul(config.concurrency as u64) >> 20;
+        let memory_mib = u32::try_from(memory).unwrap_or(u32::MAX).clamp(1, MOST_MIB);
         Self {
+            memory: Arc::new(Semaphore::new(memory_mib as usize)),
+            memory_mib,
             seats: Arc::new(Semaphore::new(config.concurrency + config.queue_length)),
             permits: Arc::new(Semaphore::new(config.concurrency)),
             computing: config.concurrency,
@@ -79,6 +101,44 @@ impl Admission {
             },
             () = stop.cancelled() => Err(ApiError::stopping()),
         }
+    }
+
+    /// Memory for a map that somebody waits for, in the order in which it was asked for. Blocks, on a
+    /// thread of the runtime that may.
+    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
+        let asked = Arc::clone(&self.memory).acquire_many_owned(self.mib(bytes));
+        let (mut asked, runtime) = (pin!(asked), Handle::current());
+        let start = Instant::now();
+        loop {
+            match runtime.block_on(async { tokio::time::timeout(PATIENCE, asked.as_mut()).await }) {
+                Ok(Ok(_permit)) => return Ok(Memory { _permit }),
+                _ if cancel.is_cancelled() => return Err(ApiError::stopping()),
+                Err(_) if start.elapsed() < self.wait => {}
+                _ => {
+                    let seconds = self.wait.as_secs();
+                    let what = format!("waited {seconds} s for memory that other maps take");
+                    return Err(ApiError::busy(&what, self.retry_after()));
+                }
+            }
+        }
+    }
+
+    /// The same for a job, which does not keep others waiting while it waits; none when it is to stop.
+    pub(crate) fn memory_for_job(&self, bytes: u64, cancel: &Cancel) -> Option<Memory> {
+        loop {
+            if cancel.is_cancelled() {
+                return None;
+            }
+            match Arc::clone(&self.memory).try_acquire_many_owned(self.mib(bytes)) {
+                Ok(_permit) => return Some(Memory { _permit }),
+                Err(_) => std::thread::sleep(PATIENCE),
+            }
+        }
+    }
+
+    /// What is foreseen for a map; one beyond all there is waits until it is alone.
+    fn mib(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).clamp(1, self.memory_mib)
     }
 
     /// Who is in the house just now.
@@ -128,6 +188,34 @@ mod tests {
         drop(permit);
         let again = admission.permit(admission.seat().expect("a seat"), &stop).await;
         assert!(again.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn memory_is_given_as_far_as_there_is_some_and_a_job_lets_others_pass() {
+        let config = ServiceConfig {
+            concurrency: 2,
+            memory_bytes_per_map: Some(50 << 20),
+            queue_wait_seconds: 0,
+            ..ServiceConfig::default()
+        };
+        let admission = Arc::new(Admission::new(&config));
+        let given = tokio::task::spawn_blocking(move || {
+            let cancel = Cancel::default();
+            let first = admission.memory(60 << 20, &cancel).expect("all is free");
+            assert_eq!(admission.memory(60 << 20, &cancel).expect_err("too much").status(), 503);
+            let other = Arc::clone(&admission);
+            let job = std::thread::spawn(move || {
+                // More than there is: it waits until it is alone.
+                other.memory_for_job(1 << 40, &Cancel::default()).is_some()
+            });
+            drop(admission.memory(40 << 20, &cancel).expect("the job does not stand in the way"));
+            drop(first);
+            assert!(job.join().expect("no panic"));
+            let stop = Cancel::default();
+            stop.cancel();
+            assert!(admission.memory_for_job(1, &stop).is_none());
+        });
+        given.await.expect("no panic");
     }
 
     #[tokio::test]

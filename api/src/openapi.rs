@@ -15,7 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
 use crate::routes::{
-    crossvalidations, estimates, health, kernels, maps, metrics, network_maps, networks,
+    crossvalidations, estimates, health, jobs, kernels, maps, metrics, network_maps, networks,
 };
 use crate::state::AppState;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
@@ -32,6 +32,7 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
     tags(
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
+        (name = "jobs", description = "Large maps, made one after the other"),
         (name = "service", description = "The state of the service"),
     )
 )]
@@ -69,6 +70,10 @@ pub(crate) struct CrossvalidationForm {
 pub(crate) fn described() -> (Router<AppState>, Document) {
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(maps::make_map))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::status, jobs::dismiss))
+        .routes(routes!(jobs::events))
+        .routes(routes!(jobs::result))
         .routes(routes!(estimates::estimate))
         .routes(routes!(crossvalidations::crossvalidate_stations))
         .routes(routes!(kernels::list))
@@ -82,6 +87,14 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .split_for_parts();
     doors::described::describe(&mut document);
     (router, document)
+}
+
+/// The same jobs where OGC API – Processes looks for them.
+pub(crate) fn standard() -> Router<AppState> {
+    Router::new()
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::status).delete(jobs::dismiss))
+        .route("/jobs/{id}/results", get(jobs::result))
 }
 
 /// The document.

@@ -23,8 +23,8 @@ use crate::config::{ConfigError, ServiceConfig};
 use crate::doors::patient::Patient;
 use crate::doors::tls::{Tls, TlsError};
 use crate::doors::{Auth, DoorsError, Peer};
-use crate::router;
 use crate::state::{AppState, StartError};
+use crate::{jobs, router};
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,7 @@ pub async fn serve(
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(%address, version, keys, tls = tls.is_some(), ?config, "listening");
     state.began(address).await;
+    jobs::start(&state);
     let connections = Connections {
         service: router(state.clone()),
         places: Places::new(config),
@@ -112,6 +113,7 @@ pub async fn serve(
 /// Waits for what is in flight, then insists.
 async fn leave(state: &AppState, graceful: GracefulShutdown) {
     let grace = Duration::from_secs(state.config().grace_seconds);
+    state.drain_jobs();
     let ended = async {
         graceful.shutdown().await;
         state.quiet().await;

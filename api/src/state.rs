@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
-use crate::limits::{Admission, Occupancy, Seat};
+use crate::jobs::Jobs;
+use crate::limits::{Admission, Memory, Occupancy, Seat};
 use crate::networks::Networks;
 use crate::store::{Store, StoreError};
 use crate::watch::Watch;
@@ -38,6 +39,7 @@ struct Shared {
     heads: Heads,
     networks: Networks,
     store: Store,
+    jobs: Jobs,
     doors: Doors,
     watch: Watch,
     since: Instant,
@@ -61,6 +63,7 @@ impl AppState {
         });
         Ok(Self(Arc::new(Shared {
             networks: Networks::new(kept.clone()),
+            jobs: Jobs::new(kept.folder())?,
             store: kept,
             doors,
             watch: Watch::new(),
@@ -99,6 +102,21 @@ impl AppState {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Jobs of this process.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.0.jobs
+    }
+
+    /// Memory for a map that somebody waits for.
+    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
+        self.0.admission.memory(bytes, cancel)
+    }
+
+    /// The same for a job; none when it is to stop.
+    pub(crate) fn memory_for_job(&self, bytes: u64, cancel: &Cancel) -> Option<Memory> {
+        self.0.admission.memory_for_job(bytes, cancel)
     }
 
     /// Who may come in.
@@ -154,10 +172,17 @@ impl AppState {
     /// Stops everything that computes or waits.
     pub fn stop(&self) {
         self.0.stop.cancel();
+        self.0.jobs.stop();
+    }
+
+    /// Takes no more jobs; those that run are handed back after the block they are at.
+    pub fn drain_jobs(&self) {
+        self.0.jobs.drain();
     }
 
     /// Resolves when nothing computes any more.
     pub async fn quiet(&self) {
+        self.0.jobs.quiet().await;
         self.0.admission.quiet().await;
     }
 

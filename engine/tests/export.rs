@@ -49,7 +49,10 @@ fn any_part_of_a_field_is_read_as_it_was_written() {
             let (rows, columns) = (chosen.window.rows, chosen.window.columns);
             if let Some([west, south, east, north]) = bounds {
                 let lon = grid.x()[columns.at(columns.count - 1)];
-                assert!(grid.x()[columns.first] >= west % 360.0 && lon <= (east % 360.0).max(west % 360.0));
+                assert!(
+                    grid.x()[columns.first] >= west % 360.0
+                        && lon <= (east % 360.0).max(west % 360.0)
+                );
                 let lat = grid.y()[rows.first];
                 assert!((south..=north).contains(&lat), "{lat}");
             }
@@ -124,8 +127,7 @@ fn a_bare_picture_has_a_pixel_for_each_cell_and_north_is_up() {
     for from_north in [false, true] {
         map(&path, 0, from_north, Precision::F32);
         let source = Source::open(&path).unwrap();
-        let selection =
-            Selection { variables: vec!["pm2_5".into()], ..Selection::default() };
+        let selection = Selection { variables: vec!["pm2_5".into()], ..Selection::default() };
         let options = Options { bare: true, range: Some([30.0, 50.0]), ..Options::default() };
         write(Form::Png, &source, &selection, &options, &picture).unwrap();
         let file = std::io::BufReader::new(std::fs::File::open(&picture).unwrap());
@@ -214,7 +216,10 @@ fn values_at_a_place_are_between_those_of_its_cells() {
     let between = [x[column] * 0.5 + x[column + 1] * 0.5, y[row]];
     assert!(place_values(&source, between, &all).unwrap().series[0].values[0].is_nan());
     let centre = place_values(&source, [x[column], y[row]], &all).unwrap();
-    assert_eq!(centre.series[0].values[0], Sample::value(FieldId { time: 0, variable: 0 }, row, column));
+    assert_eq!(
+        centre.series[0].values[0],
+        Sample::value(FieldId { time: 0, variable: 0 }, row, column)
+    );
 }
 
 #[test]
@@ -228,7 +233,9 @@ fn a_table_has_a_row_for_each_value_in_digits_that_come_back() {
     let mut rows = csv::Reader::from_path(&output).unwrap().into_records().map(Result::unwrap);
     for variable in 0..2 {
         for time in 0..2 {
-            for (row, column) in (0..ROWS).step_by(4).flat_map(|r| (0..COLUMNS).step_by(4).map(move |c| (r, c))) {
+            for (row, column) in
+                (0..ROWS).step_by(4).flat_map(|r| (0..COLUMNS).step_by(4).map(move |c| (r, c)))
+            {
                 let want = Sample::value(FieldId { time, variable }, row, column);
                 if want.is_nan() {
                     continue;

@@ -10,6 +10,7 @@ mod commands;
 mod correlation;
 mod examples;
 mod export;
+mod jobs;
 mod judges;
 mod keys;
 mod maps;

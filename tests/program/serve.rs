@@ -140,6 +140,7 @@ fn the_clients_of_the_examples_work() {
         ("bash", "post_map.sh", "curl.nc"),
         ("python3", "network.py", "network-python.nc"),
         ("bash", "network.sh", "network-curl.nc"),
+        ("bash", "job.sh", "job.nc"),
     ] {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {

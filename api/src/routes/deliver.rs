@@ -16,6 +16,7 @@ use super::{answered, of_engine, quietly, to_json};
 use crate::accept::{Form, Wanted};
 use crate::doors::Caller;
 use crate::error::ApiError;
+use crate::jobs::beyond_now;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
 use crate::state::AppState;
@@ -63,6 +64,8 @@ pub(super) struct Delivery<'a> {
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
     pub(super) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
+        keep_small_at_once(self.state, plan)?;
+        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
@@ -147,6 +150,21 @@ fn in_memory(plan: &Plan) -> MapsInMemory {
     let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
     let stations = plan.network.stations().len();
     MapsInMemory::new(variables.len(), times.len(), rows, columns, stations)
+}
+
+/// What takes long is a job, which survives a connection that does not.
+fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+    let (config, estimate) = (state.config(), plan.estimate);
+    let values = estimate.cells.saturating_mul(estimate.fields);
+    let (most_values, most_seconds) = (config.sync_max_values, config.sync_max_seconds);
+    if values <= most_values && estimate.seconds <= most_seconds {
+        return Ok(());
+    }
+    Err(ApiError::too_large(format!(
+        "the map has {values} values and is foreseen to take {:.0} s; at once go {most_values} values \
+         and {most_seconds:.0} s: ask for a job with the header Prefer: respond-async",
+        estimate.seconds
+    )))
 }
 
 fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {

@@ -76,6 +76,7 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
         ("/readyz", "whether requests are welcome, and the limits"),
         ("/v1/crossvalidations", "POST readings: leave-one-out errors"),
         ("/v1/estimates", "POST readings and a grid: what the map would take"),
+        ("/v1/jobs", "large maps under way, and those that ended"),
         ("/v1/kernels", "the choices of a method"),
         ("/v1/maps", "POST readings and a grid: the map"),
     ]);

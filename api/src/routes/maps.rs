@@ -5,12 +5,15 @@ use axum::response::{IntoResponse, Response};
 use isopleth_engine::{Cancel, Plan};
 
 use super::deliver::{Delivery, Made, Origin};
+use super::jobs::{self, Owner};
 use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
+use crate::jobs::{Submission, submit};
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
+use crate::wire::jobs::JobAnswer;
 use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
 use crate::wire::request::MapRequest;
@@ -23,11 +26,18 @@ use crate::wire::series::SeriesQuery;
 /// `readings` (several if need be) and `stations`. Tables may be gzipped.
 ///
 /// The answer is a NetCDF file, or JSON for small maps; for a list of points CSV or JSON.
+///
+/// With `Prefer: respond-async` a map on a grid becomes a job: 201, with its place in `Location`.
 #[utoipa::path(
     post,
     path = "/v1/maps",
     tag = "maps",
-    params(FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery),
+    params(
+        FormQuery, GridQuery, MethodQuery, SeriesQuery, QualityQuery,
+        ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
+        ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
+        ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+    ),
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),
@@ -39,6 +49,10 @@ use crate::wire::series::SeriesQuery;
             (MapAnswer<'_> = "application/json"),
             (String = "text/csv"),
         ), headers(("content-disposition" = String, description = "A name for the file"))),
+        (status = 201, description = "It became a job", body = JobAnswer, headers(
+            ("location" = String, description = "Where the job is"),
+            ("preference-applied" = String, description = "respond-async"),
+        )),
         (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
         (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
@@ -51,6 +65,7 @@ use crate::wire::series::SeriesQuery;
 )]
 pub(crate) async fn make_map(
     State(state): State<AppState>,
+    owner: Owner,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
@@ -58,9 +73,20 @@ pub(crate) async fn make_map(
     // Among equals the first that the targets allow: a file for a grid, a table for points.
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
-    let seat = state.seat()?;
+    let mut seat = state.seat()?;
     let from = Origin::of(&request);
-    let received = intake::receive(&state, request, query, true).await?;
+    let a_job = jobs::prefers_a_job(request.headers());
+    let wish = jobs::wish(owner, &request)?;
+    let mut received = intake::receive(&state, request, query, true).await?;
+    let shared = state.clone();
+    if a_job {
+        let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+        received = match state.compute(seat, work).await? {
+            Submission::Job(job) => return jobs::created(&state, *job).await,
+            Submission::AtOnce(received) => received,
+        };
+        seat = state.seat()?;
+    }
     let shared = state.clone();
     let job = move |cancel: &Cancel| make(&shared, &from, received, &wanted, cancel);
     let made = state.compute(seat, job).await?;
@@ -84,7 +110,7 @@ fn make(
 }
 
 /// The plan of a request that says where to map.
-pub(super) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
+pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
     let Understood { order, observations } = understood;
     let targets = order.targets.ok_or_else(|| {
         let text = "where to map? give a grid (its bounds, and shape or resolution) or points";

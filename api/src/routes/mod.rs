@@ -5,6 +5,7 @@ pub(crate) mod crossvalidations;
 mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod kernels;
 pub(crate) mod maps;
 pub(crate) mod metrics;

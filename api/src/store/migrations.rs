@@ -10,6 +10,8 @@ use super::StoreError;
 const STEPS: &[&str] = &[
     // keys, cells_by_day, audit
     include_str!("../doors/keys.sql"),
+    // inputs, jobs, job_inputs, hooks, maps
+    crate::jobs::SCHEMA,
     crate::networks::MIGRATION,
 ];
 

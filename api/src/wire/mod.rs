@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod given;
 pub mod network;
+pub(crate) mod jobs;
 pub(crate) mod order;
 pub mod quality;
 pub(crate) mod points;

@@ -1,0 +1,282 @@
+//! One attempt at a job: from its inputs to its map, block by block, on a thread of its own.
+
+use std::fs::{self, File};
+use std::sync::Arc;
+
+use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
+use isopleth_engine::observations::UnixSeconds;
+use isopleth_engine::output::Provenance;
+use isopleth_engine::{Error, Event, Kind, Plan, Progress, Report};
+use serde_json::json;
+
+use super::results::{self, MapRow};
+use super::submit::beyond_now;
+use super::{Job, Running, State, keeper, now, store};
+use crate::error::ApiError;
+use crate::intake::Kept;
+use crate::routes::maps::plan_of;
+use crate::state::AppState;
+use crate::wire::request::MapRequest;
+
+/// A longer report goes without its list of fields, as in the file.
+const LONGEST_REPORT: usize = 1 << 20;
+
+/// Waits after a failure of the machine: seconds, doubled each time, at most.
+const FIRST_WAIT: i64 = 5;
+const LONGEST_WAIT: i64 = 600;
+
+/// Why an attempt ended without a map.
+enum Stopped {
+    /// No attempt will make one.
+    Failed(ApiError),
+    /// The machine failed: a disk is full, a thread does not start.
+    Stumbled(ApiError),
+    /// The service is stopping, or another process still works in the folder.
+    HandedBack(&'static str),
+    /// The job is no longer this attempt's.
+    Lost,
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            Kind::Cancelled => Self::HandedBack("the service stopped meanwhile"),
+            Kind::Io => Self::Stumbled(error.into()),
+            Kind::BadInput | Kind::Limit => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Stumbled(error.into())
+    }
+}
+
+/// Makes the map and writes the end, or why there is none.
+pub(super) fn make(state: &AppState, job: &Job, running: &Arc<Running>) {
+    let name = (job.id.as_str(), job.token);
+    let written = if job.attempts > state.config().job_attempts {
+        // It was counted when it was taken, so that a job that ends the process is told by its count.
+        fail(state, name, &too_often(job.attempts - 1, "the service ended meanwhile"))
+    } else {
+        match attempt(state, job, running) {
+            Ok(()) => Ok(()),
+            Err(Stopped::Failed(error)) => fail(state, name, &error),
+            Err(Stopped::Stumbled(error)) => stumble(state, job, &error),
+            Err(Stopped::HandedBack(why)) => {
+                state.store().write(|tx| store::hand_back(tx, name, false, why)).map(drop)
+            }
+            Err(Stopped::Lost) => Ok(()),
+        }
+    };
+    if let Err(error) = written {
+        tracing::error!(job = job.id, %error, "the end of the attempt could not be written");
+    }
+    if let Err(error) = clear(state, job) {
+        tracing::error!(job = job.id, problem = ?error, "what an ended job left could not be removed");
+    }
+    state.jobs().wake.notify_waiters();
+}
+
+/// Books an attempt that ended without a word: it is counted already.
+pub(super) fn crashed(
+    state: &AppState,
+    name: (&str, i64),
+    attempts: u32,
+    what: &str,
+) -> Result<(), ApiError> {
+    if attempts >= state.config().job_attempts {
+        fail(state, name, &too_often(attempts, what))?;
+        // Nobody else will: whoever ran it has ended.
+        let job = state.store().read(|c| store::by_id(c, name.0))?;
+        return job.map_or(Ok(()), |job| clear(state, &job));
+    }
+    let message = format!("{what}; attempt {attempts} completed no block, another follows");
+    state.store().write(|tx| store::hand_back(tx, name, true, &message))?;
+    Ok(())
+}
+
+fn too_often(attempts: u32, what: &str) -> ApiError {
+    let cause = format!("{attempts} attempts, each without completing a block: {what}");
+    let public = format!("the job was given up after {attempts} attempts that completed no block");
+    ApiError::internal(&public, cause)
+}
+
+fn fail(state: &AppState, name: (&str, i64), error: &ApiError) -> rusqlite::Result<()> {
+    let problem = error.problem();
+    let text = serde_json::to_string(&problem).unwrap_or_default();
+    tracing::warn!(job = name.0, ?error, "failed");
+    let end = |tx: &rusqlite::Transaction<'_>| {
+        store::end(tx, name, State::Failed, &problem.detail, Some(&text))
+    };
+    state.store().write(end).map(drop)
+}
+
+/// The machine may be mended: the job waits, longer each time, until its patience ends.
+fn stumble(state: &AppState, job: &Job, error: &ApiError) -> rusqlite::Result<()> {
+    let patience = i64::try_from(state.config().job_patience_seconds).unwrap_or(i64::MAX);
+    let name = (job.id.as_str(), job.token);
+    if now().saturating_sub(job.created) > patience {
+        return fail(state, name, error);
+    }
+    let wait = (FIRST_WAIT << job.stumbles.min(10)).min(LONGEST_WAIT);
+    tracing::warn!(job = job.id, ?error, wait, "the machine failed; the job waits");
+    let message = format!("{}; tries again after {wait} s", error.problem().detail);
+    state.store().write(|tx| store::postpone(tx, name, wait, &message)).map(drop)
+}
+
+/// Removes the work and the inputs of a job that has ended, whoever ended it.
+pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
+    let now = state.store().read(|c| store::get(c, &job.owner, &job.id))?;
+    let ended = now.map_or(State::Dismissed, |job| job.state);
+    if !ended.is_final() {
+        return Ok(());
+    }
+    if ended != State::Successful {
+        // Of an end that came while the file was put together.
+        let _ = fs::remove_file(state.jobs().map_file(&file_of(job)));
+    }
+    let failed = |error| ApiError::internal("work cannot be removed", error);
+    match fs::remove_dir_all(state.jobs().work_of(&job.id)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let kept: Option<Kept> = serde_json::from_str(&job.request).ok();
+    let digests = kept.map(|kept| kept.digests()).unwrap_or_default();
+    state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
+    keeper::remove_old_results(state)
+}
+
+fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+    let cancel = &running.cancel;
+    let kept: Kept = serde_json::from_str(&job.request)
+        .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
+    let received = kept.open(&state.jobs().inputs()).map_err(Stopped::Stumbled)?;
+    let understood = received.understand::<MapRequest>(state, cancel);
+    let plan = understood.and_then(|understood| plan_of(state, understood));
+    cancel.check()?;
+    let mut plan = plan.map_err(|error| match error.status().is_server_error() {
+        true => Stopped::Stumbled(error),
+        false => Stopped::Failed(error),
+    })?;
+    let memory = state.memory_for_job(beyond_now(&plan), cancel);
+    let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
+    let _until_made = state.watch().planned(&plan.estimate);
+    let work = open(state, job, &mut plan)?;
+    let on_event = |event| {
+        if let Event::Values { done, .. } = event {
+            running.tell(done);
+        }
+    };
+    let progress = Progress { on_event: &on_event, cancel };
+    let mut worker = Worker::new(&work, &plan, state.factors(), progress)?;
+    let path = file_of(job);
+    let file = state.jobs().map_file(&path);
+    book(state, job, &work, false)?;
+    let report = loop {
+        for block in 0..work.blocks() {
+            if state.jobs().drain.is_cancelled() {
+                return Err(Stopped::HandedBack("the service stopped meanwhile"));
+            }
+            if worker.run_block(block)? {
+                tracing::debug!(job = job.id, block, "block done");
+                book(state, job, &work, true)?;
+            }
+        }
+        if let Some(report) = worker.assemble(&file)? {
+            break report;
+        }
+        tracing::warn!(job = job.id, "blocks were damaged, and are computed again");
+    };
+    let row = row_of(state, job, &plan, &report, path).map_err(Stopped::Stumbled)?;
+    let name = (job.id.as_str(), job.token);
+    let ended = state.store().write(|tx| {
+        let ended = store::end(tx, name, State::Successful, "the map is there", None)?;
+        if ended {
+            results::insert(tx, &row)?;
+        }
+        Ok::<_, rusqlite::Error>(ended)
+    })?;
+    if !ended {
+        // Dismissed at the last moment; or another attempt has its lease, and writes the same bytes.
+        return Err(Stopped::Lost);
+    }
+    state.watch().mapped(&plan.estimate, &report, "");
+    tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
+    Ok(())
+}
+
+/// Opens the work of before; what another version or another machine began is begun again.
+fn open(state: &AppState, job: &Job, plan: &mut Plan) -> Result<Work, Stopped> {
+    let folder = state.jobs().work_of(&job.id);
+    let provenance = Provenance {
+        // The file tells when it was asked for, whenever it is made.
+        created: UnixSeconds(job.created),
+        ..Provenance::now(format!("POST /v1/maps (job {})", job.id))
+    };
+    let size = BlockSize { fewest_values: state.config().job_block_values };
+    match Work::open(&folder, plan, &provenance, size) {
+        Err(Error::Work(WorkError::InUse { .. })) => {
+            Err(Stopped::HandedBack("another attempt is about to end"))
+        }
+        Err(Error::Work(error @ (WorkError::Foreign { .. } | WorkError::Damaged { .. }))) => {
+            tracing::warn!(job = job.id, %error, "begun again");
+            fs::remove_dir_all(&folder).map_err(|error| {
+                Stopped::Stumbled(ApiError::internal("old work cannot be removed", error))
+            })?;
+            Ok(Work::open(&folder, plan, &provenance, size)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Name of the file of a job's map.
+fn file_of(job: &Job) -> String {
+    format!("{}.nc", job.map)
+}
+
+fn book(state: &AppState, job: &Job, work: &Work, completed: bool) -> Result<(), Stopped> {
+    let (name, blocks, done) = ((job.id.as_str(), job.token), work.blocks(), work.done());
+    let mine = state.store().write(|tx| store::progress(tx, name, blocks, done, completed))?;
+    if mine { Ok(()) } else { Err(Stopped::Lost) }
+}
+
+fn row_of(
+    state: &AppState,
+    job: &Job,
+    plan: &Plan,
+    report: &Report,
+    path: String,
+) -> Result<MapRow, ApiError> {
+    let failed = |error| ApiError::internal("the map cannot be read again", error);
+    let file = state.jobs().map_file(&path);
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(File::open(&file).map_err(failed)?).map_err(failed)?;
+    let times: Vec<i64> = plan.observations.times().iter().flatten().map(|t| t.0).collect();
+    let variables = plan.observations.variables().iter();
+    let variables: Vec<_> = variables.map(|v| json!({"name": v.name, "units": v.units})).collect();
+    let keep = i64::try_from(state.config().results_keep_seconds).unwrap_or(i64::MAX);
+    let mut text = serde_json::to_string(report).unwrap_or_default();
+    if text.len() > LONGEST_REPORT {
+        let shorter = Report { fields: Vec::new(), ..report.clone() };
+        text = serde_json::to_string(&shorter).unwrap_or_default();
+    }
+    Ok(MapRow {
+        id: job.map.clone(),
+        job: Some(job.id.clone()),
+        network: None,
+        owner: job.owner.clone(),
+        created: now(),
+        expires: now().saturating_add(keep),
+        removed: None,
+        bytes: fs::metadata(&file).map_err(failed)?.len(),
+        path,
+        digest: hash.finalize().to_hex().to_string(),
+        form: "netcdf".to_owned(),
+        variables: serde_json::Value::from(variables).to_string(),
+        times: times.first().copied().zip(times.last().copied()).map(|(a, b)| [a, b]),
+        bounds: plan.targets.bounds(),
+        report: text,
+    })
+}

@@ -1,0 +1,126 @@
+//! Bodies of requests as files, by the hash of their bytes: a body that is sent twice is kept once.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::keeper::GRACE;
+use super::now;
+use crate::body::Spool;
+use crate::error::ApiError;
+
+/// The folder of inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    folder: PathBuf,
+}
+
+impl Inputs {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Keeps a body, synced, and names it.
+    ///
+    /// # Errors
+    /// 500 where the disk is full or fails.
+    pub(crate) fn keep(&self, body: Spool) -> Result<String, ApiError> {
+        self.write(body)
+            .map_err(|error| ApiError::internal("the service could not keep the readings", error))
+    }
+
+    fn write(&self, body: Spool) -> io::Result<String> {
+        let mut reader = body.into_reader();
+        let mut file = tempfile::Builder::new().prefix(".input-").tempfile_in(&self.folder)?;
+        let (mut hash, mut buffer) = (blake3::Hasher::new(), vec![0; 1 << 17]);
+        loop {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&buffer[..read]);
+            file.write_all(&buffer[..read])?;
+        }
+        let digest = hash.finalize().to_hex().to_string();
+        let path = self.folder.join(&digest);
+        if path.is_file() {
+            // Its time begins anew, as if it had been written now.
+            File::options().append(true).open(&path)?.set_modified(SystemTime::now())?;
+            return Ok(digest);
+        }
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(digest)
+    }
+
+    /// A body that was kept.
+    ///
+    /// # Errors
+    /// 500 where it is gone.
+    pub(crate) fn open(&self, digest: &str) -> Result<Spool, ApiError> {
+        let file = File::open(self.folder.join(digest));
+        file.map(Spool::File)
+            .map_err(|error| ApiError::internal("the readings of the job are gone", error))
+    }
+
+    /// Enters bodies into the table, before the job that names them; tells the bytes of all.
+    pub(super) fn enter(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<u64, ApiError> {
+        for digest in digests {
+            let metadata = fs::metadata(self.folder.join(digest));
+            let bytes = metadata
+                .map_err(|error| ApiError::internal("the readings of the job are gone", error))?
+                .len();
+            tx.execute(
+                "INSERT OR IGNORE INTO inputs (digest, bytes, created) VALUES (?1, ?2, ?3)",
+                params![digest, bytes, now()],
+            )?;
+        }
+        Ok(tx.query_row("SELECT coalesce(sum(bytes), 0) FROM inputs", [], |row| row.get(0))?)
+    }
+
+    /// Forgets rows that no job needs.
+    pub(super) fn forget(tx: &Transaction<'_>) -> rusqlite::Result<usize> {
+        let sql = "DELETE FROM inputs WHERE NOT EXISTS \
+                   (SELECT 1 FROM job_inputs WHERE job_inputs.digest = inputs.digest)";
+        tx.execute(sql, [])
+    }
+
+    /// Removes files without a row, but for the newest.
+    pub(super) fn tidy(&self, connection: &Connection) -> Result<(), ApiError> {
+        let failed = |error| ApiError::internal("inputs cannot be removed", error);
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let age = entry.metadata().and_then(|m| m.modified()).ok();
+            let age = age.and_then(|t| t.elapsed().ok()).unwrap_or_default();
+            let sql = "SELECT count(*) FROM inputs WHERE digest = ?1";
+            let known: bool = connection.query_row(sql, [&name], |row| row.get(0))?;
+            if !known && age > GRACE {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files of a job that ended, unless another needs them.
+    pub(super) fn remove_unneeded(
+        &self,
+        tx: &Transaction<'_>,
+        digests: &[String],
+    ) -> Result<(), ApiError> {
+        Self::forget(tx)?;
+        for digest in digests {
+            let sql = "SELECT count(*) FROM inputs WHERE digest = ?1";
+            let known: bool = tx.query_row(sql, [digest], |row| row.get(0))?;
+            if !known {
+                // One that cannot be removed now is tidied up later.
+                let _ = fs::remove_file(self.folder.join(digest));
+            }
+        }
+        Ok(())
+    }
+}

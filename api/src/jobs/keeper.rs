@@ -1,0 +1,142 @@
+//! Keeps order beside the lanes: leases, the dead, what is over, what is left over.
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inputs::Inputs;
+use super::{Running, attempt, now, results, store};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// How soon an attempt notices that its row is another's.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Ticks from one renewal of leases, and one look for the dead, to the next; and for what is over.
+const RENEW: u64 = 5;
+const TIDY: u64 = 60;
+
+/// What was changed within this time is left alone: it may be about to get its row.
+pub(super) const GRACE: Duration = Duration::from_secs(3600);
+
+/// Rows of jobs and of removed maps are kept for so many seconds after their end: 90 days.
+const REMEMBERED: i64 = 90 * 24 * 3600;
+
+pub(super) async fn keep(state: AppState) {
+    let mut tick = 0_u64;
+    loop {
+        let shared = state.clone();
+        let kept = tokio::task::spawn_blocking(move || keep_once(&shared, tick)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(problem = ?error, "jobs cannot be kept in order");
+        }
+        tick += 1;
+        // The leases of jobs that end their block are kept until they have.
+        if state.jobs().drain.is_cancelled() {
+            if state.jobs().lock().is_empty() {
+                return;
+            }
+            tokio::time::sleep(TICK / 10).await;
+        } else {
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => (),
+                () = state.jobs().drain.cancelled() => (),
+            }
+        }
+    }
+}
+
+fn keep_once(state: &AppState, tick: u64) -> Result<(), ApiError> {
+    let running: Vec<(String, Arc<Running>)> =
+        state.jobs().lock().iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
+    for (id, of) in running {
+        let mine = if tick.is_multiple_of(RENEW) {
+            state.store().write(|tx| store::renew(tx, &id, of.token))?
+        } else {
+            state.store().read(|c| store::is_mine(c, &id, of.token))?
+        };
+        if !mine {
+            of.cancel.cancel();
+        }
+    }
+    if tick.is_multiple_of(RENEW) {
+        hand_back_of_the_dead(state)?;
+    }
+    if tick.is_multiple_of(TIDY) {
+        tidy(state)?;
+    }
+    Ok(())
+}
+
+fn hand_back_of_the_dead(state: &AppState) -> Result<(), ApiError> {
+    let holder = &state.jobs().holder;
+    let held = state.store().read(|c| store::held_by_others(c, &holder.name))?;
+    for (id, token, of, over, attempts) in held {
+        if over || !holder.lives(&of) {
+            tracing::warn!(job = id, "its process ended; it goes on from its blocks");
+            attempt::crashed(state, (&id, token), attempts, "the service ended meanwhile")?;
+            state.jobs().wake.notify_waiters();
+        }
+    }
+    Ok(())
+}
+
+/// Results that are over, rows that are old, files that nobody knows.
+fn tidy(state: &AppState) -> Result<(), ApiError> {
+    remove_old_results(state)?;
+    state.store().write(|tx| {
+        store::forget(tx, now() - REMEMBERED)?;
+        Inputs::forget(tx)
+    })?;
+    let (unfinished, files) =
+        state.store().read(|c| Ok::<_, ApiError>((store::unfinished(c)?, results::files(c)?)))?;
+    state.store().read(|c| state.jobs().inputs().tidy(c))?;
+    let failed = |error| ApiError::internal("what is left over cannot be removed", error);
+    let unfinished: HashSet<String> = unfinished.into_iter().collect();
+    remove_unknown(state, "work", |name| {
+        unfinished.contains(name) || state.jobs().attempt(name).is_some()
+    })
+    .map_err(failed)?;
+    let files: HashSet<String> = files.into_iter().collect();
+    remove_unknown(state, "maps", |name| files.contains(name)).map_err(failed)?;
+    state.jobs().holder.tidy().map_err(failed)
+}
+
+/// Makes room: results whose time is over, and the oldest beyond the configured size.
+pub(super) fn remove_old_results(state: &AppState) -> Result<(), ApiError> {
+    let most = state.config().results_max_bytes;
+    for path in state.store().write(|tx| results::remove_old(tx, most))? {
+        tracing::info!(file = path, "result removed");
+        remove_file(state, &path);
+    }
+    Ok(())
+}
+
+/// A file that cannot be removed now is tidied up later.
+pub(crate) fn remove_file(state: &AppState, path: &str) {
+    if let Err(error) = fs::remove_file(state.jobs().map_file(path)) {
+        tracing::warn!(%error, file = path, "a result could not be removed");
+    }
+}
+
+/// But for what is new, which may belong to a job that another process ends just now.
+fn remove_unknown(
+    state: &AppState,
+    folder: &str,
+    known: impl Fn(&str) -> bool,
+) -> std::io::Result<()> {
+    for entry in fs::read_dir(state.jobs().folder.join(folder))? {
+        let entry = entry?;
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age < GRACE || known(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A request becomes a job: its body is kept, its plan made and weighed, its row inserted.
+
+use isopleth_engine::{Cancel, Plan, Targets, machine};
+
+use super::model::Lane;
+use super::store::{self, NewJob};
+use super::{Job, hooks, new_id};
+use crate::doors::Caller;
+use crate::error::ApiError;
+use crate::intake::{Kept, Received};
+use crate::routes::maps::plan_of;
+use crate::state::AppState;
+use crate::wire::request::MapRequest;
+
+/// What comes beside the body.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// Whose job it is.
+    pub(crate) owner: String,
+    /// Who pays for its cells.
+    pub(crate) caller: Caller,
+    /// The query as it came.
+    pub(crate) query: String,
+    pub(crate) idempotency_key: Option<String>,
+    /// Whom to tell of the end.
+    pub(crate) webhook: Option<String>,
+}
+
+/// What became of it.
+pub(crate) enum Submission {
+    /// A job; an old one where the idempotency key was known.
+    Job(Box<Job>),
+    /// The map is none for a job: what was received, to be answered at once.
+    AtOnce(Received),
+}
+
+/// Keeps the body, weighs the map, and inserts a job. Blocks: for a thread that computes.
+///
+/// # Errors
+/// As for a map that is made at once; 422 for an idempotency key of another request; 503 with
+/// `Retry-After` where the queue is full.
+pub(crate) fn submit(
+    state: &AppState,
+    received: Received,
+    wish: &Wish,
+    cancel: &Cancel,
+) -> Result<Submission, ApiError> {
+    if let Some(url) = &wish.webhook {
+        hooks::check(state.config(), url)?;
+    }
+    let by_query = matches!(received, Received::Table { .. });
+    let (submitted, digests) = {
+        // Until the job has its row, nobody may take its inputs for those of a job that ended.
+        let _inputs_stay = state.jobs().inputs_stay();
+        let kept = received.keep(&wish.query, &state.jobs().inputs())?;
+        let digests = kept.digests();
+        (weigh(state, kept, by_query, wish, cancel), digests)
+    };
+    // Of a request that became no job.
+    state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
+    if matches!(submitted, Ok(Submission::Job(_))) {
+        state.jobs().wake.notify_waiters();
+    }
+    submitted
+}
+
+fn weigh(
+    state: &AppState,
+    kept: Kept,
+    by_query: bool,
+    wish: &Wish,
+    cancel: &Cancel,
+) -> Result<Submission, ApiError> {
+    let inputs = state.jobs().inputs();
+    let request = serde_json::to_string(&kept)
+        .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
+    let fingerprint = blake3::hash(request.as_bytes()).to_hex().to_string();
+    if let Some(key) = &wish.idempotency_key {
+        let known = state.store().read(|c| store::by_idempotency_key(c, &wish.owner, key))?;
+        if let Some(known) = known {
+            return the_same(known, &fingerprint, key).map(Submission::Job);
+        }
+    }
+    let understood = kept.clone().open(&inputs)?.understand::<MapRequest>(state, cancel);
+    let plan = understood
+        .and_then(|understood| plan_of(state, understood))
+        .map_err(|error| if by_query { error.in_query() } else { error })?;
+    if matches!(plan.targets, Targets::Points(_)) {
+        return kept.open(&inputs).map(Submission::AtOnce);
+    }
+    let values = plan.estimate.cells.saturating_mul(plan.estimate.fields);
+    wish.caller.spend(state.store(), values)?;
+    let job = insert(state, &plan, &kept, wish, (&request, &fingerprint))?;
+    Ok(Submission::Job(Box::new(job)))
+}
+
+fn the_same(known: Job, fingerprint: &str, key: &str) -> Result<Box<Job>, ApiError> {
+    if known.fingerprint == fingerprint {
+        return Ok(Box::new(known));
+    }
+    Err(ApiError::meaningless(format!(
+        "the Idempotency-Key `{key}` came with another request before (job {}); a key is for one \
+         request, its body and its query",
+        known.id
+    )))
+}
+
+fn insert(
+    state: &AppState,
+    plan: &Plan,
+    kept: &Kept,
+    wish: &Wish,
+    (request, fingerprint): (&str, &str),
+) -> Result<Job, ApiError> {
+    let (config, estimate) = (state.config(), plan.estimate);
+    let lane =
+        if estimate.seconds <= config.interactive_seconds { Lane::Interactive } else { Lane::Long };
+    let (id, map, digests) = (new_id()?, new_id()?, kept.digests());
+    let new = NewJob {
+        id: &id,
+        owner: &wish.owner,
+        lane,
+        request,
+        fingerprint,
+        idempotency_key: wish.idempotency_key.as_deref(),
+        fields: estimate.fields,
+        cells: estimate.cells,
+        predicted_seconds: estimate.seconds,
+        predicted_bytes: beyond_now(plan),
+        map: &map,
+        inputs: &digests,
+        webhook: wish.webhook.as_deref(),
+    };
+    state.store().write(|tx| {
+        if let Some(key) = &wish.idempotency_key
+            && let Some(known) = store::by_idempotency_key(tx, &wish.owner, key)?
+        {
+            return the_same(known, fingerprint, key).map(|job| *job);
+        }
+        if store::waiting(tx)? >= config.job_queue_length {
+            let what = format!("{} jobs wait already", config.job_queue_length);
+            return Err(ApiError::busy(&what, config.queue_wait_seconds.max(10)));
+        }
+        if state.jobs().inputs().enter(tx, &digests)? > config.inputs_max_bytes {
+            let what = "the readings of jobs that wait fill the room there is for them";
+            return Err(ApiError::busy(what, config.queue_wait_seconds.max(10)));
+        }
+        store::insert(tx, &new)?;
+        let job = store::get(tx, &wish.owner, &id)?;
+        job.ok_or_else(|| ApiError::internal("the job is not there", "inserted just now"))
+    })
+}
+
+/// Memory that a run adds to what the process has already.
+pub(crate) fn beyond_now(plan: &Plan) -> u64 {
+    plan.estimate.peak_memory_bytes.saturating_sub(machine::resident_bytes())
+}
