@@ -6,9 +6,11 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(CACHE)/tools/bin:$(PATH)
 # Other people's readers of NetCDF, which judge our files.
 PYTHON := $(CACHE)/python/bin/python
+# A program that tries every route of the service by its description.
+SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps memory load bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,7 +29,7 @@ demo: build ## map the example readings: 8 hours at 1400 stations onto 1400×100
 
 test: setup-tests ## all tests
 	python3 scripts/make_demo.py --check
-	ISOPLETH_PYTHON="$(PYTHON)" cargo test --workspace --locked
+	ISOPLETH_PYTHON="$(PYTHON)" ISOPLETH_SCHEMATHESIS="$(SCHEMATHESIS)" cargo test --workspace --locked
 
 check: setup ## format, lints, documentation, licences
 	cargo fmt --all --check
@@ -53,6 +55,9 @@ sweeps: build setup-tests ## error and time against order, stations, cells and f
 	cargo build --release --examples --locked
 	"$(PYTHON)" benches/sweeps.py --program "$(PROGRAM)"
 	"$(PYTHON)" benches/sweeps.py --draw "$$(ls -t benches/record/sweeps-*.csv | head -1)" docs/images/sweeps.png
+
+hostile: build ## a million requests that no honest client sends (REQUESTS=…)
+	benches/hostile/run.py --program "$(PROGRAM)" --requests $(or $(REQUESTS),1000000)
 
 memory: build ## peak memory of large maps beside what is foreseen
 	benches/memory.py "$(PROGRAM)"

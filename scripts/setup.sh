@@ -39,6 +39,23 @@ python_environment() {
   cp "$requirements" "$stamp"
 }
 
+# Prometheus' checker alone, out of its package: no service, no pages.
+promtool() {
+  local place="$cache/tools/bin/promtool"
+  [ -x "$place" ] && return
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+  say "fetching promtool, 19 MB"
+  local folder
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  mkdir -p "$cache/tools/bin"
+  (cd "$folder" && apt-get download -qq prometheus >/dev/null 2>&1 && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool) \
+    && mv "$folder/usr/bin/promtool" "$place"
+  local done=$?
+  rm -rf "$folder"
+  return $done
+}
+
 case $what in
   build)
     for tool in cargo gcc g++ make python3; do
@@ -53,6 +70,8 @@ case $what in
   tests)
     debian netcdf-bin gdal-bin cdo || say "without them the judges of NetCDF files fail"
     python_environment "$cache/python" "$here/tests/judges/requirements.txt"
+    python_environment "$cache/http" "$here/tests/judges/http.txt" || say "without schemathesis its test is skipped"
+    promtool || say "without promtool its test is skipped"
     ;;
   deny)
     if ! PATH="$cache/tools/bin:$PATH" cargo deny --version >/dev/null 2>&1; then

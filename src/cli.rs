@@ -7,7 +7,9 @@ use clap_complete::Shell;
 use isopleth_engine::covariates::{Covariate, Wanted};
 use isopleth_engine::model::ModelError;
 use isopleth_engine::uncertainty::Of;
-use isopleth_engine::{Background, Bound, Digits, Folds, Tolerance, Uncertainty};
+use isopleth_engine::{
+    Back, Background, Bound, Digits, Folds, Tolerance, TransformOf, Uncertainty,
+};
 
 use crate::export::ExportArguments;
 use crate::failure::Failure;
@@ -156,6 +158,15 @@ pub(crate) struct MethodArguments {
     /// Greatest value of a map, likewise [default: none]
     #[arg(long, value_name = "[NAME=]VALUE", allow_negative_numbers = true, value_parser = parse_bound)]
     pub(crate) max: Vec<Bound>,
+    /// Map the readings transformed: none, sqrt, log[:OFFSET], boxcox[:LAMBDA[:OFFSET]]; for one
+    /// variable `pm25=sqrt`; may be given several times. Of variables that are not negative only
+    /// [default: chosen by auto, else none]
+    #[arg(long, value_name = "[NAME=]TRANSFORM", value_delimiter = ',',
+          value_parser = parse_transform)]
+    pub(crate) transform: Vec<TransformOf>,
+    /// The way back from a transform: mean (without bias), or median (half of all readings above)
+    #[arg(long, value_name = "WAY", default_value = "mean", value_parser = parse_back)]
+    pub(crate) back: Back,
     /// Make one station of all in a block of this size, in degrees or the planar unit, at the mean
     /// of their places with the mean of their readings: for networks beyond 20 000 stations
     #[arg(long, value_name = "SIZE")]
@@ -574,6 +585,14 @@ fn parse_folds(text: &str) -> Result<Folds, String> {
 }
 
 fn parse_bound(text: &str) -> Result<Bound, String> {
+    text.parse()
+}
+
+fn parse_transform(text: &str) -> Result<TransformOf, String> {
+    text.parse()
+}
+
+fn parse_back(text: &str) -> Result<Back, String> {
     text.parse()
 }
 

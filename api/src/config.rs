@@ -88,10 +88,6 @@ pub struct ServiceConfig {
     /// files. Default: none, and they are forgotten at the end; `isopleth serve` takes
     /// `~/.local/state/isopleth`.
     pub data_dir: Option<PathBuf>,
-    /// Most registered networks. Default 1000.
-    pub max_networks: usize,
-    /// Most bytes of their documents together. Default 256 MiB.
-    pub max_networks_bytes: u64,
     // Doors.
     /// Whether requests need a key: `auto` (if there are keys at the start; without any, the service listens
     /// on loopback only), `on`, `off`. Default `auto`.
@@ -127,6 +123,10 @@ pub struct ServiceConfig {
     pub tls_key: Option<PathBuf>,
     /// Whether `/metrics` needs no key where others do. Default no.
     pub metrics_open: bool,
+    /// Most registered networks. Default 1000.
+    pub max_networks: usize,
+    /// Most bytes of their documents together. Default 256 MiB.
+    pub max_networks_bytes: u64,
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
@@ -167,8 +167,6 @@ impl Default for ServiceConfig {
             webhook_hosts: Vec::new(),
             webhook_secret_file: None,
             data_dir: None,
-            max_networks: 1000,
-            max_networks_bytes: 256 << 20,
             auth: Auth::Auto,
             bootstrap_key: None,
             bootstrap_key_file: None,
@@ -184,6 +182,8 @@ impl Default for ServiceConfig {
             tls_certificate: None,
             tls_key: None,
             metrics_open: false,
+            max_networks: 1000,
+            max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
         }
     }

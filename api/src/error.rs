@@ -69,8 +69,8 @@ enum Code {
     UriTooLong,
     UnsupportedMediaType,
     Meaningless,
-    Precondition,
     TooMany,
+    Precondition,
     Internal,
     Busy,
     Stopping,
@@ -102,12 +102,12 @@ impl Code {
             Self::Meaningless => {
                 (S::UNPROCESSABLE_ENTITY, "meaningless", "The request makes no sense")
             }
+            Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may ask for"),
             Self::Precondition => (
                 S::PRECONDITION_FAILED,
                 "precondition-failed",
                 "The resource is not what the request expects",
             ),
-            Self::TooMany => (S::TOO_MANY_REQUESTS, "too-many", "More than one client may ask for"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The service failed"),
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),

@@ -105,7 +105,8 @@ fn next_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}-{:x}", since.as_nanos(), count)
+    // Of one length: a file made like another is changed in place.
+    format!("{:x}-{count:08x}", since.as_nanos())
 }
 
 #[cfg(test)]

@@ -15,9 +15,11 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
 use crate::routes::{
-    catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics, network_maps, networks,
+    catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics,
+    network_maps, networks,
 };
 use crate::state::AppState;
+use crate::wire::query::MaskName;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
 #[derive(OpenApi)]
@@ -34,7 +36,9 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
         (name = "jobs", description = "Large maps, made one after the other"),
         (name = "service", description = "The state of the service"),
-    )
+    ),
+    // Only a parameter has it, and those do not bring their schemas.
+    components(schemas(MaskName))
 )]
 struct Described;
 

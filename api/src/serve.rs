@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use crate::config::{ConfigError, ServiceConfig};
 use crate::doors::patient::Patient;
 use crate::doors::tls::{Tls, TlsError};
-use crate::doors::{Auth, DoorsError, Peer};
+use crate::doors::{Auth, DoorsError, Peer, customer};
 use crate::state::{AppState, StartError};
 use crate::{jobs, router};
 
@@ -189,7 +189,8 @@ impl Connections {
 
     /// What is done now and then, or when told to by SIGHUP; never ends.
     async fn look_after(&self) {
-        let mut told = signal(SignalKind::hangup()).ok();
+        // Without certificates a hang-up ends the process, as it does every program of a terminal.
+        let mut told = self.tls.as_ref().and_then(|_| signal(SignalKind::hangup()).ok());
         loop {
             let in_any_case = match &mut told {
                 Some(told) => tokio::select! {
@@ -256,6 +257,7 @@ impl Places {
     /// A trusted proxy brings the connections of many.
     fn take(&self, address: IpAddr, trusted: bool) -> Option<Place> {
         let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let address = customer(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if !trusted {
             let count = by_address.entry(address).or_default();

@@ -43,7 +43,13 @@ impl Answer {
     }
 }
 
-async fn send(app: &Router, method: Method, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
+async fn send(
+    app: &Router,
+    method: Method,
+    path: &str,
+    kind: &str,
+    body: impl Into<Body>,
+) -> Answer {
     send_with(app, method, path, &[("content-type", kind)], body).await
 }
 
@@ -83,7 +89,9 @@ fn id(k: usize) -> String {
 }
 
 fn stations() -> Vec<Value> {
-    let place = |k: usize| (100.0 + (k * 7 % STATIONS) as f64 / 4.0, 30.0 + (k * 11 % STATIONS) as f64 / 5.0);
+    let place = |k: usize| {
+        (100.0 + (k * 7 % STATIONS) as f64 / 4.0, 30.0 + (k * 11 % STATIONS) as f64 / 5.0)
+    };
     (0..STATIONS).map(|k| json!({"id": id(k), "lon": place(k).0, "lat": place(k).1})).collect()
 }
 
@@ -232,7 +240,11 @@ async fn what_does_not_fit_the_network_is_told_with_its_place() {
         (json!({"time": first, "times": times(), "values": {}}), "/times", "both"),
         (json!({"time": "noon", "values": {"pm25": by_id(0)}}), "/times/0", "noon"),
         (json!({"values": {"pm25": "x"}}), "/values/pm25", "values by station id"),
-        (json!({"stations": stations(), "values": {"pm25": by_id(0)}}), "/stations", "unknown field"),
+        (
+            json!({"stations": stations(), "values": {"pm25": by_id(0)}}),
+            "/stations",
+            "unknown field",
+        ),
     ] {
         let problem = post(&app, "", &document).await.refused(422);
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
@@ -284,7 +296,9 @@ async fn a_network_tells_stations_spacing_condition_and_the_latest_residuals() {
     assert_eq!(told["survey"]["places"], STATIONS);
     assert_eq!(told["survey"]["merged"], json!([["s03", "twin"]]));
     let spacing = |which: &str| told["survey"][which].as_f64().expect("kilometres");
-    assert!(spacing("least_spacing") > 1.0 && spacing("least_spacing") <= spacing("median_spacing"));
+    assert!(
+        spacing("least_spacing") > 1.0 && spacing("least_spacing") <= spacing("median_spacing")
+    );
     assert_eq!(told["survey"]["methods"][0]["chosen_by"], "typical");
     assert!(told["survey"]["methods"][0]["condition"].as_f64().expect("a number") > 1.0);
     assert_eq!(told["stations"][0].get("leave_one_out"), None);

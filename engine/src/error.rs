@@ -64,6 +64,26 @@ pub enum Error {
         /// What was asked for.
         value: f64,
     },
+    /// What may be negative has no square root and no logarithm.
+    #[error(
+        "{variable} may be negative, and only what may not be can be transformed; leave it as it is \
+         ({variable}=none), or give it a least value of 0"
+    )]
+    TransformOfNegative {
+        /// Of which variable a transform was asked for.
+        variable: String,
+    },
+    /// Differences from a background may be negative, and effects of covariates do not add up transformed.
+    #[error(
+        "{variable} cannot be transformed beside {beside}: what is mapped is then no longer the readings \
+         alone; leave it as it is ({variable}=none), or map without"
+    )]
+    TransformBeside {
+        /// Of which variable a transform was asked for.
+        variable: String,
+        /// The background or the covariates.
+        beside: String,
+    },
     /// A rule by which readings are examined makes no sense.
     #[error(transparent)]
     Quality(#[from] crate::quality::RuleError),
@@ -158,6 +178,8 @@ impl Error {
             | Self::NoSuchVariable { .. }
             | Self::BadThreshold { .. }
             | Self::BadQuantile { .. }
+            | Self::TransformOfNegative { .. }
+            | Self::TransformBeside { .. }
             | Self::Quality(_)
             | Self::NothingToMap { .. } => Kind::BadInput,
             Self::Limit { .. } => Kind::Limit,

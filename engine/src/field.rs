@@ -20,6 +20,7 @@ use crate::output::{FieldId, Sink, Tile};
 use crate::pilot::Tried;
 use crate::plan::Plan;
 use crate::progress::{Event, Progress};
+use crate::transform::WayBack;
 use crate::uncertainty::BlockDoubt;
 
 /// The fields of a batch, about to be evaluated.
@@ -33,6 +34,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) beside: &'a Beside<'a>,
     /// What layers are made of, where some are asked for.
     pub(crate) doubt: Option<&'a BlockDoubt<'a>>,
+    /// The way back of transformed readings.
+    pub(crate) back: Option<&'a WayBack>,
     pub(crate) progress: Progress<'a>,
     /// Values done in all batches so far.
     pub(crate) done: &'a AtomicU64,
@@ -167,6 +170,9 @@ impl Fields<'_> {
         // Layers are of the surface itself, before any bound.
         if let Some(doubt) = self.doubt {
             doubt.hand_over(self.sink, self.ids, rows, columns, values)?;
+        }
+        if let Some(back) = self.back {
+            back.tile(&self.plan.targets, self.ids, (rows, columns), values);
         }
         for (id, values) in self.ids.iter().zip(values.chunks_exact_mut(rows.len() * columns.len()))
         {
@@ -384,6 +390,7 @@ mod tests {
                 sink: &sink,
                 beside: &Beside::default(),
                 doubt: None,
+                back: None,
                 progress: Progress { on_event: &|_| (), cancel: &Cancel::default() },
                 done: &AtomicU64::new(0),
             };

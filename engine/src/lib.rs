@@ -52,6 +52,7 @@ pub mod settings;
 pub mod storage;
 mod survey;
 pub mod tiles;
+pub mod transform;
 pub mod uncertainty;
 mod units;
 
@@ -81,4 +82,5 @@ pub use series::Treatment;
 pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
 pub use survey::{Solvable, Survey, survey};
+pub use transform::{Back, Transform, TransformOf, Transforms};
 pub use uncertainty::Uncertainty;

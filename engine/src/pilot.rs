@@ -184,8 +184,8 @@ impl Pilot<'_> {
     #[expect(clippy::cast_precision_loss, reason = "counts of pairs are below 2^52")]
     fn attempt(&self, scheme: Scheme) -> Option<Trial> {
         let tile = [self.tiling.tile_columns, self.tiling.tile_rows];
-        let far = Far::new(self.surface, self.evaluator, self.rows, tile, scheme)
-            .with_views(self.views);
+        let far =
+            Far::new(self.surface, self.evaluator, self.rows, tile, scheme).with_views(self.views);
         let tried: Vec<Tried> =
             self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k)).collect();
         let (mut verdict, mut pairs, mut tried_cells) = (Verdict::default(), 0, 0);

@@ -20,6 +20,7 @@ use crate::observations::Observations;
 use crate::scattered;
 use crate::settings::{Choice, Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
+use crate::transform::Wanted;
 use crate::uncertainty::LayerOf;
 
 /// Fields that share one pass over the cells, unless one time step has more. Measured on 48 fields of
@@ -145,6 +146,7 @@ impl Plan {
         check_stations(network.stations().len(), limits)?;
         let typical = choice::typical(&settings.method, network.points())?;
         let bounds = settings.bounds.of(observations.variables())?;
+        settings.transforms.check(observations.variables(), &bounds)?;
         let threads = settings.threads.unwrap_or_else(machine::available_threads).max(1);
         let threads = if is_small(&observations, &targets) { 1 } else { threads };
         let memory_bytes = settings.memory_bytes.unwrap_or_else(memory_budget);
@@ -202,6 +204,7 @@ impl Plan {
             layers,
             warnings,
         };
+        plan.check_transforms()?;
         plan.estimate = plan.foresee();
         plan.keep_the_budget()?;
         Ok(plan)
@@ -217,6 +220,25 @@ impl Plan {
     #[must_use]
     pub fn fields_at_once(&self) -> usize {
         self.steps_at_once * self.observations.variables().len()
+    }
+
+    /// What a variable is mapped beside, in words: then it is not transformed.
+    pub(crate) fn beside(&self, variable: usize) -> Option<String> {
+        let background = self.backgrounds.as_ref().and_then(|all| all.label(variable));
+        let covariates =
+            || self.covariates.as_ref().map(|all| format!("covariates ({})", all.label()));
+        background.map(|label| format!("a background ({label})")).or_else(covariates)
+    }
+
+    fn check_transforms(&self) -> Result<(), Error> {
+        for (at, variable) in self.observations.variables().iter().enumerate() {
+            let told = self.settings.transforms.of(variable);
+            if let (true, Some(beside)) = (told.is_some_and(Wanted::is_any), self.beside(at)) {
+                let variable = variable.name.clone();
+                return Err(Error::TransformBeside { variable, beside });
+            }
+        }
+        Ok(())
     }
 
     /// Fewer time steps at once, then refusal.

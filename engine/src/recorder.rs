@@ -55,6 +55,9 @@ pub(crate) struct Share {
     backgrounds: background::Share,
     #[serde(default)]
     covariates: covariates::Share,
+    /// By variable: readings that a transform took for 0.
+    #[serde(default)]
+    taken_for_0: BTreeMap<String, usize>,
 }
 
 impl Share {
@@ -81,6 +84,9 @@ impl Share {
         }
         self.backgrounds.merge(&other.backgrounds);
         self.covariates.merge(&other.covariates);
+        for (variable, count) in other.taken_for_0 {
+            *self.taken_for_0.entry(variable).or_default() += count;
+        }
     }
 
     pub(crate) fn add_backgrounds(&mut self, backgrounds: &background::Share) {
@@ -144,13 +150,19 @@ impl Recorder {
     }
 
     /// Books the method of the fields to come, which has the highest number so far.
-    pub(crate) fn begin_method(&mut self, number: usize, chosen: &Chosen, obtained: &Obtained) {
+    pub(crate) fn begin_method(
+        &mut self,
+        plan: &Plan,
+        (number, chosen): (usize, &Chosen),
+        obtained: &Obtained,
+    ) {
         let factor = &obtained.factor;
         let report = MethodReport {
             solver: factor.decomposition().to_owned(),
             condition: factor.condition(),
             factor: obtained.origin,
             evaluation: "exact".to_owned(),
+            back_transform: (!chosen.transform.is_none()).then_some(plan.settings.transforms.back),
             ..method_report(chosen)
         };
         self.share.methods.insert(number, report);
@@ -241,6 +253,11 @@ impl Recorder {
         }
     }
 
+    /// Books readings that a transform took for 0.
+    pub(crate) fn taken_for_0(&mut self, variable: &str, count: usize) {
+        *self.share.taken_for_0.entry(variable.to_owned()).or_default() += count;
+    }
+
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
         mut self,
@@ -262,6 +279,9 @@ impl Recorder {
         let mut warnings = share.warnings;
         warnings.extend(self.mishaps);
         warnings.extend(plan.observations.readings_report().warnings.iter().cloned());
+        warnings.extend(share.taken_for_0.iter().map(|(variable, count)| {
+            format!("{count} readings of {variable} below 0 were taken for 0 by its transform")
+        }));
         // Several methods have the same to say.
         let mut told = HashSet::new();
         warnings.retain(|warning| told.insert(warning.clone()));
@@ -343,6 +363,7 @@ fn method_report(chosen: &Chosen) -> MethodReport {
         epsilon: method.epsilon,
         smoothing: if low < high { vec![low, high] } else { vec![low] },
         degree: method.degree,
+        transform: chosen.transform,
         metric: method.metric.to_string(),
         convention: match method.convention {
             Convention::Native => "native",

@@ -13,6 +13,7 @@ use crate::observations::UnixSeconds;
 use crate::progress::Stage;
 use crate::quality::QualityReport;
 use crate::series::SeriesReport;
+use crate::transform::{Back, Transform};
 use crate::uncertainty::UncertaintyReport;
 
 /// Everything a run has to say.
@@ -146,6 +147,12 @@ pub struct MethodReport {
     pub smoothing: Vec<f64>,
     /// Degree of the drift, −1 for none.
     pub degree: i8,
+    /// In what form readings were mapped, as it can be told: `none`, `sqrt`, `log:OFFSET`,
+    /// `boxcox:LAMBDA:OFFSET`.
+    pub transform: Transform,
+    /// The way back, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_transform: Option<Back>,
     /// How distance is measured.
     pub metric: String,
     /// `native` or `scipy-rbf`.

@@ -32,6 +32,7 @@ use crate::recorder::Recorder;
 use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
+use crate::transform::{Neighbours, Transform, WayBack};
 use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
 
 /// Makes every field of the plan and hands it to the sink.
@@ -55,7 +56,9 @@ pub fn run(
         let methods = choose(plan, progress, factors, &mut recorder)?;
         let mut exam = recorder.time(Stage::Read, || Exam::new(plan, factors.lore()))?;
         let (buddies, done) = (buddies(plan, factors), AtomicU64::new(0));
-        let tools = Tools { plan, sink, progress, factors, methods: &methods, done: &done };
+        let (methods, neighbours) = (&methods, methods.neighbours(plan));
+        let neighbours = neighbours.as_ref();
+        let tools = Tools { plan, sink, progress, factors, methods, neighbours, done: &done };
         let all = 0..plan.observations.times().len();
         tools.steps(all, buddies.as_ref(), &mut recorder, &mut exam, None)?;
         let quality = exam.into_report(&plan.observations);
@@ -94,6 +97,8 @@ pub(crate) struct Tools<'a> {
     pub(crate) progress: Progress<'a>,
     pub(crate) factors: &'a FactorCache,
     pub(crate) methods: &'a Methods,
+    /// None where nothing comes back by its mean.
+    pub(crate) neighbours: Option<&'a Neighbours>,
     /// Values done so far.
     pub(crate) done: &'a AtomicU64,
 }
@@ -112,7 +117,7 @@ impl Tools<'_> {
         exam: &mut Exam,
         mut meshes: Option<&mut Meshes>,
     ) -> Result<(), Error> {
-        let Self { plan, sink, progress, factors, methods, done } = *self;
+        let Self { plan, sink, progress, factors, methods, neighbours, done } = *self;
         let par = Par::rayon(plan.threads);
         let backgrounds = background::Account::new(plan.observations.variables().len());
         let dependence =
@@ -123,7 +128,7 @@ impl Tools<'_> {
             let obtained = recorder.time(Stage::Factorise, || {
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
-            recorder.begin_method(number, chosen, &obtained);
+            recorder.begin_method(plan, (number, chosen), &obtained);
             let (factor, evaluator) = (obtained.factor, Evaluator::new());
             let (method, account) = ((methods, number), (&backgrounds, &dependence));
             let run = Run {
@@ -137,9 +142,10 @@ impl Tools<'_> {
                 done,
                 buddies,
                 views: pilot::views(plan, &chosen.method, factors),
+                neighbours,
                 account,
             };
-            let mut doubt = Doubt::new(plan, &run.factor, number, par)?;
+            let mut doubt = Doubt::new(plan, &run.factor, (number, chosen.transform), par)?;
             if let Some(meshes) = meshes.as_mut()
                 && let Some(new) = doubt.take()
             {
@@ -175,6 +181,8 @@ struct Run<'a> {
     buddies: Option<&'a Buddies>,
     /// How stations appear to boxes of cells, as found for maps like this.
     views: Option<Arc<Views>>,
+    /// None where nothing comes back by its mean.
+    neighbours: Option<&'a Neighbours>,
     /// What is told of backgrounds and covariates.
     account: (&'a background::Account, &'a covariates::Account),
 }
@@ -188,6 +196,8 @@ pub(crate) struct Block {
     pub(crate) background: Option<Mat<f64>>,
     /// By field: readings that were there, but no background.
     without: Vec<u64>,
+    /// The readings as the surface goes through them, where that is not as they are.
+    pub(crate) transformed: Option<Mat<f64>>,
 }
 
 impl Block {
@@ -231,22 +241,35 @@ impl Block {
             }
             flags.extend_from_slice(&of_step[field.variable * n..][..n]);
         }
-        Ok(Self { fields, readings, flags, background, without })
+        Ok(Self { fields, readings, flags, background, without, transformed: None })
     }
 
-    /// What is interpolated: the readings, less the background where there is one.
+    /// The same, to be mapped in another form; where there is a background, in none.
+    pub(crate) fn transform(self, transform: Transform) -> Self {
+        let forward =
+            |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, f| transform.forward(m[(i, f)]));
+        let transformed = (!transform.is_none()).then(|| forward(&self.readings));
+        Self { transformed, ..self }
+    }
+
+    /// What the surface goes through: the readings, transformed where they are, or less the background
+    /// where there is one; a plan allows no variable both.
     pub(crate) fn to_fit(&self) -> Cow<'_, Mat<f64>> {
-        match &self.background {
-            None => Cow::Borrowed(&self.readings),
-            Some(background) => Cow::Owned(background::less(&self.readings, background)),
+        match (&self.transformed, &self.background) {
+            (Some(transformed), _) => Cow::Borrowed(transformed),
+            (None, Some(background)) => Cow::Owned(background::less(&self.readings, background)),
+            (None, None) => Cow::Borrowed(&self.readings),
         }
     }
 }
 
+/// What layers are made of, and the way back of transformed readings, where there are such.
+type OfFields<'a> = (Option<&'a BlockDoubt<'a>>, Option<&'a WayBack>);
+
 /// Some fields of a block, about to be evaluated.
 struct Batch<'a> {
     fields: &'a [FieldId],
-    /// Largest less smallest reading of each.
+    /// Largest less smallest reading of each, as the surface goes through them.
     ranges: Vec<f64>,
     surface: Surface,
 }
@@ -266,6 +289,7 @@ impl Run<'_> {
                 let (methods, this) = self.method;
                 let some = first..(first + at_once).min(steps.end);
                 Block::read(self.plan, exam, some, |field| methods.of(field) == this)
+                    .map(|block| block.transform(self.transform()))
             })?;
             if block.fields.is_empty() {
                 continue;
@@ -276,10 +300,12 @@ impl Run<'_> {
             // Residuals are those of the surface itself, before any bound.
             let doubt = doubt.as_mut().map(|doubt| {
                 recorder.time(Stage::Evaluate, || {
-                    doubt.block(&block.fields, block.readings.as_ref(), &fit)
+                    doubt.block(&block.fields, block.to_fit().as_ref().as_ref(), &fit)
                 })
             });
             let doubt = doubt.transpose()?;
+            let back = self.way_back(&block, &mut fit);
+            self.tell_taken_for_0(&block, recorder);
             self.keep_bounds(&block, &mut fit);
             if let Some(background) = &block.background {
                 let account = self.account.0;
@@ -294,7 +320,8 @@ impl Run<'_> {
             let before = certificate.map_or(0, |c| c.tiles);
             recorder.time(Stage::Evaluate, || {
                 self.tell_stations(&block, &fit)?;
-                self.batches(&block, &fit.weights, doubt.as_ref(), &mut certificate)
+                let of_fields = (doubt.as_ref(), back.as_ref());
+                self.batches(&block, &fit.weights, of_fields, &mut certificate)
             })?;
             *recorder.share().certificate() = certificate;
             if certificate.is_some_and(|c| c.tiles > before) {
@@ -302,6 +329,34 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    fn transform(&self) -> Transform {
+        let (methods, this) = self.method;
+        methods.each[this].transform
+    }
+
+    /// The way back of what is solved; residuals take it at once.
+    fn way_back(&self, block: &Block, fit: &mut Fit) -> Option<WayBack> {
+        let transformed = block.transformed.as_ref()?;
+        let (transform, method) = (self.transform(), self.factor.method());
+        let ids = &block.fields;
+        let back = WayBack::new(transform, method, self.neighbours, ids, transformed, fit);
+        back.residuals(&block.readings, transformed, fit);
+        Some(back)
+    }
+
+    fn tell_taken_for_0(&self, block: &Block, recorder: &mut Recorder) {
+        if block.transformed.is_none() {
+            return;
+        }
+        for (f, field) in block.fields.iter().enumerate() {
+            let count = block.readings.col_as_slice(f).iter().filter(|v| **v < 0.0).count();
+            if count > 0 {
+                let variable = &self.plan.observations.variables()[field.variable];
+                recorder.taken_for_0(&variable.name, count);
+            }
+        }
     }
 
     /// What is left out is predicted within bounds, like what is mapped.
@@ -322,8 +377,12 @@ impl Run<'_> {
         let fit = |block: &Block| self.factor.fit(block.to_fit().as_ref().as_ref(), self.par);
         let first = fit(block)?;
         let Some(buddies) = self.buddies else { return Ok(first) };
-        let outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
-        let Block { fields, readings, flags, .. } = block;
+        let mut outliers = buddies.outliers(&self.factor, block.to_fit().as_ref().as_ref(), &first);
+        if let Some(transformed) = &block.transformed {
+            let of = (self.transform(), transformed);
+            outliers.iter_mut().for_each(|outlier| outlier.turn_back(of, &block.readings));
+        }
+        let Block { fields, readings, flags, .. } = &mut *block;
         let rejected = buddies.flag(
             &self.plan.observations,
             &outliers,
@@ -332,7 +391,19 @@ impl Run<'_> {
             self.plan.settings.quality.reject,
             ledger,
         );
-        Ok(if rejected { fit(block)? } else { first })
+        if !rejected {
+            return Ok(first);
+        }
+        let Block { readings, transformed: Some(transformed), .. } = &mut *block else {
+            return Ok(fit(block)?);
+        };
+        for outlier in &outliers {
+            let at = (outlier.station, outlier.field);
+            if readings[at].is_nan() {
+                transformed[at] = f64::NAN;
+            }
+        }
+        Ok(fit(block)?)
     }
 
     fn tell_stations(&self, block: &Block, fit: &Fit) -> Result<(), Error> {
@@ -352,17 +423,18 @@ impl Run<'_> {
         &self,
         block: &Block,
         weights: &Weights,
-        doubt: Option<&BlockDoubt<'_>>,
+        of_fields: OfFields<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let (plan, all) = (self.plan, block.fields.len());
+        let readings = block.transformed.as_ref().unwrap_or(&block.readings);
         for first in (0..all).step_by(plan.fields_at_once()) {
             let some = first..(first + plan.fields_at_once()).min(all);
             let weights = weights.some(some.clone());
             let drift = self.factor.drift();
             let batch = Batch {
                 fields: &block.fields[some.clone()],
-                ranges: some.map(|f| range(block.readings.col_as_slice(f))).collect(),
+                ranges: some.map(|f| range(readings.col_as_slice(f))).collect(),
                 surface: Surface::new(plan.network.points(), self.factor.method(), drift, &weights),
             };
             let backgrounds = plan.backgrounds.as_ref();
@@ -374,7 +446,7 @@ impl Run<'_> {
                 .as_ref()
                 .map(|of| covariates::OnCells::new(of, &plan.targets, &weights, self.account.1));
             let beside = Beside { background, covariates };
-            self.tiles(&batch, &beside, doubt, certificate)?;
+            self.tiles(&batch, &beside, of_fields, certificate)?;
         }
         // The fields of all batches were announced together.
         self.sink.batch_done()
@@ -385,7 +457,7 @@ impl Run<'_> {
         &self,
         batch: &Batch<'_>,
         beside: &Beside<'_>,
-        doubt: Option<&BlockDoubt<'_>>,
+        (doubt, back): OfFields<'_>,
         certificate: &mut Option<Certificate>,
     ) -> Result<(), Error> {
         let plan = self.plan;
@@ -398,6 +470,7 @@ impl Run<'_> {
             sink: self.sink,
             beside,
             doubt,
+            back,
             progress: self.progress,
             done: self.done,
         };

@@ -12,6 +12,7 @@ use crate::mask::Masks;
 use crate::network::Duplicates;
 use crate::quality::Rules;
 use crate::storage::Storage;
+use crate::transform::Transforms;
 use crate::uncertainty::Uncertainty;
 
 /// How a map is made, apart from readings and targets.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub tolerance: Tolerance,
     /// What values cannot be.
     pub bounds: Bounds,
+    /// In what form readings are mapped, and the way back.
+    pub transforms: Transforms,
     /// Worker threads; default: the processors this process may use.
     pub threads: Option<usize>,
     /// Peak memory in bytes that the plan must keep; default: half of what the cgroup or the host

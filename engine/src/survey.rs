@@ -101,7 +101,8 @@ fn methods_of(
 ) -> Result<Vec<Of>, Error> {
     let points = network.points();
     if let Choice::Auto(auto) = &settings.method {
-        let kept = choice::kept_methods(network.stations(), points, auto, factors.choices())?;
+        let wanted = (auto, &settings.transforms);
+        let kept = choice::kept_methods(network.stations(), points, wanted, factors.choices())?;
         if !kept.is_empty() {
             return Ok(kept
                 .into_iter()

@@ -11,14 +11,14 @@ use isopleth_engine::kernels::{Kernel, Method, Smoothing};
 use isopleth_engine::observations::{Parts, Station, UnixSeconds, Variable};
 use isopleth_engine::output::{Layout, NetcdfFile, Provenance};
 use isopleth_engine::{
-    Cancel, Choice, Digits, Error, Event, FactorCache, Grid, Kind, Limits, Observations, Plan,
-    Precision, Progress, ReadOptions, Registration, Report, Settings, Storage, Targets,
-    Uncertainty, run,
+    Back, Cancel, Choice, Digits, Error, Event, FactorCache, Grid, Kind, Limits, Observations,
+    Plan, Precision, Progress, ReadOptions, Registration, Report, Settings, Storage, Targets,
+    Transforms, Uncertainty, run,
 };
 
 /// Two pollutants at some stations, with gaps, an outlier, a stuck instrument, and a field without
 /// any reading.
-fn observations(stations: u32, steps: i32) -> Observations {
+fn observations(stations: u32, steps: i32, form: fn(f64) -> f64) -> Observations {
     let station = |k: u32| Station {
         id: format!("s{k}"),
         x: 100.0 + f64::from(k * 37 % 101) / 10.0,
@@ -39,7 +39,7 @@ fn observations(stations: u32, steps: i32) -> Observations {
     let rows = |variable: f64| -> Vec<Vec<Option<f64>>> {
         let row = |step| {
             let each = stations.iter().enumerate();
-            each.map(|(k, s)| value(variable, step, k, s)).collect()
+            each.map(|(k, s)| value(variable, step, k, s).map(form)).collect()
         };
         (0..steps).map(row).collect()
     };
@@ -56,6 +56,8 @@ struct Case {
     steps: i32,
     shape: [u64; 2],
     settings: Settings,
+    /// What readings are made of the smooth ones.
+    form: fn(f64) -> f64,
 }
 
 impl Case {
@@ -76,7 +78,7 @@ impl Case {
             threads: Some(2),
             ..Settings::default()
         };
-        Self { stations: 40, steps: 40, shape: [150, 130], settings }
+        Self { stations: 40, steps: 40, shape: [150, 130], settings, form: |value| value }
     }
 
     fn plan(&self) -> Plan {
@@ -84,7 +86,7 @@ impl Case {
         let bounds = [100.0, 30.0, 110.0, 38.0];
         let size = Size::Shape { nx, ny };
         let grid = Grid::from_bounds(bounds, size, Registration::Gridline, true).unwrap();
-        let observations = observations(self.stations, self.steps);
+        let observations = observations(self.stations, self.steps, self.form);
         let (targets, settings) = (Targets::Grid(grid), self.settings.clone());
         Plan::new(observations, targets, settings, &Limits::default()).unwrap()
     }
@@ -189,6 +191,44 @@ fn blocks_in_another_order_and_with_chosen_methods_and_layers_give_the_same_byte
     }
     place.finish(&case, SMALL);
     assert!(place.bytes() == whole);
+}
+
+/// Made block by block, each by a process of its own; the report of the last.
+fn interrupted(case: &Case) -> (Vec<u8>, Report) {
+    let place = Place::new();
+    let blocks = place.blocks(case);
+    assert!(blocks >= 3, "{blocks} blocks");
+    for block in 0..blocks {
+        place.with(case, SMALL, |_, worker| assert!(worker.run_block(block).unwrap()));
+    }
+    let report = place.finish(case, SMALL);
+    (place.bytes(), report)
+}
+
+#[test]
+fn a_transform_chosen_by_the_readings_is_that_of_all_blocks() {
+    let mut case = Case::small();
+    case.settings.method = Choice::default();
+    case.form = |value| (value / 25.0).exp();
+    (case.steps, case.shape) = (70, [70, 60]);
+    let (bytes, report) = interrupted(&case);
+    let transformed = report.methods.iter().filter(|method| method.back_transform.is_some());
+    assert!(transformed.count() > 0, "{:?}", report.methods);
+    assert!(bytes == undisturbed(&case));
+}
+
+#[test]
+fn what_a_told_transform_leaves_open_and_takes_for_0_is_that_of_all_blocks() {
+    let mut case = Case::small();
+    case.form = |value| if value < 30.0 { -1.0 } else { value };
+    let told = vec!["log".parse().unwrap()];
+    case.settings.transforms = Transforms { told, back: Back::Mean };
+    let (bytes, report) = interrupted(&case);
+    // Of the instrument that is stuck, one reading in 40 hours but for the gaps, of each variable.
+    let gaps = (0..case.steps).filter(|step| (*step as usize * 7 + 6 * 5) % 23 == 0).count();
+    let told = format!("{} readings of PM2.5 below 0", case.steps as usize - gaps);
+    assert!(report.warnings.iter().any(|w| w.contains(&told)), "{told}: {:?}", report.warnings);
+    assert!(bytes == undisturbed(&case));
 }
 
 #[test]

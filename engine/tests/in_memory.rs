@@ -21,7 +21,8 @@ fn contents(path: &Path) -> BTreeMap<String, String> {
     }
     for variable in file.variables() {
         let name = variable.name();
-        let dimensions: Vec<_> = variable.dimensions().iter().map(|d| (d.name(), d.len())).collect();
+        let dimensions: Vec<_> =
+            variable.dimensions().iter().map(|d| (d.name(), d.len())).collect();
         all.insert(format!("{name}:"), format!("{dimensions:?}"));
         for attribute in variable.attributes() {
             let key = format!("{name}:{}", attribute.name());

@@ -12,8 +12,9 @@ use isopleth_engine::observations::{Parts, Station, Variable};
 use isopleth_engine::output::{FieldId, Sink, StationValues, Tile};
 use isopleth_engine::uncertainty::{Layer, Of};
 use isopleth_engine::{
-    Cancel, Choice, Error, FactorCache, Grid, Limits, Observations, Places, Plan, Progress,
-    ReadOptions, Report, Settings, Source, Targets, Tolerance, Uncertainty, run,
+    Back, Bound, Bounds, Cancel, Choice, Error, FactorCache, Grid, Limits, Observations, Places,
+    Plan, Progress, ReadOptions, Report, Settings, Source, Targets, Tolerance, Transform,
+    Transforms, Uncertainty, run,
 };
 
 /// By time, variable and number of the layer, row by row; no layer: the map.
@@ -185,6 +186,67 @@ fn layers_agree_with_the_map_and_with_each_other() {
     // Only the variable that was named.
     let thresholds = plan.layers.iter().filter(|(_, l)| matches!(l, Layer::Exceedance { .. }));
     assert_eq!(thresholds.map(|(v, _)| *v).collect::<Vec<_>>(), [0]);
+}
+
+/// By hand: the layers of a map of transformed readings, brought back.
+#[test]
+fn layers_of_a_transformed_map_are_those_of_its_surface_brought_back() {
+    let transform = Transform::Log { offset: 2.0 };
+    let settings = Settings {
+        uncertainty: Uncertainty { quantiles: vec![0.05, 0.5, 0.95], ..wanted() },
+        ..linear()
+    };
+    let told = |text: &str| vec![text.parse().unwrap()];
+    let transforms = Transforms { told: told(&transform.to_string()), back: Back::Mean };
+    let plan = planned(parts(200), grid(60, 50), Settings { transforms, ..settings.clone() });
+    let (maps, _) = made(&plan);
+    // One standard deviation of a normal law to either side.
+    let sides = [0.158_655_253_931_457_05, 0.841_344_746_068_542_9];
+    let mut of_surface = settings;
+    of_surface.uncertainty.exceed = vec![("pm25".into(), transform.forward(45.0))];
+    of_surface.uncertainty.quantiles.extend(sides);
+    of_surface.bounds = Bounds { min: vec![Bound { variable: None, value: None }], max: vec![] };
+    let mut by_hand = parts(200);
+    let rows = by_hand.values.iter_mut().flat_map(|(_, rows)| rows);
+    rows.flatten().flatten().for_each(|value| *value = transform.forward(*value));
+    let hand = planned(by_hand, grid(60, 50), of_surface);
+    let (surface, _) = made(&hand);
+    for (time, variable) in [(0, 0), (1, 1)] {
+        let find = |plan: &Plan, maps: &Maps, layer| -> Vec<f64> {
+            let number = plan.layers.iter().position(|l| *l == (variable, layer));
+            maps[&(time, variable, Some(number.expect("a layer of the plan")))].clone()
+        };
+        let of = |layer| find(&plan, &maps, layer);
+        let quantile = |level| Layer::Quantile { level };
+        let back = |level| -> Vec<f64> {
+            let found = find(&hand, &surface, quantile(level));
+            found.into_iter().map(|v| transform.back(v)).collect()
+        };
+        let [low, middle, high] = [0.05, 0.5, 0.95].map(|level| of(quantile(level)));
+        for (got, level) in [(&low, 0.05), (&middle, 0.5), (&high, 0.95)] {
+            assert!(got.iter().zip(back(level)).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+        let [below, above] = sides.map(back);
+        let deviation = of(Layer::Deviation);
+        for c in 0..low.len() {
+            assert!(low[c] < middle[c] && middle[c] < high[c]);
+            let half = 0.5 * (above[c] - below[c]);
+            // The sides as probabilities are told to rounding, which the tails of a law stretch.
+            assert!((deviation[c] - half).abs() < 1e-6 * half, "{} {half}", deviation[c]);
+        }
+        if variable == 0 {
+            let exceed = of(Layer::Exceedance { threshold: 45.0 });
+            let forward = Layer::Exceedance { threshold: transform.forward(45.0) };
+            let expected = find(&hand, &surface, forward);
+            for c in 0..exceed.len() {
+                assert_eq!(exceed[c].to_bits(), expected[c].to_bits());
+                let clear = |share: f64| (exceed[c] - share).abs() > 1e-9;
+                for (share, quantile) in [(0.95, low[c]), (0.5, middle[c]), (0.05, high[c])] {
+                    assert!(!clear(share) || (exceed[c] > share) == (quantile > 45.0));
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use isopleth_engine::observations::{Columns, Layout};
 use isopleth_engine::{
     Area, Auto, Bounds, Choice, Compression, Crs, Duplicates, Each, Grid, Masks, Observations,
     Places, Precision, ReadOptions, Registration, Reject, Rules, Settings, Source, Storage,
-    Targets, grid,
+    Targets, Transforms, grid,
 };
 
 use crate::cli::{
@@ -73,6 +73,7 @@ pub(crate) fn settings(
         storage,
         tolerance: arguments.tolerance,
         bounds: Bounds { min: arguments.min.clone(), max: arguments.max.clone() },
+        transforms: Transforms { told: arguments.transform.clone(), back: arguments.back },
         threads: arguments.threads,
         memory_bytes: arguments.memory,
         ..Settings::default()

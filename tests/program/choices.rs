@@ -53,7 +53,9 @@ fn a_choice_has_the_least_error_and_can_be_told_to_the_same_bits() {
         [&method["epsilon"], &method["smoothing"][0], &method["degree"]].map(Value::to_string);
     let kernel = method["kernel"].as_str().expect("a name");
     let told = ["--kernel", kernel, "--epsilon", &epsilon, "--smoothing", &smoothing];
-    let told = [&told[..], &["--degree", &degree, "--variable", "pm25"]].concat();
+    let transform = method["transform"].as_str().expect("a form");
+    let form = ["--degree", &degree, "--variable", "pm25", "--transform", transform];
+    let told = [&told[..], &form].concat();
     let same = map(&bench, &input, "told.nc", &told);
     assert_eq!(same["methods"][0]["chosen_by"], "told");
     assert_eq!(values(&bench, "auto.nc", "pm25"), values(&bench, "told.nc", "pm25"));

@@ -138,7 +138,7 @@ fn what_cannot_be_is_refused_with_what_there_is_and_leaves_no_file() {
     refused(3, &["a.tif", "--variable", "o3"], &["`o3`", "pm2_5"]);
     refused(3, &["a.png"], &["PNG holds one time, and 3", "2026-01-01T02:00:00Z", "--time"]);
     refused(3, &["a.png", "--time", "2026-01-02T07"], &["nearest is 2026-01-01T02:00:00Z"]);
-    refused(3, &["a.tif", "--bounds", "0,0,5,5"], &["no cell", "109", "38"]);
+    refused(3, &["a.tif", "--bounds", "0,0,5,5"], &["no cell", "110.08", "38.08"]);
     refused(3, &["a.tif", "--bounds", "0,9,5,5"], &["south below north"]);
     refused(3, &["a.nc", "--stride", "0"], &["stride of 0"]);
     refused(3, &["a.geojson", "--levels", "3,2"], &["level 2"]);

@@ -138,9 +138,9 @@ fn the_clients_of_the_examples_work() {
     for (program, script, out) in [
         ("python3", "post_map.py", "python.nc"),
         ("bash", "post_map.sh", "curl.nc"),
+        ("bash", "job.sh", "job.nc"),
         ("python3", "network.py", "network-python.nc"),
         ("bash", "network.sh", "network-curl.nc"),
-        ("bash", "job.sh", "job.nc"),
     ] {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {

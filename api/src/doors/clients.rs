@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use rusqlite::{OptionalExtension, params};
 
+use super::addresses::customer;
 use super::keys::{KeyId, KeyLimits};
 use super::today;
 use crate::config::ServiceConfig;
@@ -45,13 +46,7 @@ pub(super) enum Who {
 
 impl Who {
     pub(super) fn at(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let network = v6.to_bits() & !u128::from(u64::MAX);
-                Ipv6Addr::from_bits(network).into()
-            }
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self::Address(customer(address))
     }
 }
 
@@ -325,10 +320,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn clients(config: ServiceConfig) -> Clients {
-        Clients::new(&config)
-    }
-
     fn address(text: &str) -> Who {
         Who::at(text.parse().expect("an address"))
     }
@@ -344,7 +335,7 @@ mod tests {
     #[test]
     fn the_rate_is_each_clients_own_and_told() {
         let config = ServiceConfig { requests_per_minute: 2, ..Default::default() };
-        let clients = clients(config);
+        let clients = Clients::new(&config);
         let one = clients.account(address("10.0.0.1"), KeyLimits::default());
         let (rate, first) = one.count();
         assert!(first.is_ok());
@@ -364,7 +355,7 @@ mod tests {
     #[test]
     fn places_at_the_same_time_come_back() {
         let config = ServiceConfig { requests_at_once: 1, ..Default::default() };
-        let client = clients(config).account(address("10.0.0.1"), KeyLimits::default());
+        let client = Clients::new(&config).account(address("10.0.0.1"), KeyLimits::default());
         let ticket = client.enter().expect("the first");
         assert_eq!(client.enter().expect_err("the second").status(), 429);
         drop(ticket);
@@ -376,21 +367,21 @@ mod tests {
         let store = Store::open(None).expect("a database");
         let config = ServiceConfig { cells_per_day: 100, ..Default::default() };
         let who = || address("10.0.0.1");
-        let first = clients(config.clone());
+        let first = Clients::new(&config);
         let account = first.account(who(), KeyLimits::default());
         account.spend(&store, 60).expect("within");
         assert_eq!(account.spend(&store, 101).expect_err("never").status(), 413);
         assert_eq!(account.spend(&store, 50).expect_err("not today").status(), 429);
         first.save(&store).expect("saved");
         first.save(&store).expect("nothing to save");
-        let again = clients(config).account(who(), KeyLimits::default());
+        let again = Clients::new(&config).account(who(), KeyLimits::default());
         assert_eq!(again.spend(&store, 50).expect_err("not today").status(), 429);
         again.spend(&store, 40).expect("what was left");
     }
 
     #[test]
     fn the_number_of_accounts_is_bounded_and_newcomers_share_one() {
-        let clients = clients(ServiceConfig::default());
+        let clients = Clients::new(&ServiceConfig::default());
         for k in 0..u32::try_from(MOST).expect("small") + 500 {
             let who = Who::at(std::net::Ipv4Addr::from_bits(k).into());
             clients.account(who, KeyLimits::default());

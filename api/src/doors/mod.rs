@@ -6,14 +6,14 @@
 //! ```
 //!
 //! Behind the doors every request carries a [`Caller`] in its extensions: take it with
-//! `Extension(caller): Extension<Caller>`, or by [`Caller::of`] from a request.
+//! `Extension(caller): Extension<Caller>`, or by `Caller::of` from a request.
 //! - [`Caller::owner`] is what to write beside what belongs to somebody (a job, a network): `key:ID`, or
 //!   `anonymous` where keys are off;
 //! - [`Caller::owns`] says whether it may see or remove what belongs to that owner: its own, or all with scope admin;
-//! - [`Caller::spend`] books cells before they are computed, for limits by day;
-//! - [`audit::record`] notes what somebody did with what belongs to others.
+//! - `Caller::spend` books cells before they are computed, for limits by day;
+//! - `audit::record` notes what somebody did with what belongs to others.
 //!
-//! A request's method and path say which scope it needs ([`rules`]); routes need not ask.
+//! A request's method and path say which scope it needs (`rules`); routes need not ask.
 //! Keys are off where there are none and only this machine can connect; see `auth` in the configuration.
 
 mod addresses;
@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use addresses::Cidr;
-pub(crate) use addresses::Peer;
+pub(crate) use addresses::{Peer, customer};
 pub use keys::{KeyId, KeyLimits};
 pub use scopes::{Scope, Scopes};
 

@@ -24,7 +24,6 @@ pub(super) fn need(method: &Method, path: &str, metrics_open: bool) -> Need {
         _ if reads && path.starts_with("/docs/") => Need::NoKey,
         // Says what a map would take, and computes none.
         "/v1/estimates" => Need::Key(Scope::Read),
-        _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Need::Key(Scope::Admin),
         _ if reads => Need::Key(Scope::Read),
         _ => Need::Key(Scope::Map),
     }
@@ -52,7 +51,6 @@ mod tests {
         }
         assert_eq!(ask("POST", "/v1/estimates"), Need::Key(Scope::Read));
         assert_eq!(ask("POST", "/v1/maps"), Need::Key(Scope::Map));
-        assert_eq!(ask("GET", "/v1/keys/x"), Need::Key(Scope::Admin));
         assert_eq!(ask("BREW", "/"), Need::Key(Scope::Map));
         assert_eq!(need(&Method::GET, "/metrics", true), Need::Nothing);
     }

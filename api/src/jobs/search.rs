@@ -43,7 +43,8 @@ pub fn search(connection: &Connection, search: &Search, limit: usize) -> Result<
         add("network = ?", network.clone().into());
     }
     if let Some(variable) = &search.variable {
-        let with = "EXISTS (SELECT 1 FROM json_each(variables) WHERE json_extract(value, '$.name') = ?)";
+        let with =
+            "EXISTS (SELECT 1 FROM json_each(variables) WHERE json_extract(value, '$.name') = ?)";
         add(with, variable.clone().into());
     }
     if let Some(from) = search.from {
@@ -68,9 +69,8 @@ pub fn search(connection: &Connection, search: &Search, limit: usize) -> Result<
     if let Some(after) = &search.after {
         values.push(after.clone().into());
         let n = values.len();
-        conditions.push(format!(
-            "(created, rowid) < (SELECT created, rowid FROM maps WHERE id = ?{n})"
-        ));
+        conditions
+            .push(format!("(created, rowid) < (SELECT created, rowid FROM maps WHERE id = ?{n})"));
     }
     let order = if search.by_time {
         "time_last DESC NULLS LAST, created DESC, rowid DESC"

@@ -32,7 +32,8 @@ impl LastResiduals {
     pub(crate) fn of(&self, station: &str) -> Vec<OfStation> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |(variable, last): (&String, &OfVariable)| {
-            let time = last.time.map(|time| iso_8601(isopleth_engine::observations::UnixSeconds(time)));
+            let time =
+                last.time.map(|time| iso_8601(isopleth_engine::observations::UnixSeconds(time)));
             let residual = *last.residuals.get(station)?;
             Some(OfStation { variable: variable.clone(), time, residual })
         };

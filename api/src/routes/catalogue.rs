@@ -36,8 +36,7 @@ pub(crate) async fn list(
     let limit = wanted.limit()?;
     let looked_for = wanted.search(whose(&Caller::of(&request)))?;
     let one_more = limit + 1;
-    let found =
-        state.store().looked_up(move |c| Ok(search(c, &looked_for, one_more)?)).await?;
+    let found = state.store().looked_up(move |c| Ok(search(c, &looked_for, one_more)?)).await?;
     let more = found.len() > limit && !wanted.latest.unwrap_or_default();
     let page = &found[..found.len().min(limit)];
     let next = page.last().filter(|_| more).map(|last| next_page(&request, &last.id));
@@ -113,7 +112,9 @@ pub(super) fn headers_of(map: &MapRow, tag: &str) -> HeaderMap {
     headers.insert(name, value);
     let modified = jiff::Timestamp::from_second(map.created)
         .ok()
-        .and_then(|time| jiff::fmt::rfc2822::to_string(&time.to_zoned(jiff::tz::TimeZone::UTC)).ok())
+        .and_then(|time| {
+            jiff::fmt::rfc2822::to_string(&time.to_zoned(jiff::tz::TimeZone::UTC)).ok()
+        })
         .map(|text| text.replace("+0000", "GMT"))
         .and_then(|text| axum::http::HeaderValue::try_from(text).ok());
     if let Some(modified) = modified {

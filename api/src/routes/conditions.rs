@@ -58,7 +58,8 @@ impl Conditions {
             return Err(ApiError::precondition(text));
         }
         if self.not_matching.as_ref().is_some_and(|tags| tags.hold(tag)) {
-            let text = format!("If-None-Match does not hold: {now}; leave the header out to replace it");
+            let text =
+                format!("If-None-Match does not hold: {now}; leave the header out to replace it");
             return Err(ApiError::precondition(text));
         }
         Ok(())

@@ -37,10 +37,9 @@ pub(super) enum Made {
 }
 
 /// Who asks, and what the request is called.
-#[derive(Debug)]
 pub(super) struct Origin {
-    pub(super) caller: Caller,
-    pub(super) id: RequestId,
+    caller: Caller,
+    id: RequestId,
 }
 
 impl Origin {
@@ -53,10 +52,10 @@ impl Origin {
 pub(super) struct Delivery<'a> {
     pub(super) state: &'a AppState,
     pub(super) wanted: &'a Wanted,
-    pub(super) from: &'a Origin,
-    /// What the file's history tells, besides the request's id.
+    /// What the file's history tells.
     pub(super) command: &'a str,
-    /// The registered network that it is of: its residuals are remembered.
+    pub(super) from: &'a Origin,
+    /// The registered network, whose residuals are remembered.
     pub(super) network: Option<&'a Registered>,
     pub(super) cancel: &'a Cancel,
 }
@@ -70,10 +69,12 @@ impl Delivery<'_> {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
+        keep_small_at_once(self.state, plan)?;
+        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
         let form = self.wanted.best(possible)?;
         let estimate = &plan.estimate;
-        let cells = estimate.cells.saturating_mul(estimate.fields);
-        self.from.caller.spend(self.state.store(), cells)?;
+        let values = estimate.cells.saturating_mul(estimate.fields);
+        self.from.caller.spend(self.state.store(), values)?;
         let _until_made = self.state.watch().planned(estimate);
         match form {
             Form::Json => self.json(plan, reading),
@@ -89,12 +90,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn run(
-        &self,
-        plan: &Plan,
-        sink: &dyn Sink,
-        reading: StageReport,
-    ) -> Result<Report, ApiError> {
+    fn run(&self, plan: &Plan, sink: &dyn Sink, reading: StageReport) -> Result<Report, ApiError> {
         let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
         let mut report = match self.network {
             Some(network) => run(&Remembering::new(sink, plan, &network.last)),
@@ -102,8 +98,8 @@ impl Delivery<'_> {
         }
         .map_err(of_engine)?;
         report.book(reading);
-        let name = self.network.map_or("", |network| &network.id);
-        self.state.watch().mapped(&plan.estimate, &report, name);
+        let network = self.network.map_or("", |network| &network.id);
+        self.state.watch().mapped(&plan.estimate, &report, network);
         Ok(report)
     }
 

@@ -42,7 +42,8 @@ impl Part {
         if self.is_all() {
             return map.digest.clone();
         }
-        let words = format!("{} {:?} {:?} {:?}", map.digest, self.form, self.selection, self.options);
+        let words =
+            format!("{} {:?} {:?} {:?}", map.digest, self.form, self.selection, self.options);
         blake3::hash(words.as_bytes()).to_hex()[..32].to_owned()
     }
 }
@@ -106,7 +107,8 @@ pub(crate) async fn data(
         let source = opened(&path)?;
         let dir = tempfile::tempdir_in(folder).map_err(no_room)?;
         let made = dir.path().join("part");
-        export::write(part.form, &source, &part.selection, &part.options, &made).map_err(of_engine)?;
+        export::write(part.form, &source, &part.selection, &part.options, &made)
+            .map_err(of_engine)?;
         // Its name goes with the folder, its bytes with the handle.
         File::open(made).and_then(|file| Ok((file.metadata()?.len(), file))).map_err(no_room)
     };

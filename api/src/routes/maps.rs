@@ -103,8 +103,8 @@ fn make(
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
-    let delivery =
-        Delivery { state, wanted, from, command: "POST /v1/maps", network: None, cancel };
+    let command = "POST /v1/maps";
+    let delivery = Delivery { state, wanted, command, from, network: None, cancel };
     let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
     made.map_err(|error| if by_query { error.in_query() } else { error })
 }

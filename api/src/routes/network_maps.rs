@@ -16,9 +16,7 @@ use crate::intake::{self, Received, Understood, house};
 use crate::networks::Registered;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
-use crate::wire::network::{
-    NetworkMapRequest, UnknownName, UnknownQuery, completed, strangers,
-};
+use crate::wire::network::{NetworkMapRequest, UnknownName, UnknownQuery, completed, strangers};
 use crate::wire::order::Order;
 use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, GridQuery, MethodQuery, Query};
@@ -68,7 +66,8 @@ pub(crate) async fn make_map(
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let network = networks::find(&state, &id).await?;
-    let (seat, from) = (state.seat()?, Origin::of(&request));
+    let seat = state.seat()?;
+    let from = Origin::of(&request);
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
     let job = move |cancel: &Cancel| {
@@ -76,9 +75,9 @@ pub(crate) async fn make_map(
             timed(|| understand(&shared, received, unknown.unwrap_or_default(), &network, cancel))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", network.id);
-        let (command, network) = (command.as_str(), Some(&*network));
-        let (state, wanted, from) = (&shared, &wanted, &from);
-        Delivery { state, wanted, from, command, network, cancel }.of(&plan, reading)
+        let (state, command, network) = (&shared, command.as_str(), Some(&*network));
+        Delivery { state, wanted: &wanted, command, from: &from, network, cancel }
+            .of(&plan, reading)
     };
     Ok(state.compute(seat, job).await?.into_response())
 }
@@ -124,7 +123,8 @@ fn table(
     order.options.stations = Some(Source::Stream { name: "the network".to_owned(), reader });
     order.options.every_station = true;
     order.options.units.clone_from(&network.document.units);
-    let understood = intake::from_tables(order, vec![("the body".to_owned(), body)], None, reading)?;
+    let understood =
+        intake::from_tables(order, vec![("the body".to_owned(), body)], None, reading)?;
     let lost = &understood.observations.readings_report().without_place;
     if !lost.is_empty() && unknown == UnknownName::Refuse {
         return Err(strangers(lost.clone(), "/station"));

@@ -208,9 +208,11 @@ fn told(
     let stations = &network.stations;
     let survey = survey(stations, &order.settings, threads, state.factors(), cancel);
     let station = |s: &isopleth_engine::observations::Station| {
-        let last = network.last.of(&s.id).into_iter().map(|of| {
-            (of.variable, ResidualAnswer { time: of.time, residual: of.residual })
-        });
+        let last = network
+            .last
+            .of(&s.id)
+            .into_iter()
+            .map(|of| (of.variable, ResidualAnswer { time: of.time, residual: of.residual }));
         StationAnswer { id: s.id.clone(), lon: s.x, lat: s.y, leave_one_out: last.collect() }
     };
     Ok(NetworkAnswer {
@@ -230,7 +232,12 @@ fn told(
 enum Received {
     Document(Spool, bool),
     /// Stations alone, and what the query says.
-    Stations { body: Spool, gzip: bool, geojson: bool, request: Box<MapRequest> },
+    Stations {
+        body: Spool,
+        gzip: bool,
+        geojson: bool,
+        request: Box<MapRequest>,
+    },
 }
 
 async fn receive(state: &AppState, request: Request) -> Result<Received, ApiError> {
@@ -295,8 +302,7 @@ fn stations_of_table(
 ) -> Result<Vec<StationRequest>, ApiError> {
     let order = Order::new(request.clone(), house(state)).map_err(ApiError::in_query)?;
     // A code with two places is no network.
-    let options =
-        ReadOptions { duplicates: isopleth_engine::Duplicates::Error, ..order.options };
+    let options = ReadOptions { duplicates: isopleth_engine::Duplicates::Error, ..order.options };
     let source = Source::Stream { name: "the body".to_owned(), reader: body.open(reading)? };
     let stations = stations_of(source, &options)
         .map_err(|error| reading.trip.error().unwrap_or_else(|| of_engine(error)))?;

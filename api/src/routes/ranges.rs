@@ -15,7 +15,8 @@ pub(super) enum Wanted {
 /// Reads `Range` and `If-Range` of a request for a file of so many bytes with this tag.
 pub(super) fn wanted(headers: &HeaderMap, bytes: u64, tag: &str) -> Wanted {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(range) = text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes=")) else {
+    let Some(range) = text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes="))
+    else {
         return Wanted::All;
     };
     // A file that changed meanwhile is sent anew. Dates are too coarse to tell.

@@ -10,9 +10,9 @@ use super::StoreError;
 const STEPS: &[&str] = &[
     // keys, cells_by_day, audit
     include_str!("../doors/keys.sql"),
+    crate::networks::MIGRATION,
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
-    crate::networks::MIGRATION,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.

@@ -4,7 +4,7 @@
 //! to writing fails at once where another process writes, whatever the time-out); a few others read. In
 //! WAL mode readers never wait for the writer. What is committed is on the disk: `synchronous = FULL`.
 //!
-//! Tables are made by numbered [`migrations`]. Whoever owns a table has a module of its own for it;
+//! Tables are made by numbered `migrations`. Whoever owns a table has a module of its own for it;
 //! here nobody knows what is in them.
 
 mod migrations;

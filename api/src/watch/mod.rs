@@ -35,6 +35,7 @@ const SECONDS: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 
 type Real = Gauge<f64, AtomicU64>;
+type Times = Family<Route, Histogram, fn() -> Histogram>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
@@ -70,7 +71,7 @@ struct Build {
 pub(crate) struct Watch {
     registry: Registry,
     requests: Family<Answer, Counter>,
-    seconds: Option<Family<Route, Histogram, fn() -> Histogram>>,
+    seconds: Option<Times>,
     in_flight: Gauge,
     turned_away: Counter,
     computing: Gauge,

@@ -135,7 +135,10 @@ fn stretch(text: &str) -> Result<[Option<i64>; 2], ApiError> {
     let instant = |part: &str| match part.trim() {
         ".." | "" => Ok(None),
         part => part.parse::<jiff::Timestamp>().map(|time| Some(time.as_second())).map_err(|_| {
-            wrong("datetime", format!("datetime={text}: `{part}` is no time such as 2024-03-01T08:00:00Z"))
+            wrong(
+                "datetime",
+                format!("datetime={text}: `{part}` is no time such as 2024-03-01T08:00:00Z"),
+            )
         }),
     };
     match text.split_once('/') {

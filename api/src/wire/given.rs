@@ -64,7 +64,11 @@ impl<'de> Deserialize<'de> for OfVariable {
                     match item {
                         Item::Number(number) if rows.is_empty() => numbers.push(number),
                         Item::Row(row) if numbers.is_empty() => rows.push(row),
-                        _ => return Err(A::Error::custom("a list of values, or of rows, not of both")),
+                        _ => {
+                            return Err(A::Error::custom(
+                                "a list of values, or of rows, not of both",
+                            ));
+                        }
                     }
                 }
                 let is_list = !rows.is_empty();

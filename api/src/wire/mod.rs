@@ -6,11 +6,11 @@
 pub mod answer;
 pub mod catalogue;
 pub mod given;
-pub mod network;
 pub(crate) mod jobs;
+pub mod network;
 pub(crate) mod order;
-pub mod quality;
 pub(crate) mod points;
+pub mod quality;
 pub mod query;
 pub mod request;
 pub mod series;

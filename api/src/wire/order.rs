@@ -7,15 +7,15 @@ use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::mask::MaskError;
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{
-    Area, Auto, Bound, Bounds, Choice, Crs, Duplicates, Each, Error, Folds, Grid, Masks, Places,
-    ReadOptions, Registration, Settings, Targets, Tolerance,
+    Area, Auto, Back, Bound, Bounds, Choice, Crs, Duplicates, Each, Error, Folds, Grid, Masks,
+    Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf, Transforms,
 };
 use isopleth_engine::{Compression, Precision, Storage};
 
 use super::request::{
-    ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
-    MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName, ReadRequest,
-    RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
+    BackName, ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest,
+    LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName,
+    ReadRequest, RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
 use super::uncertainty;
 use crate::error::ApiError;
@@ -75,6 +75,7 @@ impl Order {
                 min: bounds_of(&request.method.min),
                 max: bounds_of(&request.method.max),
             },
+            transforms: transforms_of(&request.method)?,
             threads: house.threads,
             memory_bytes: Some(house.memory_bytes),
             uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
@@ -196,6 +197,24 @@ fn bounds_of(bounds: &BTreeMap<String, Option<f64>>) -> Vec<Bound> {
     let mut all: Vec<Bound> = bounds.iter().map(bound).collect();
     all.sort_by_key(|bound| bound.variable.is_some());
     all
+}
+
+/// Those of every variable come first, as bounds do.
+fn transforms_of(method: &MethodRequest) -> Result<Transforms, ApiError> {
+    let told = |(name, text): (&String, &String)| {
+        let wanted = text.parse().map_err(|reason: String| {
+            ApiError::meaningless(reason).at_pointer("/method/transform")
+        })?;
+        Ok(TransformOf { variable: Some(name.clone()).filter(|name| name != "*"), wanted })
+    };
+    let mut all: Vec<TransformOf> =
+        method.transform.iter().map(told).collect::<Result<_, ApiError>>()?;
+    all.sort_by_key(|of| of.variable.is_some());
+    let back = match method.back.unwrap_or_default() {
+        BackName::Mean => Back::Mean,
+        BackName::Median => Back::Median,
+    };
+    Ok(Transforms { told: all, back })
 }
 
 fn folds_of(folds: &[String]) -> Result<Vec<Folds>, ApiError> {

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::request::{
-    ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest, LayoutName,
-    MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest, RegistrationName,
-    Smoothing, ToleranceRequest,
+    BackName, ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest,
+    LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest,
+    RegistrationName, Smoothing, ToleranceRequest,
 };
 use super::uncertainty::{OfName, UncertaintyRequest};
 use crate::error::{ApiError, Place};
@@ -109,6 +109,12 @@ pub struct MethodQuery {
     /// Greatest value, likewise. Default: none.
     #[serde(default)]
     pub max: Vec<String>,
+    /// In what form readings are mapped: `none`, `sqrt`, `log[:OFFSET]`, `boxcox[:LAMBDA[:OFFSET]]`; for
+    /// one variable `pm25=sqrt`; may be given several times. Default: chosen by `auto`, or `none`.
+    #[serde(default)]
+    pub transform: Vec<String>,
+    /// The way back from a transform. Default `mean`.
+    pub back: Option<BackName>,
     /// Make one station of all in a block of this size, in degrees or the planar unit.
     pub thin: Option<String>,
     /// Of a cross-validation: how stations are left out together, besides one at a time: a number of
@@ -139,7 +145,7 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 12] = [
     "exceed",
     "folds",
     "variable",
@@ -148,6 +154,7 @@ const LISTS: [&str; 11] = [
     "missing",
     "min",
     "max",
+    "transform",
     "detection-limit",
     "valid-range",
     "rate-limit",
@@ -246,6 +253,8 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             tolerance: method.tolerance.map(ToleranceRequest::Named),
             min: method.min.iter().map(|text| bound_of("min", text)).collect::<Result<_, _>>()?,
             max: method.max.iter().map(|text| bound_of("max", text)).collect::<Result<_, _>>()?,
+            transform: method.transform.iter().map(|text| transform_of(text)).collect(),
+            back: method.back,
             thin: method.thin.map(|text| number("thin", &text)).transpose()?,
         },
         precision: grid.precision.unwrap_or_default(),
@@ -267,6 +276,12 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
         folds: method.folds,
         ..MapRequest::default()
     })
+}
+
+/// `sqrt` for every variable, `pm25=sqrt` for one.
+fn transform_of(text: &str) -> (String, String) {
+    let (name, wanted) = text.rsplit_once('=').unwrap_or(("*", text));
+    (name.trim().to_owned(), wanted.trim().to_owned())
 }
 
 fn uncertainty_of(grid: &GridQuery) -> Result<Option<UncertaintyRequest>, ApiError> {

@@ -290,10 +290,28 @@ pub struct MethodRequest {
     /// Greatest values, likewise. Default: none.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub max: std::collections::BTreeMap<String, Option<f64>>,
+    /// In what form readings are mapped: `none`, `sqrt`, `log[:OFFSET]`, `boxcox[:LAMBDA[:OFFSET]]`, by
+    /// variable; `*` is every variable. Of variables that are not negative only. Default: what `auto`
+    /// chooses, else `none`.
+    #[serde(default)]
+    pub transform: std::collections::BTreeMap<String, String>,
+    /// The way back from a transform. Default `mean`.
+    pub back: Option<BackName>,
     /// Make one station of all in a block of this size, in degrees or the planar unit.
     #[schema(exclusive_minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<f64>,
+}
+
+/// The way back from transformed readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackName {
+    /// The mean of what a reading may be: without bias.
+    #[default]
+    Mean,
+    /// The value that half of all readings exceed.
+    Median,
 }
 
 /// How near to the exact sum: a number, or `exact`.

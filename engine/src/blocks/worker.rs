@@ -22,6 +22,7 @@ use crate::quality::buddy::Buddies;
 use crate::recorder::{Recorder, Share};
 use crate::report::Report;
 use crate::run::{self, Meshes, Tools};
+use crate::transform::Neighbours;
 
 /// So often parts are computed again that were damaged before the file was put together.
 const TRIES: usize = 3;
@@ -34,6 +35,8 @@ pub struct Worker<'a> {
     progress: Progress<'a>,
     pool: Pool,
     methods: Methods,
+    /// None where nothing comes back by its mean.
+    neighbours: Option<Neighbours>,
     packer: Packer,
     exam: Exam,
     buddies: Option<Buddies>,
@@ -59,6 +62,7 @@ impl<'a> Worker<'a> {
         let methods = pool.install(|| methods(work, plan, factors, progress, &mut recorder))?;
         let exam =
             pool.install(|| recorder.time(Stage::Read, || Exam::new(plan, factors.lore())))?;
+        let neighbours = pool.install(|| methods.neighbours(plan));
         let packer = Packer::new(&Layout::of(plan, &work.job.provenance()));
         Ok(Self {
             work,
@@ -66,6 +70,7 @@ impl<'a> Worker<'a> {
             factors,
             progress,
             pool,
+            neighbours,
             methods,
             packer,
             exam,
@@ -110,6 +115,7 @@ impl<'a> Worker<'a> {
             progress: self.progress,
             factors: self.factors,
             methods: &self.methods,
+            neighbours: self.neighbours.as_ref(),
             done: &self.done,
         };
         let (recorder, meshes) = (&mut self.recorder, &mut self.meshes);

@@ -6,6 +6,7 @@ use kernels::{Convention, Kernel, Method, Points, Resolved, Smoothing};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Auto;
+use crate::transform::Transform;
 
 /// One method that may be chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub(crate) struct Candidate {
     pub(crate) epsilon: f64,
     pub(crate) smoothing: f64,
     pub(crate) degree: i8,
+    /// In what form readings are mapped.
+    pub(crate) transform: Transform,
 }
 
 impl Candidate {
@@ -22,7 +25,13 @@ impl Candidate {
         let degree = auto.degree.unwrap_or(kernel.least_degree().max(0));
         let (epsilon, smoothing) =
             (auto.epsilon.unwrap_or(epsilon), auto.smoothing.unwrap_or(smoothing));
-        Self { kernel: kernel.to_string(), epsilon, smoothing, degree }
+        let transform = Transform::None;
+        Self { kernel: kernel.to_string(), epsilon, smoothing, degree, transform }
+    }
+
+    /// The same of readings as they are.
+    pub(crate) fn untransformed(&self) -> Self {
+        Self { transform: Transform::None, ..self.clone() }
     }
 
     /// What it means on a network.

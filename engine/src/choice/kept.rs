@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::candidates::Candidate;
 use crate::observations::Station;
 use crate::settings::Auto;
+use crate::transform::Transforms;
 
 /// Networks remembered; the one used longest ago goes first.
 const NETWORKS: usize = 32;
@@ -24,7 +25,7 @@ const COMMON: usize = 80;
 
 /// Of a larger file, or one of another format, nothing is believed.
 const LARGEST_FILE: u64 = 64 << 20;
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// All choices known.
 #[derive(Debug, Default)]
@@ -65,9 +66,10 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn new(stations: &[Station], auto: &Auto) -> Self {
+    pub(crate) fn new(stations: &[Station], auto: &Auto, transforms: &Transforms) -> Self {
         let Auto { metric, epsilon, smoothing, degree, kernels, each: _ } = auto;
-        let conditions = format!("{metric} {epsilon:?} {smoothing:?} {degree:?} {kernels:?}");
+        let told = format!("{metric} {epsilon:?} {smoothing:?} {degree:?} {kernels:?}");
+        let conditions = format!("{told} {transforms:?}");
         let hash = |s: &Station| {
             let mut hash = blake3::Hasher::new();
             hash.update(&s.x.to_le_bytes());
@@ -192,19 +194,21 @@ fn common(a: &[u64], b: &[u64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transform::{Back, Transform};
 
     fn stations(range: std::ops::Range<u32>) -> Vec<Station> {
         range.map(|k| Station { id: format!("s{k}"), x: f64::from(k), y: 1.0 }).collect()
     }
 
     fn candidate(epsilon: f64) -> Candidate {
-        Candidate { kernel: "exponential".into(), epsilon, smoothing: 0.1, degree: 0 }
+        let (kernel, transform) = ("exponential".into(), Transform::Log { offset: 0.7 });
+        Candidate { kernel, epsilon, smoothing: 0.1, degree: 0, transform }
     }
 
     #[test]
     fn a_network_is_known_again_while_most_of_it_is_there() {
         let auto = Auto::default();
-        let query = |range| Query::new(&stations(range), &auto);
+        let query = |range| Query::new(&stations(range), &auto, &Transforms::default());
         let kept = KeptChoices::default();
         kept.put(&query(0..100), vec![("pm25".into(), candidate(0.1))]);
         assert_eq!(kept.get(&query(0..100))["pm25"].0, candidate(0.1));
@@ -212,14 +216,16 @@ mod tests {
         assert!(kept.get(&query(50..150)).is_empty(), "half of them");
         assert!(kept.get(&query(0..30)).is_empty(), "a third of it");
         let told = Auto { smoothing: Some(0.0), ..Auto::default() };
-        assert!(kept.get(&Query::new(&stations(0..100), &told)).is_empty());
+        assert!(kept.get(&Query::new(&stations(0..100), &told, &Transforms::default())).is_empty());
+        let median = Transforms { back: Back::Median, ..Transforms::default() };
+        assert!(kept.get(&Query::new(&stations(0..100), &auto, &median)).is_empty());
     }
 
     #[test]
     fn choices_survive_the_process_and_a_damaged_file_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("choices.json");
-        let query = Query::new(&stations(0..50), &Auto::default());
+        let query = Query::new(&stations(0..50), &Auto::default(), &Transforms::default());
         let both = vec![("o3".into(), candidate(0.2)), ("so2".into(), candidate(0.3))];
         KeptChoices::beside(file.clone()).put(&query, both);
         let kept = KeptChoices::beside(file.clone());
@@ -227,7 +233,7 @@ mod tests {
         kept.put(&query, vec![("o3".into(), candidate(0.4))]);
         let again = KeptChoices::beside(file.clone()).get(&query);
         assert_eq!((again["o3"].0.epsilon, again["so2"].0.epsilon), (0.4, 0.3));
-        for damaged in ["{", "{\"format\":2,\"networks\":[]}", ""] {
+        for damaged in ["{", "{\"format\":1,\"networks\":[]}", ""] {
             fs::write(&file, damaged).unwrap();
             assert!(KeptChoices::beside(file.clone()).get(&query).is_empty());
         }
@@ -238,7 +244,8 @@ mod tests {
     fn so_many_networks_are_remembered_and_no_more() {
         let kept = KeptChoices::default();
         for k in 0..NETWORKS as u32 + 5 {
-            let query = Query::new(&stations(1000 * k..1000 * k + 10), &Auto::default());
+            let some = stations(1000 * k..1000 * k + 10);
+            let query = Query::new(&some, &Auto::default(), &Transforms::default());
             kept.put(&query, vec![("v".into(), candidate(1.0))]);
         }
         assert_eq!(kept.with(|networks| networks.len()), NETWORKS);

@@ -9,6 +9,7 @@
 //! the same choice everywhere.
 
 mod candidates;
+mod forms;
 mod kept;
 mod recorded;
 
@@ -20,7 +21,6 @@ use kernels::{Factor, Mat, Par, Points, Resolved};
 use serde::{Deserialize, Serialize};
 
 use crate::background::{self, AtStations};
-use crate::bounds;
 use crate::covariates::Covariates;
 use crate::error::Error;
 use crate::observations::Station;
@@ -28,8 +28,10 @@ use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::settings::{Auto, Choice, Each};
+use crate::transform::{Back, Neighbours, Transform, Transforms, Wanted};
 
 use candidates::Candidate;
+use forms::Forms;
 pub(crate) use kept::KeptChoices;
 pub(crate) use recorded::RecordedMethods;
 
@@ -85,6 +87,8 @@ pub(crate) struct Methods {
 pub(crate) struct Chosen {
     pub(crate) method: Resolved,
     pub(crate) by: By,
+    /// In what form readings are mapped.
+    pub(crate) transform: Transform,
 }
 
 impl Methods {
@@ -105,9 +109,8 @@ impl Methods {
         wanted
     }
 
-    fn told(method: Resolved, variables: usize) -> Self {
-        let of = vec![0; variables];
-        Self { each: vec![Chosen { method, by: By::Told }], of, variables, by_field: false }
+    fn new(variables: usize, by_field: bool) -> Self {
+        Self { each: Vec::new(), of: Vec::new(), variables, by_field }
     }
 
     /// The drift of each gets the plan's covariates.
@@ -119,12 +122,20 @@ impl Methods {
     }
 
     /// Takes a choice in; equal ones share a method.
-    fn enter(&mut self, method: Resolved, by: By) {
-        let known = self.each.iter().position(|c| c.method == method && c.by == by);
+    fn enter(&mut self, method: Resolved, by: By, transform: Transform) {
+        let same = |c: &Chosen| c.method == method && c.by == by && c.transform == transform;
+        let known = self.each.iter().position(same);
         self.of.push(known.unwrap_or(self.each.len()));
         if known.is_none() {
-            self.each.push(Chosen { method, by });
+            self.each.push(Chosen { method, by, transform });
         }
+    }
+
+    /// Of the network, where something comes back by its mean.
+    pub(crate) fn neighbours(&self, plan: &Plan) -> Option<Neighbours> {
+        let any = self.each.iter().any(|chosen| !chosen.transform.is_none());
+        let mean = plan.settings.transforms.back == Back::Mean;
+        (any && mean).then(|| Neighbours::new(plan.network.points()))
     }
 }
 
@@ -143,10 +154,10 @@ pub(crate) fn typical(choice: &Choice, stations: &Points) -> Result<Resolved, ke
 pub(crate) fn kept_methods(
     stations: &[Station],
     points: &Points,
-    auto: &Auto,
+    (auto, transforms): (&Auto, &Transforms),
     kept: &KeptChoices,
 ) -> Result<Vec<(String, Resolved)>, kernels::Error> {
-    let known = kept.get(&kept::Query::new(stations, auto));
+    let known = kept.get(&kept::Query::new(stations, auto, transforms));
     let resolve = |(name, (candidate, _)): (String, (Candidate, u64))| {
         candidate.resolve(auto, points).map(|method| (name, method))
     };
@@ -172,13 +183,18 @@ fn decide_kernels(
     let variables = plan.observations.variables().len();
     let auto = match &plan.settings.method {
         Choice::Told(method) => {
-            return Ok(Methods::told(method.resolve(plan.network.points())?, variables));
+            let method = method.resolve(plan.network.points())?;
+            let search = Search { plan, auto: &Auto::default(), par, progress };
+            let mut methods = Methods::new(variables, false);
+            for transform in search.told()? {
+                methods.enter(method.clone(), By::Told, transform);
+            }
+            return Ok(methods);
         }
         Choice::Auto(auto) => auto,
     };
     let search = Search { plan, auto, par, progress };
-    let mut methods =
-        Methods { each: Vec::new(), of: Vec::new(), variables, by_field: auto.each == Each::Field };
+    let mut methods = Methods::new(variables, auto.each == Each::Field);
     match auto.each {
         Each::Variable => search.by_variable(kept, &mut methods)?,
         Each::Field => search.by_field(&mut methods)?,
@@ -206,6 +222,8 @@ struct Sample {
     to_fit: Mat<f64>,
     /// Least and greatest value of each field.
     bounds: Vec<[f64; 2]>,
+    /// Variable of each field.
+    variable_of: Vec<usize>,
     /// Fields that share a choice have the same number, from 0.
     unit_of: Vec<usize>,
     units: usize,
@@ -217,12 +235,28 @@ struct Trial {
     candidate: Candidate,
     errors: Vec<f64>,
     counts: Vec<usize>,
+    /// Mean absolute and root mean squared residual of stations left out alone, by the way back that
+    /// will be taken; infinite where it was not looked at.
+    alone: Vec<[f64; 2]>,
 }
 
 impl Search<'_> {
+    /// The transform of each variable where the kernel is told.
+    fn told(&self) -> Result<Vec<Transform>, Error> {
+        let variables = self.plan.observations.variables();
+        let transforms = &self.plan.settings.transforms;
+        let wanted: Vec<_> = variables.iter().map(|v| transforms.of(v)).collect();
+        if wanted.iter().all(|w| matches!(w, None | Some(Wanted::None))) {
+            return Ok(vec![Transform::None; variables.len()]);
+        }
+        let all: Vec<usize> = (0..variables.len()).collect();
+        Ok(forms::told(&wanted, &self.sample_over_time(&all)?))
+    }
+
     fn by_variable(&self, kept: &KeptChoices, methods: &mut Methods) -> Result<(), Error> {
         let plan = self.plan;
-        let query = kept::Query::new(plan.network.stations(), self.auto);
+        let transforms = &plan.settings.transforms;
+        let query = kept::Query::new(plan.network.stations(), self.auto, transforms);
         let known = kept.get(&query);
         let names = plan.observations.variables().iter().map(name_of).enumerate();
         // Differences from a background vary otherwise than what they are differences of.
@@ -237,8 +271,12 @@ impl Search<'_> {
                 None => name,
             })
             .collect();
-        let fresh = |name: &String| known.get(name).is_some_and(|(_, age)| *age < REEXAMINED_AFTER);
-        let stale: Vec<usize> = (0..names.len()).filter(|&v| !fresh(&names[v])).collect();
+        let fresh = |v: &usize| {
+            // Bounds may have been taken away since.
+            let may_be = |c: &Candidate| c.transform.is_none() || plan.bounds[*v][0] >= 0.0;
+            known.get(&names[*v]).is_some_and(|(c, age)| *age < REEXAMINED_AFTER && may_be(c))
+        };
+        let stale: Vec<usize> = (0..names.len()).filter(|v| !fresh(v)).collect();
         let mut chosen = BTreeMap::new();
         if !stale.is_empty() {
             let sample = self.sample_over_time(&stale)?;
@@ -254,7 +292,8 @@ impl Search<'_> {
                 Some(candidate) => (candidate, By::Readings),
                 None => (&known[name].0, By::Kept),
             };
-            methods.enter(candidate.resolve(self.auto, plan.network.points())?, by);
+            let method = candidate.resolve(self.auto, plan.network.points())?;
+            methods.enter(method, by, candidate.transform);
         }
         Ok(())
     }
@@ -269,7 +308,7 @@ impl Search<'_> {
             sample.unit_of = (0..sample.units).collect();
             for candidate in self.search(&sample, &vec![None; sample.units])? {
                 let method = candidate.resolve(self.auto, self.plan.network.points())?;
-                methods.enter(method, By::Readings);
+                methods.enter(method, By::Readings, candidate.transform);
             }
         }
         Ok(())
@@ -295,6 +334,7 @@ impl Search<'_> {
         let (network, all) = (&self.plan.network, self.plan.observations.variables().len());
         let n = network.stations().len();
         let (mut unit_of, mut bounds, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut variable_of = Vec::new();
         let (mut received, mut merged) = (Vec::new(), Vec::new());
         let (mut backgrounds, observations) = (Vec::new(), &self.plan.observations);
         let of = self.plan.backgrounds.as_ref();
@@ -313,6 +353,7 @@ impl Search<'_> {
                 }
                 columns.push(column);
                 unit_of.push(unit);
+                variable_of.push(*variable);
                 bounds.push(self.plan.bounds[*variable]);
             }
         }
@@ -339,6 +380,7 @@ impl Search<'_> {
             readings,
             to_fit,
             bounds,
+            variable_of,
             unit_of,
             units,
         })
@@ -351,50 +393,42 @@ impl Search<'_> {
         before: &[Option<&Candidate>],
     ) -> Result<Vec<Candidate>, Error> {
         let extent = candidates::extent(&sample.stations);
-        let mut trials: Vec<Trial> = Vec::new();
+        let forms = Forms::new(self.plan, sample, before);
+        let readings = forms.readings(sample);
+        let mut trials: Vec<Vec<Trial>> = (0..forms.count()).map(|_| Vec::new()).collect();
+        let mut least = vec![vec![f64::INFINITY; sample.units]; forms.count()];
         let first = candidates::first(extent, self.auto);
-        let before_and_first = before.iter().flatten().copied().chain(&first);
+        let before_and_first =
+            before.iter().flatten().map(|c| c.untransformed()).chain(first.iter().cloned());
         for candidate in before_and_first {
-            if trials.iter().all(|t| t.candidate != *candidate) {
-                trials.push(self.attempt(sample, candidate.clone())?);
+            if trials[0].iter().all(|t| t.candidate != candidate) {
+                let tried = self.attempt(sample, &candidate, (&forms, &readings), &mut least)?;
+                trials.iter_mut().zip(tried).for_each(|(trials, trial)| trials.push(trial));
             }
         }
-        let simplest = &first[0];
         let units = 0..sample.units;
-        Ok(units.map(|u| pick(&trials, u, before[u]).unwrap_or(simplest).clone()).collect())
+        Ok(units.map(|u| forms.pick(&trials, u, before[u], &first[0])).collect())
     }
 
-    fn attempt(&self, sample: &Sample, candidate: Candidate) -> Result<Trial, Error> {
+    /// One candidate on readings in all their forms.
+    fn attempt(
+        &self,
+        sample: &Sample,
+        candidate: &Candidate,
+        (forms, readings): (&Forms, &Mat<f64>),
+        least: &mut [Vec<f64>],
+    ) -> Result<Vec<Trial>, Error> {
         self.progress.cancel.check()?;
-        let (readings, groups) = (sample.to_fit.as_ref(), &sample.neighbourhoods);
+        let groups = &sample.neighbourhoods;
         // What cannot be factorised is no choice; what is wrong with the network is told later.
-        let fit = candidate
-            .resolve(self.auto, &sample.stations)
-            .map(|method| Resolved { covariates: sample.covariates.clone(), ..method })
-            .and_then(|method| Factor::new(&sample.stations, &method, self.par))
-            .and_then(|factor| factor.fit_leaving_out(readings, groups, self.par));
-        let mut means = vec![[Mean::default(); 2]; sample.units];
-        if let Ok(fit) = &fit {
-            for (field, &unit) in sample.unit_of.iter().enumerate() {
-                let mean = |residuals: &Mat<f64>, mean: &mut Mean| {
-                    let observed = sample.readings.col_as_slice(field).iter();
-                    for (residual, observed) in residuals.col_as_slice(field).iter().zip(observed) {
-                        mean.add(bounds::residual(*observed, *residual, sample.bounds[field]));
-                    }
-                };
-                mean(&fit.leave_one_out, &mut means[unit][0]);
-                mean(&fit.left_out_together, &mut means[unit][1]);
-            }
-        }
-        Ok(Trial {
-            candidate,
-            // One at a time, and with its neighbourhood: both count alike, whatever their size.
-            errors: means
-                .iter()
-                .map(|[alone, together]| alone.value() * together.value())
-                .collect(),
-            counts: means.iter().map(|[alone, together]| alone.count + together.count).collect(),
-        })
+        let made = candidate.resolve(self.auto, &sample.stations).and_then(|method| {
+            let method = Resolved { covariates: sample.covariates.clone(), ..method };
+            let factor = Factor::new(&sample.stations, &method, self.par)?;
+            let fit = factor.fit_leaving_out(readings.as_ref(), groups, self.par)?;
+            Ok((method, fit))
+        });
+        let made = made.as_ref().ok().map(|(method, fit)| (method, readings, fit));
+        Ok(forms.trials(sample, candidate, made, least))
     }
 }
 
@@ -426,6 +460,7 @@ impl Sample {
         self.readings = self.readings.subcols(0, fields).to_owned();
         self.to_fit = self.to_fit.subcols(0, fields).to_owned();
         self.bounds.truncate(fields);
+        self.variable_of.truncate(fields);
         self.unit_of.truncate(fields);
     }
 }
@@ -473,17 +508,13 @@ fn best(trials: &[Trial], unit: usize) -> Option<&Trial> {
 
 /// The candidate before unless another is much better; else the simplest of those as good as the
 /// best, and of equally simple ones the best.
-fn pick<'a>(
-    trials: &'a [Trial],
-    unit: usize,
-    before: Option<&'a Candidate>,
-) -> Option<&'a Candidate> {
+fn pick<'a>(trials: &'a [Trial], unit: usize, before: Option<&Candidate>) -> Option<&'a Trial> {
     let best = best(trials, unit)?;
     let error = |t: &Trial| t.errors[unit];
     if let Some(trial) = trials.iter().find(|t| Some(&t.candidate) == before)
         && error(trial) <= error(best) * (1.0 + WORTH_A_CHANGE)
     {
-        return Some(&trial.candidate);
+        return Some(trial);
     }
     let as_good = |t: &&Trial| {
         t.counts[unit] == best.counts[unit] && error(t) <= error(best) * (1.0 + AS_GOOD)
@@ -492,7 +523,7 @@ fn pick<'a>(
         let simpler = a.candidate.complexity().cmp(&b.candidate.complexity());
         simpler.then(error(a).total_cmp(&error(b)))
     };
-    trials.iter().filter(as_good).min_by(order).map(|t| &t.candidate)
+    trials.iter().filter(as_good).min_by(order)
 }
 
 fn name_of(variable: &crate::observations::Variable) -> String {

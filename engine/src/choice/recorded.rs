@@ -7,13 +7,16 @@ use super::{By, Chosen, Methods};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::settings::Choice;
+use crate::transform::Transform;
 
-/// What was chosen; nothing where the method was told.
+/// What was chosen; where the method was told, the transforms alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedMethods {
     each: Vec<(Candidate, By)>,
     of: Vec<usize>,
     by_field: bool,
+    /// By variable, where the method was told: what was left open of a transform is from the readings.
+    told: Vec<Transform>,
 }
 
 impl RecordedMethods {
@@ -24,8 +27,12 @@ impl RecordedMethods {
             epsilon: chosen.method.epsilon,
             smoothing: chosen.method.diagonal.first().copied().unwrap_or(0.0),
             degree: chosen.method.degree,
+            transform: chosen.transform,
         };
+        let is_told = methods.each.iter().any(|chosen| chosen.by == By::Told);
+        let told = methods.of.iter().filter(|_| is_told).map(|&k| methods.each[k].transform);
         Self {
+            told: told.collect(),
             each: chosen.map(|chosen| (candidate(chosen), chosen.by)).collect(),
             of: methods.of.clone(),
             by_field: methods.by_field,
@@ -41,7 +48,14 @@ impl RecordedMethods {
         let variables = plan.observations.variables().len();
         let auto = match &plan.settings.method {
             Choice::Told(method) => {
-                let methods = Methods::told(method.resolve(stations)?, variables);
+                if self.told.len() != variables {
+                    return Ok(None);
+                }
+                let method = method.resolve(stations)?;
+                let mut methods = Methods::new(variables, false);
+                for transform in &self.told {
+                    methods.enter(method.clone(), By::Told, *transform);
+                }
                 return Ok(Some(methods.with_covariates(plan)));
             }
             Choice::Auto(auto) => auto,
@@ -51,7 +65,8 @@ impl RecordedMethods {
             return Ok(None);
         }
         let resolve = |(candidate, by): &(Candidate, By)| {
-            Ok::<_, Error>(Chosen { method: candidate.resolve(auto, stations)?, by: *by })
+            let (method, transform) = (candidate.resolve(auto, stations)?, candidate.transform);
+            Ok::<_, Error>(Chosen { method, by: *by, transform })
         };
         let each = self.each.iter().map(resolve).collect::<Result<_, _>>()?;
         let methods = Methods { each, of: self.of.clone(), variables, by_field: self.by_field };
@@ -85,17 +100,18 @@ mod tests {
         let plan =
             Plan::new(observations, Targets::Grid(grid), settings, &Limits::default()).unwrap();
         let method = typical(&plan.settings.method, plan.network.points()).unwrap();
-        let mut methods =
-            Methods { each: Vec::new(), of: Vec::new(), variables: 2, by_field: false };
-        methods.enter(method.clone(), By::Kept);
+        let mut methods = Methods::new(2, false);
+        // An offset that no short text is.
+        let log = Transform::Log { offset: 0.1 + 0.2 };
+        methods.enter(method.clone(), By::Kept, log);
         let other = crate::kernels::Resolved { epsilon: method.epsilon / 3.0, ..method };
-        methods.enter(other, By::Readings);
+        methods.enter(other, By::Readings, Transform::None);
         let text = serde_json::to_string(&RecordedMethods::of(&methods)).unwrap();
         let recorded: RecordedMethods = serde_json::from_str(&text).unwrap();
         let again = recorded.methods(&plan).unwrap().expect("they are of this plan");
         assert_eq!(again.of, methods.of);
         for (a, b) in again.each.iter().zip(&methods.each) {
-            assert_eq!((&a.method, a.by), (&b.method, b.by));
+            assert_eq!((&a.method, a.by, a.transform), (&b.method, b.by, b.transform));
         }
         let foreign = RecordedMethods { of: vec![0, 1, 0], ..recorded };
         assert!(foreign.methods(&plan).unwrap().is_none());

@@ -13,12 +13,14 @@ use super::references;
 use crate::choice;
 use crate::error::Error;
 use crate::factors::FactorCache;
+use crate::output::FieldId;
 use crate::plan::Plan;
 use crate::pools;
 use crate::progress::Progress;
 use crate::quality::Exam;
 use crate::report::{ErrorSum, Errors};
 use crate::run::Block;
+use crate::transform::{Neighbours, Transform, WayBack};
 
 /// Errors of one variable, with some stations left out together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +54,7 @@ pub(super) fn leave_out(
         let par = Par::rayon(plan.threads);
         let mut exam = Exam::new(plan, factors.lore())?;
         let methods = choice::decide(plan, factors.choices(), par, progress)?;
+        let neighbours = methods.neighbours(plan);
         for (number, chosen) in methods.each.iter().enumerate() {
             let points = plan.network.points();
             let factor = factors.obtain(points, &chosen.method, par, progress.cancel)?.factor;
@@ -60,7 +63,10 @@ pub(super) fn leave_out(
                 let some = first..(first + at_once).min(steps);
                 let block =
                     Block::read(plan, &mut exam, some, |field| methods.of(field) == number)?;
-                let work = Work { plan, factor: factor.clone(), block, parts: &parts, par };
+                let block = block.transform(chosen.transform);
+                let (factor, transform) = (factor.clone(), chosen.transform);
+                let neighbours = neighbours.as_ref();
+                let work = Work { plan, factor, transform, neighbours, block, parts: &parts, par };
                 work.all(&mut sums, progress)?;
             }
         }
@@ -83,6 +89,9 @@ pub(super) fn leave_out(
 struct Work<'a> {
     plan: &'a Plan,
     factor: Arc<Factor>,
+    transform: Transform,
+    /// None where nothing comes back by its mean.
+    neighbours: Option<&'a Neighbours>,
     block: Block,
     parts: &'a [Vec<usize>],
     par: Par,
@@ -119,6 +128,10 @@ impl Work<'_> {
             }
         }
         let fit = self.factor.fit(left.as_ref(), self.par)?;
+        let ids: Vec<FieldId> = (0..left.ncols()).map(|k| self.block.fields[k % fields]).collect();
+        let method = self.factor.method();
+        let back = (!self.transform.is_none())
+            .then(|| WayBack::new(self.transform, method, self.neighbours, &ids, &left, &fit));
         let covariates = self.plan.covariates.as_ref();
         let coefficients = covariates.map(|all| all.coefficients(&fit.weights));
         for (part, out) in parts.iter().enumerate() {
@@ -129,16 +142,16 @@ impl Work<'_> {
                 let guesses = references::predict(self.plan.network.points(), readings, out);
                 for (k, &station) in out.iter().enumerate() {
                     let (observed, here) = (readings[station], predicted[f * out.len() + k]);
+                    let column = part * fields + f;
                     let here = match (covariates, &coefficients) {
-                        (Some(all), Some(beta)) => {
-                            here + all.at_station(beta, part * fields + f, station)
-                        }
+                        (Some(all), Some(beta)) => here + all.at_station(beta, column, station),
                         _ => here,
                     };
                     let here = match &self.block.background {
                         Some(background) => here + background[(station, f)],
                         None => here,
                     };
+                    let here = back.as_ref().map_or(here, |b| b.at_station(column, station, here));
                     let [low, high] = self.plan.bounds[field.variable];
                     let all = [here.clamp(low, high), guesses[0][k], guesses[1][k], guesses[2][k]];
                     // All are judged where all have something to say.

@@ -63,13 +63,13 @@ pub(super) fn write(
                 let mut properties = about.clone();
                 properties.insert("min".into(), json!(pair[0]));
                 properties.insert("max".into(), json!(pair[1]));
-                collection.areas(&polygons, &places, properties)?;
+                collection.areas(&polygons, &places, &properties)?;
             }
         } else {
             for &level in &levels {
                 let mut properties = about.clone();
                 properties.insert("value".into(), json!(level));
-                collection.lines(&field.lines(level), &places, properties)?;
+                collection.lines(&field.lines(level), &places, &properties)?;
             }
         }
     }
@@ -178,7 +178,7 @@ impl<W: Write> Collection<'_, W> {
         &mut self,
         lines: &[Vec<Point>],
         places: &Places<'_>,
-        properties: Map<String, Value>,
+        properties: &Map<String, Value>,
     ) -> Result<(), ExportError> {
         let mut chains: Vec<_> = lines.iter().map(|line| places.chain(line, false)).collect();
         chains.retain(|chain| chain.len() > 1);
@@ -189,7 +189,7 @@ impl<W: Write> Collection<'_, W> {
         &mut self,
         polygons: &[Polygon],
         places: &Places<'_>,
-        properties: Map<String, Value>,
+        properties: &Map<String, Value>,
     ) -> Result<(), ExportError> {
         let ring = |points: &Vec<Point>| {
             let chain = places.chain(points, places.turned);
@@ -213,7 +213,7 @@ impl<W: Write> Collection<'_, W> {
         kind: &str,
         coordinates: &Value,
         places: impl Iterator<Item = &'b [f64; 2]>,
-        properties: Map<String, Value>,
+        properties: &Map<String, Value>,
     ) -> Result<(), ExportError> {
         let Some(reach) = places.fold(None, |reach, &[x, y]| Some(wider(reach, [x, y, x, y])))
         else {

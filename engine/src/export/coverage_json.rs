@@ -41,7 +41,7 @@ pub(super) fn write(
     if !times.is_empty() {
         axes.insert("t".into(), json!({"values": times}));
     }
-    let domain = domain("Grid", axes, source.space(), !times.is_empty());
+    let domain = domain("Grid", &axes, source.space(), !times.is_empty());
     begin(&domain, chosen.variables.iter().copied(), out)?;
     let shape = [chosen.window.rows.count, chosen.window.columns.count];
     for (k, variable) in chosen.variables.iter().enumerate() {
@@ -77,7 +77,7 @@ pub(super) fn write_series(
         _ => &Space::Degrees,
     };
     let kind = if has_times { "PointSeries" } else { "Point" };
-    let domain = domain(kind, axes, space, has_times);
+    let domain = domain(kind, &axes, space, has_times);
     begin(&domain, at.series.iter().map(|series| &series.variable), out)?;
     for (k, series) in at.series.iter().enumerate() {
         if k > 0 {
@@ -95,7 +95,7 @@ pub(super) fn write_series(
     Ok(())
 }
 
-fn domain(kind: &str, axes: Map<String, Value>, space: &Space, has_times: bool) -> Value {
+fn domain(kind: &str, axes: &Map<String, Value>, space: &Space, has_times: bool) -> Value {
     let system = match space {
         Space::Degrees => json!({
             "type": "GeographicCRS",

@@ -222,7 +222,7 @@ pub fn write(
 /// `CoverageJSON`.
 ///
 /// # Errors
-/// As [`write`]; [`ExportError::NotOfPlaces`] for another form.
+/// As [`write()`]; [`ExportError::NotOfPlaces`] for another form.
 pub fn write_values(
     form: Form,
     source: &Source,

@@ -181,6 +181,22 @@ pub(super) fn of_method(method: &MethodReport) -> Vec<Attribute> {
     all.0
 }
 
+/// In what form a variable was mapped, as its attributes.
+pub(super) fn of_transform(method: &MethodReport) -> Vec<Attribute> {
+    let mut all = Attributes::default();
+    if let Some(back) = method.back_transform {
+        all.put("transform", method.transform.name());
+        for (name, number) in [
+            ("transform_lambda", method.transform.lambda()),
+            ("transform_offset", method.transform.offset()),
+        ] {
+            number.map(|number| all.put(name, number));
+        }
+        all.put("back_transform", back.name());
+    }
+    all.0
+}
+
 /// Leave-one-out errors of a variable, as its attributes.
 pub(super) fn of_errors(errors: &Errors) -> Vec<Attribute> {
     let mut all = Attributes::default();

@@ -92,8 +92,8 @@ impl ChunkFile {
             let bytes = image.as_ptr().cast_mut().cast();
             let ready = checked(H5Pset_fapl_core(access, GROWTH, 0))
                 .and_then(|()| checked(H5Pset_file_image(access, bytes, image.len())));
-            let file = ready
-                .and_then(|()| checked_id(H5Fopen(name.as_ptr(), H5F_ACC_RDWR, access)));
+            let file =
+                ready.and_then(|()| checked_id(H5Fopen(name.as_ptr(), H5F_ACC_RDWR, access)));
             H5Pclose(access);
             file?
         };

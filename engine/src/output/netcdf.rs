@@ -177,10 +177,11 @@ impl NetcdfFile {
             let mut all = attributes::of_errors(errors);
             // Where every field has its own, the report tells which.
             let mut methods = report.methods.iter().filter(|m| m.variables.contains(&of.variable));
-            if let (true, Some(method), None) =
-                (report.methods.len() > 1, methods.next(), methods.next())
-            {
-                all.extend(attributes::of_method(method));
+            if let (Some(method), None) = (methods.next(), methods.next()) {
+                all.extend(attributes::of_transform(method));
+                if report.methods.len() > 1 {
+                    all.extend(attributes::of_method(method));
+                }
             }
             for (name, value) in all {
                 chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;

@@ -27,6 +27,7 @@ use super::{Flag, Reject};
 use crate::network::Network;
 use crate::observations::Observations;
 use crate::output::FieldId;
+use crate::transform::Transform;
 
 /// How many neighbours vouch for a reading.
 const NEIGHBOURS: usize = 20;
@@ -66,6 +67,21 @@ pub(crate) struct Outlier {
     pub(crate) residual: f64,
     /// Robust standard deviation of the residuals around.
     pub(crate) spread: f64,
+}
+
+impl Outlier {
+    /// Of transformed readings, stations × fields: in the unit of the readings.
+    pub(crate) fn turn_back(
+        &mut self,
+        (transform, transformed): (Transform, &Mat<f64>),
+        own: &Mat<f64>,
+    ) {
+        let at = (self.station, self.field);
+        let predicted = transformed[at] - self.residual;
+        self.residual = own[at] - transform.back(predicted);
+        let end = |sign: f64| transform.back(predicted + sign * self.spread);
+        self.spread = 0.5 * (end(1.0) - end(-1.0));
+    }
 }
 
 impl Buddies {

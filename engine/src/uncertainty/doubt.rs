@@ -17,11 +17,13 @@ use crate::grid::Targets;
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
 use crate::report::number;
+use crate::transform::Transform;
 
 /// What does not change from block to block, and the account.
 pub(crate) struct Doubt<'a> {
     plan: &'a Plan,
     factor: &'a Factor,
+    transform: Transform,
     par: Par,
     /// Which of the run's methods this is.
     method: usize,
@@ -84,6 +86,7 @@ impl DoubtShare {
 pub(crate) struct BlockDoubt<'a> {
     plan: &'a Plan,
     factor: &'a Factor,
+    transform: Transform,
     mesh: Option<&'a Mesh>,
     groups: Vec<Group>,
     fields: Vec<FieldDoubt>,
@@ -116,7 +119,7 @@ impl<'a> Doubt<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
         factor: &'a Factor,
-        method: usize,
+        (method, transform): (usize, Transform),
         par: Par,
     ) -> Result<Option<Self>, Error> {
         if plan.layers.is_empty() {
@@ -126,7 +129,7 @@ impl<'a> Doubt<'a> {
         Variance::new(factor)?;
         let coverage = vec![Coverage::default(); plan.observations.variables().len()];
         let share = DoubtShare { coverage, ..DoubtShare::default() };
-        Ok(Some(Self { plan, factor, par, method, mesh: None, share }))
+        Ok(Some(Self { plan, factor, transform, par, method, mesh: None, share }))
     }
 
     /// Takes the mesh from before, or makes it now, of the whole network alone: so that it is the same
@@ -160,7 +163,8 @@ impl<'a> Doubt<'a> {
         }
     }
 
-    /// Of some fields just solved; `readings` and `fit` are stations × fields.
+    /// Of some fields just solved; `readings`, as the surface goes through them, and `fit` are
+    /// stations × fields.
     ///
     /// # Errors
     /// Where the method is no covariance without some stations.
@@ -196,7 +200,7 @@ impl<'a> Doubt<'a> {
             Of::Field => 0.0,
         };
         let (plan, factor, mesh) = (self.plan, self.factor, self.mesh.as_ref());
-        Ok(BlockDoubt { plan, factor, mesh, groups, fields, noise })
+        Ok(BlockDoubt { plan, factor, transform: self.transform, mesh, groups, fields, noise })
     }
 
     /// Each set of missing stations, with σ² at the nodes.
@@ -341,7 +345,8 @@ impl BlockDoubt<'_> {
         variance: &[f64],
         out: &mut [f64],
     ) {
-        let at_cell = AtCell::new(layer, &field.shape, self.plan.bounds[field.id.variable]);
+        let bounds = self.plan.bounds[field.id.variable];
+        let at_cell = AtCell::new(layer, &field.shape, bounds, self.transform);
         for ((out, &centre), &variance) in out.iter_mut().zip(centres).zip(variance) {
             *out = at_cell.value(centre, field.scale * (variance + self.noise).sqrt());
         }

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
+use crate::transform::Transform;
 
 /// Residuals from which a shape is taken; fewer are taken for normal.
 const FEWEST: usize = 200;
@@ -114,46 +115,73 @@ impl Shape {
 
 /// Makes a layer's value at a cell from the surface's and the standard deviation of an error.
 ///
-/// Thresholds enter here, and quantiles leave, in the space in which the surface was made: whoever
-/// maps transformed readings gives `centre` and threshold transformed, and turns quantiles back, which a
-/// monotone function allows.
+/// Where readings were transformed, centre and deviation are those of the transformed: thresholds enter
+/// through the function and quantiles leave back through it, which its being monotone allows. The
+/// standard deviation is then half of what lies between the quantiles of a normal law's ± 1.
 pub(crate) struct AtCell<'a> {
     layer: Layer,
     shape: &'a Shape,
     /// Of the shape, where the layer is one.
     quantile: f64,
+    /// Those at ± 1 of a normal law, where the layer is the standard deviation.
+    sides: [f64; 2],
     /// What values cannot be.
     bounds: [f64; 2],
+    transform: Transform,
+    /// Transformed, where the layer has one.
+    threshold: f64,
 }
 
 impl<'a> AtCell<'a> {
-    pub(crate) fn new(layer: Layer, shape: &'a Shape, bounds: [f64; 2]) -> Self {
+    pub(crate) fn new(
+        layer: Layer,
+        shape: &'a Shape,
+        bounds: [f64; 2],
+        transform: Transform,
+    ) -> Self {
         let quantile = match layer {
             Layer::Quantile { level } => shape.quantile(level),
             _ => 0.0,
         };
-        Self { layer, shape, quantile, bounds }
+        let sides = match layer {
+            Layer::Deviation if !transform.is_none() => [normal(-1.0), normal(1.0)],
+            _ => [0.5; 2],
+        };
+        let threshold = match layer {
+            Layer::Exceedance { threshold } => transform.forward(threshold),
+            _ => 0.0,
+        };
+        let sides = sides.map(|p| shape.quantile(p));
+        Self { layer, shape, quantile, sides, bounds, transform, threshold }
     }
 
     /// NaN where either is.
     pub(crate) fn value(&self, centre: f64, deviation: f64) -> f64 {
         match self.layer {
             _ if centre.is_nan() || deviation.is_nan() => f64::NAN,
-            Layer::Deviation => deviation,
+            Layer::Deviation if self.transform.is_none() => deviation,
+            Layer::Deviation => {
+                let [low, high] = self.sides.map(|side| self.back(centre + deviation * side));
+                0.5 * (high - low)
+            }
             Layer::Quantile { .. } => {
                 let [low, high] = self.bounds;
-                (centre + deviation * self.quantile).clamp(low, high)
+                self.back(centre + deviation * self.quantile).clamp(low, high)
             }
             Layer::Exceedance { threshold } if threshold < self.bounds[0] => 1.0,
             Layer::Exceedance { threshold } if threshold >= self.bounds[1] => 0.0,
             // At a station without λ nothing is uncertain.
             Layer::Exceedance { threshold } if deviation == 0.0 => {
-                f64::from(u8::from(centre > threshold))
+                f64::from(u8::from(self.back(centre) > threshold))
             }
-            Layer::Exceedance { threshold } => {
-                1.0 - self.shape.below((threshold - centre) / deviation)
+            Layer::Exceedance { .. } => {
+                1.0 - self.shape.below((self.threshold - centre) / deviation)
             }
         }
+    }
+
+    fn back(&self, value: f64) -> f64 {
+        self.transform.back(value)
     }
 }
 
@@ -277,7 +305,8 @@ mod tests {
     #[test]
     fn layers_are_those_of_the_law_and_nothing_is_uncertain_without_deviation() {
         let of = |layer, deviation| {
-            AtCell::new(layer, &Shape::Normal, [0.0, 60.0]).value(50.0, deviation)
+            let none = Transform::None;
+            AtCell::new(layer, &Shape::Normal, [0.0, 60.0], none).value(50.0, deviation)
         };
         let exceed = |threshold| Layer::Exceedance { threshold };
         assert!((of(exceed(50.0), 5.0) - 0.5).abs() < 1e-12);

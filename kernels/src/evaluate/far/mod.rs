@@ -19,8 +19,8 @@ mod product;
 mod promise;
 mod scattered;
 mod sources;
-mod views;
 mod surface;
+mod views;
 
 use std::ops::Range;
 

@@ -84,7 +84,9 @@ mod tests {
         let of_box = views.of_box(4, 5);
         for _ in 0..2 {
             let known = of_box.as_deref();
-            for (station, view) in [View::Smooth(1.0), View::Rough, View::Nothing].into_iter().enumerate() {
+            for (station, view) in
+                [View::Smooth(1.0), View::Rough, View::Nothing].into_iter().enumerate()
+            {
                 assert_eq!(recall(known, station as u32, || look(view)), view);
             }
         }
