@@ -2,6 +2,7 @@
 //! 12.5.1) with quality values and wildcards.
 
 use axum::http::{HeaderMap, header};
+use isopleth_engine::export;
 
 use crate::error::ApiError;
 
@@ -70,6 +71,78 @@ impl Wanted {
     pub(crate) fn best(&self, possible: &[Form]) -> Result<Form, ApiError> {
         let best = self.0.iter().copied().find(|form| possible.contains(form));
         best.ok_or_else(|| refusal(possible))
+    }
+}
+
+/// The form of a map that is kept: what `f` names (`json` is CoverageJSON), else what is accepted, NetCDF first.
+///
+/// # Errors
+/// 406 when none of the offered is accepted.
+pub(crate) fn export_form(
+    f: Option<&str>,
+    headers: &HeaderMap,
+    offered: &[export::Form],
+) -> Result<export::Form, ApiError> {
+    let list = |name: fn(export::Form) -> &'static str| {
+        offered.iter().map(|form| name(*form)).collect::<Vec<_>>().join(", ")
+    };
+    let refusal = || {
+        let (kinds, names) = (list(export::Form::media_type), list(export::Form::name));
+        let names = names.replace(", ", " or f=");
+        ApiError::not_acceptable(format!(
+            "this answer comes as {kinds}: accept one of them, or ask with f={names}"
+        ))
+    };
+    let named = match f {
+        Some("json") => Some(export::Form::CoverageJson),
+        Some(name) => Some(name.parse().map_err(|_| refusal())?),
+        None => None,
+    };
+    if let Some(form) = named {
+        return if offered.contains(&form) { Ok(form) } else { Err(refusal()) };
+    }
+    let lines: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let ranges: Vec<(&str, f32)> =
+        lines.iter().flat_map(|line| line.split(',')).filter_map(range).collect();
+    let quality = |form: &export::Form| {
+        let known: &[&str] = match form {
+            export::Form::NetCdf => &["application/x-netcdf", "application/netcdf"],
+            export::Form::GeoTiff => &["image/tiff"],
+            export::Form::Png => &["image/png"],
+            export::Form::GeoJson => &["application/geo+json"],
+            export::Form::CoverageJson => &["application/prs.coverage+json", "application/json"],
+            export::Form::Csv => &["text/csv"],
+        };
+        if ranges.is_empty() {
+            return 1.0;
+        }
+        known.iter().map(|name| quality_of(name, &ranges)).fold(0.0, f32::max)
+    };
+    let mut best: Option<(export::Form, f32)> = None;
+    for form in offered {
+        let quality = quality(form);
+        // Among equals our own order counts.
+        if quality > best.map_or(0.0, |(_, known)| known) {
+            best = Some((*form, quality));
+        }
+    }
+    best.map(|(form, _)| form).ok_or_else(refusal)
+}
+
+/// The form of the values at a place: none is plain JSON.
+///
+/// # Errors
+/// 406.
+pub(crate) fn values_form(
+    f: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Option<export::Form>, ApiError> {
+    let plain = Wanted::of(None, headers, &[Form::Json]).is_ok();
+    match f {
+        Some("json") => Ok(None),
+        None if plain => Ok(None),
+        _ => export_form(f, headers, &[export::Form::CoverageJson, export::Form::Csv]).map(Some),
     }
 }
 

@@ -15,7 +15,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
 use crate::routes::{
-    crossvalidations, estimates, health, jobs, kernels, maps, metrics, network_maps, networks,
+    catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics,
+    network_maps, networks,
 };
 use crate::state::AppState;
 use crate::wire::query::MaskName;
@@ -72,7 +73,10 @@ pub(crate) struct CrossvalidationForm {
 /// Every described route, with its description.
 pub(crate) fn described() -> (Router<AppState>, Document) {
     let (router, mut document) = OpenApiRouter::with_openapi(Described::openapi())
-        .routes(routes!(maps::make_map))
+        .routes(routes!(maps::make_map, catalogue::list))
+        .routes(routes!(catalogue::get))
+        .routes(routes!(map_data::data))
+        .routes(routes!(map_data::values))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::status, jobs::dismiss))
         .routes(routes!(jobs::events))

@@ -225,7 +225,8 @@ fn what_a_told_transform_leaves_open_and_takes_for_0_is_that_of_all_blocks() {
     case.settings.transforms = Transforms { told, back: Back::Mean };
     let (bytes, report) = interrupted(&case);
     // Of the instrument that is stuck, one reading in 40 hours but for the gaps, of each variable.
-    let gaps = (0..case.steps).filter(|step| (*step as usize * 7 + 6 * 5) % 23 == 0).count();
+    let gaps =
+        (0..case.steps).filter(|step| (*step as usize * 7 + 6 * 5).is_multiple_of(23)).count();
     let told = format!("{} readings of PM2.5 below 0", case.steps as usize - gaps);
     assert!(report.warnings.iter().any(|w| w.contains(&told)), "{told}: {:?}", report.warnings);
     assert!(bytes == undisturbed(&case));

@@ -36,6 +36,7 @@ mod keeper;
 mod model;
 pub mod results;
 mod runner;
+pub mod search;
 mod store;
 mod submit;
 

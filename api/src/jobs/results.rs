@@ -39,10 +39,10 @@ pub struct MapRow {
     pub report: String,
 }
 
-const COLUMNS: &str = "id, job, network, owner, created, expires, removed, removed_why, path, \
+pub(super) const COLUMNS: &str = "id, job, network, owner, created, expires, removed, removed_why, path, \
      bytes, digest, form, variables, time_first, time_last, west, south, east, north, report";
 
-fn from_row(row: &Row<'_>) -> Result<MapRow> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<MapRow> {
     let (removed, why): (Option<i64>, Option<String>) = (row.get(6)?, row.get(7)?);
     let (first, last): (Option<i64>, Option<i64>) = (row.get(13)?, row.get(14)?);
     Ok(MapRow {

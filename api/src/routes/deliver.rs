@@ -63,6 +63,8 @@ pub(super) struct Delivery<'a> {
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
     pub(super) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
+        keep_small_at_once(self.state, plan)?;
+        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],

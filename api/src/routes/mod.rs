@@ -1,5 +1,6 @@
 //! One resource a file.
 
+pub(crate) mod catalogue;
 pub(crate) mod conditions;
 pub(crate) mod crossvalidations;
 mod deliver;
@@ -7,10 +8,12 @@ pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod kernels;
+pub(crate) mod map_data;
 pub(crate) mod maps;
 pub(crate) mod metrics;
 pub(crate) mod network_maps;
 pub(crate) mod networks;
+mod ranges;
 
 use std::time::Instant;
 

@@ -4,6 +4,7 @@
 //! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
+pub mod catalogue;
 pub mod given;
 pub(crate) mod jobs;
 pub mod network;

@@ -7,13 +7,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::admit::View;
 
+/// By number of a box on both axes: how each station appears to it.
+type Boxes = HashMap<(usize, usize), Arc<[AtomicU64]>>;
+
 /// How stations appear to boxes, as far as anybody asked. For one set of stations, one grid and its tiles, one kernel
 /// with its shape, and one ellipse and leaf of the scheme; orders may differ.
 #[derive(Debug)]
 pub struct Views {
     stations: usize,
-    /// By number of the box on both axes.
-    boxes: RwLock<HashMap<(usize, usize), Arc<[AtomicU64]>>>,
+    boxes: RwLock<Boxes>,
     most_boxes: usize,
 }
 
