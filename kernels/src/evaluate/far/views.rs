@@ -13,9 +13,12 @@ use super::admit::View;
 pub struct Views {
     stations: usize,
     /// By number of the box on both axes.
-    boxes: RwLock<HashMap<(usize, usize), Arc<[AtomicU64]>>>,
+    boxes: RwLock<HashMap<(usize, usize), OfBox>>,
     most_boxes: usize,
 }
+
+/// Of a box, by station.
+type OfBox = Arc<[AtomicU64]>;
 
 /// Not asked yet, nothing, rough; everything else is the ellipse's bits, which is 1 at least.
 const UNKNOWN: u64 = 0;
@@ -31,7 +34,7 @@ impl Views {
     }
 
     /// Those of a box; none where there is no more room.
-    pub(super) fn of_box(&self, x: usize, y: usize) -> Option<Arc<[AtomicU64]>> {
+    pub(super) fn of_box(&self, x: usize, y: usize) -> Option<OfBox> {
         let known = self.boxes.read().unwrap_or_else(PoisonError::into_inner).get(&(x, y)).cloned();
         if known.is_some() {
             return known;
