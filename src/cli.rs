@@ -158,9 +158,9 @@ pub(crate) struct MethodArguments {
     /// Greatest value of a map, likewise [default: none]
     #[arg(long, value_name = "[NAME=]VALUE", allow_negative_numbers = true, value_parser = parse_bound)]
     pub(crate) max: Vec<Bound>,
-    /// Map the readings transformed: none, sqrt, log[:OFFSET], boxcox[:LAMBDA[:OFFSET]]; for one
-    /// variable `pm25=sqrt`; may be given several times. Of variables that are not negative only
-    /// [default: chosen by auto, else none]
+    /// Map the readings transformed: none, sqrt, log, log:OFFSET, boxcox, boxcox:LAMBDA or boxcox:LAMBDA:OFFSET; for one
+    /// variable `pm25=sqrt`; may be given several times. Of variables that are not negative only, and
+    /// not beside a background or a covariate [default: chosen by auto, else none]
     #[arg(long, value_name = "[NAME=]TRANSFORM", value_delimiter = ',',
           value_parser = parse_transform)]
     pub(crate) transform: Vec<TransformOf>,

@@ -214,7 +214,7 @@ async fn unknown_stations_are_named_unless_they_are_to_be_left_out() {
 async fn what_does_not_fit_the_network_is_told_with_its_place() {
     let app = app();
     put(&app, &network()).await;
-    let twice = format!(r#"{{"values": {{"pm25": {{"s00": 1, "s01": 2, "s00": 3}}}}}}"#);
+    let twice = r#"{"values": {"pm25": {"s00": 1, "s01": 2, "s00": 3}}}"#;
     let answer = send(&app, Method::POST, "/v1/networks/net/maps", "application/json", twice).await;
     let problem = answer.refused(422);
     assert_eq!(problem["errors"][0]["station"], "s00");

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
 use isopleth_engine::grid::Size;
@@ -26,7 +26,7 @@ fn observations(stations: u32, steps: i32, form: fn(f64) -> f64) -> Observations
     };
     let stations: Vec<Station> = (0..stations).map(station).collect();
     let value = |variable: f64, step: i32, k: usize, s: &Station| {
-        if (step as usize * 7 + k * 5) % 23 == 0 || (variable > 1.0 && step == 3) {
+        if (step as usize * 7 + k * 5).is_multiple_of(23) || (variable > 1.0 && step == 3) {
             return None;
         }
         if k == 6 {
@@ -121,11 +121,11 @@ impl Place {
         size: BlockSize,
         then: impl FnOnce(&Work, &mut Worker<'_>) -> T,
     ) -> T {
-        static CLOCK: AtomicU64 = AtomicU64::new(0);
+        static CLOCK: AtomicI64 = AtomicI64::new(0);
         let later = CLOCK.fetch_add(1, Ordering::Relaxed);
         // The first time of each place counts.
         let known = self.work().join("job.json").exists();
-        let created = UnixSeconds(if known { 1_000_000 + later as i64 } else { 1_000_000 });
+        let created = UnixSeconds(if known { 1_000_000 + later } else { 1_000_000 });
         let command = if known { format!("again {later}") } else { "a test".to_owned() };
         let provenance = Provenance { created, ..Provenance::now(command) };
         let mut plan = case.plan();
@@ -225,7 +225,8 @@ fn what_a_told_transform_leaves_open_and_takes_for_0_is_that_of_all_blocks() {
     case.settings.transforms = Transforms { told, back: Back::Mean };
     let (bytes, report) = interrupted(&case);
     // Of the instrument that is stuck, one reading in 40 hours but for the gaps, of each variable.
-    let gaps = (0..case.steps).filter(|step| (*step as usize * 7 + 6 * 5) % 23 == 0).count();
+    let gaps =
+        (0..case.steps).filter(|step| (*step as usize * 7 + 6 * 5).is_multiple_of(23)).count();
     let told = format!("{} readings of PM2.5 below 0", case.steps as usize - gaps);
     assert!(report.warnings.iter().any(|w| w.contains(&told)), "{told}: {:?}", report.warnings);
     assert!(bytes == undisturbed(&case));

@@ -17,7 +17,7 @@ fn contents(path: &Path) -> BTreeMap<String, String> {
     let file = netcdf::open(path).unwrap();
     let mut all = BTreeMap::new();
     for attribute in file.attributes() {
-        all.insert(attribute.name().to_owned(), format!("{:?}", attribute.value().unwrap()));
+        all.insert(attribute.name().to_string(), format!("{:?}", attribute.value().unwrap()));
     }
     for variable in file.variables() {
         let name = variable.name();

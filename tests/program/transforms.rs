@@ -65,7 +65,8 @@ fn beside_a_background_or_a_covariate_a_told_transform_is_refused_and_none_is_ch
     let crossval = ["crossval", &input, "--variable", "pm25", "--report", "cv.json"];
     let methods = |more: &[&str]| -> Vec<String> {
         bench.run(&[&crossval[..], &["--cache", "none"], more].concat()).succeeded();
-        let report: Value = serde_json::from_str(&bench.text("cv.json")).expect("JSON");
+        let text = fs::read_to_string(bench.path("cv.json")).expect("a report");
+        let report: Value = serde_json::from_str(&text).expect("JSON");
         let methods = report["report"]["methods"].as_array().expect("a list").clone();
         methods.iter().map(|m| m["transform"].as_str().expect("a name").to_owned()).collect()
     };

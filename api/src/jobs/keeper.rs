@@ -72,10 +72,11 @@ fn keep_once(state: &AppState, tick: u64) -> Result<(), ApiError> {
 fn hand_back_of_the_dead(state: &AppState) -> Result<(), ApiError> {
     let holder = &state.jobs().holder;
     let held = state.store().read(|c| store::held_by_others(c, &holder.name))?;
-    for (id, token, of, over, attempts) in held {
-        if over || !holder.lives(&of) {
-            tracing::warn!(job = id, "its process ended; it goes on from its blocks");
-            attempt::crashed(state, (&id, token), attempts, "the service ended meanwhile")?;
+    for of in held {
+        if of.over || !holder.lives(&of.holder) {
+            tracing::warn!(job = of.id, "its process ended; it goes on from its blocks");
+            let name = (of.id.as_str(), of.token);
+            attempt::crashed(state, name, of.attempts, "the service ended meanwhile")?;
             state.jobs().wake.notify_waiters();
         }
     }

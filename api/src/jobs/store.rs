@@ -224,16 +224,28 @@ pub(super) fn postpone(
     Ok(tx.execute(sql, params![id, token, now(), message, seconds])? == 1)
 }
 
-/// Running jobs that others hold: id, token, holder, whether the lease is over, attempts.
-pub(super) fn held_by_others(
-    connection: &Connection,
-    holder: &str,
-) -> Result<Vec<(String, i64, String, bool, u32)>> {
+/// A running job that another process holds.
+pub(super) struct Held {
+    pub(super) id: String,
+    pub(super) token: i64,
+    pub(super) holder: String,
+    /// Whether its lease is over.
+    pub(super) over: bool,
+    pub(super) attempts: u32,
+}
+
+pub(super) fn held_by_others(connection: &Connection, holder: &str) -> Result<Vec<Held>> {
     let sql = "SELECT id, token, coalesce(holder, ''), lease_ms < ?2, attempts FROM jobs \
                WHERE state = 'running' AND holder IS NOT ?1";
     let mut statement = connection.prepare(sql)?;
     let read = |row: &rusqlite::Row<'_>| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        Ok(Held {
+            id: row.get(0)?,
+            token: row.get(1)?,
+            holder: row.get(2)?,
+            over: row.get(3)?,
+            attempts: row.get(4)?,
+        })
     };
     statement.query_map(params![holder, now_ms()], read)?.collect()
 }

@@ -283,7 +283,7 @@ impl Received {
             Self::Stations { body, gzip, geojson, request } => {
                 let reading = Reading::new(state, gzip, cancel);
                 let stations = if geojson {
-                    stations_of_geojson(parse(body, &reading)?)?
+                    stations_of_geojson(&parse(body, &reading)?)?
                 } else {
                     stations_of_table(body, &reading, &request, state)?
                 };

@@ -12,7 +12,7 @@ const CODES: [&str; 5] = ["id", "code", "station", "station_id", "name"];
 ///
 /// # Errors
 /// 422 with a pointer to what is no station.
-pub(crate) fn stations_of_geojson(document: Value) -> Result<Vec<StationRequest>, ApiError> {
+pub(crate) fn stations_of_geojson(document: &Value) -> Result<Vec<StationRequest>, ApiError> {
     let Some(Value::Array(features)) = document.get("features") else {
         let text = "expected a FeatureCollection of points, with `features`";
         return Err(ApiError::meaningless(text).at_pointer("/features"));
@@ -62,7 +62,7 @@ mod tests {
             {"type": "Feature", "properties": {"code": "1001A"}, "geometry": point(3.0)},
         ]);
         let document = json!({"type": "FeatureCollection", "features": features});
-        let stations = stations_of_geojson(document).unwrap();
+        let stations = stations_of_geojson(&document).unwrap();
         let told: Vec<_> = stations.iter().map(|s| (s.id.as_deref(), s.lon, s.lat)).collect();
         assert_eq!(told, [(Some("7"), 1.0, 2.0), (Some("1001A"), 3.0, 2.0)]);
     }
@@ -81,7 +81,7 @@ mod tests {
                 "/features/0",
             ),
         ] {
-            let error = stations_of_geojson(document).unwrap_err();
+            let error = stations_of_geojson(&document).unwrap_err();
             assert_eq!(error.problem().errors[0].pointer.as_deref(), Some(pointer));
         }
     }

@@ -93,11 +93,11 @@ impl QualityRequest {
         let end = |end: Option<f64>| end.map_or_else(String::new, |number| number.to_string());
         for (name, &[low, high]) in &self.valid_range {
             let added = rules.add_range(&format!("{name}={}..{}", end(low), end(high)));
-            added.map_err(|error| wrong("valid_range", error))?;
+            added.map_err(|error| wrong("valid_range", error.to_string()))?;
         }
         for (name, rate) in &self.rate_limit {
             let added = rules.add_rate(&format!("{name}={rate}"));
-            added.map_err(|error| wrong("rate_limit", error))?;
+            added.map_err(|error| wrong("rate_limit", error.to_string()))?;
         }
         Ok(rules)
     }
@@ -115,8 +115,8 @@ fn whole(field: &str, number: f64) -> Result<u32, ApiError> {
     Err(wrong(field, format!("{field} {number}: expected a whole number of readings, or off")))
 }
 
-fn wrong(field: &str, reason: impl ToString) -> ApiError {
-    ApiError::meaningless(reason.to_string()).at_pointer(format!("/read/quality/{field}"))
+fn wrong(field: &str, reason: impl Into<String>) -> ApiError {
+    ApiError::meaningless(reason).at_pointer(format!("/read/quality/{field}"))
 }
 
 /// The same as query parameters, with the names of the command line's options.

@@ -7,18 +7,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::admit::View;
 
+/// By number of a box on both axes: how each station appears to it.
+type Boxes = HashMap<(usize, usize), Arc<[AtomicU64]>>;
+
 /// How stations appear to boxes, as far as anybody asked. For one set of stations, one grid and its tiles, one kernel
 /// with its shape, and one ellipse and leaf of the scheme; orders may differ.
 #[derive(Debug)]
 pub struct Views {
     stations: usize,
-    /// By number of the box on both axes.
-    boxes: RwLock<HashMap<(usize, usize), OfBox>>,
+    boxes: RwLock<Boxes>,
     most_boxes: usize,
 }
-
-/// Of a box, by station.
-type OfBox = Arc<[AtomicU64]>;
 
 /// Not asked yet, nothing, rough; everything else is the ellipse's bits, which is 1 at least.
 const UNKNOWN: u64 = 0;
@@ -34,7 +33,7 @@ impl Views {
     }
 
     /// Those of a box; none where there is no more room.
-    pub(super) fn of_box(&self, x: usize, y: usize) -> Option<OfBox> {
+    pub(super) fn of_box(&self, x: usize, y: usize) -> Option<Arc<[AtomicU64]>> {
         let known = self.boxes.read().unwrap_or_else(PoisonError::into_inner).get(&(x, y)).cloned();
         if known.is_some() {
             return known;
