@@ -129,7 +129,7 @@ async fn maps_are_found_by_variable_time_and_place() {
     let page = house.get("/v1/maps?limit=1").await.json();
     let next = page["next"].as_str().expect("another page");
     assert_eq!(house.get(next).await.json()["maps"][0]["id"], first.as_str());
-    for wrong in ["bbox=1,2,3", "datetime=noon", "limit=0", "colour=red"] {
+    for wrong in ["bbox=1,2,3", "datetime=noon", "variable=a&variable=b", "limit=0", "colour=red"] {
         house.get(&format!("/v1/maps?{wrong}")).await.is(422);
     }
 }
@@ -197,6 +197,8 @@ async fn a_map_comes_in_every_form_by_name_or_by_what_is_accepted() {
         .as_array()
         .map_or_else(|| axes["x"]["num"].as_u64(), |v| Some(v.len() as u64));
     assert!(x.is_some_and(|x| x > 1 && x < 9), "{axes}");
+    let picture = house.get(&format!("{data}?f=png&{one}&bare=true&palette=viridis")).await.is(200);
+    assert!(picture.body.starts_with(b"\x89PNG"));
     house.get_with(&data, &[("accept", "audio/mpeg")]).await.is(406);
     house.get(&format!("{data}?f=mp3")).await.is(406);
     for wrong in ["f=png", "bbox=1,2", "step=x", "variable=o3", "datetime=2030-01-01", "colour=red"]

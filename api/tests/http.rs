@@ -213,7 +213,7 @@ async fn bad_requests_are_told_where_they_are_bad() {
     assert_eq!(wrong["errors"][0]["parameter"], "bounds");
     refused(post("/v1/maps?shap=2x2", "text/csv", table()).await, 422).await;
     refused(get("/v1/nothing").await, 404).await;
-    refused(get("/v1/maps").await, 405).await;
+    refused(get("/v1/estimates").await, 405).await;
 }
 
 #[tokio::test]

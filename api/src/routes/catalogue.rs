@@ -11,7 +11,7 @@ use crate::error::{ApiError, Problem};
 use crate::jobs::results::{self, MapRow};
 use crate::jobs::search::search;
 use crate::state::AppState;
-use crate::wire::catalogue::{MapEntry, MapsAnswer, MapsQuery};
+use crate::wire::catalogue::{MapEntry, MapsAnswer, MapsQuery, YesNo};
 use crate::wire::network::moment;
 use crate::wire::query::Query;
 
@@ -37,7 +37,7 @@ pub(crate) async fn list(
     let looked_for = wanted.search(whose(&Caller::of(&request)))?;
     let one_more = limit + 1;
     let found = state.store().looked_up(move |c| Ok(search(c, &looked_for, one_more)?)).await?;
-    let more = found.len() > limit && !wanted.latest.unwrap_or_default();
+    let more = found.len() > limit && !wanted.latest.is_some_and(YesNo::yes);
     let page = &found[..found.len().min(limit)];
     let next = page.last().filter(|_| more).map(|last| next_page(&request, &last.id));
     Ok(Json(MapsAnswer { maps: page.iter().map(|map| MapEntry::of(map, false)).collect(), next }))

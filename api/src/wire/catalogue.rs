@@ -17,16 +17,16 @@ pub struct MapsQuery {
     /// Of this registered network.
     pub network: Option<String>,
     /// With this variable.
-    #[param(example = "pm25")]
-    pub variable: Option<String>,
+    #[serde(default)]
+    pub variable: Vec<String>,
     /// With a time in this stretch: an instant, or `from/to`, either of which may be `..`.
-    #[param(example = "2024-03-01T00:00:00Z/..")]
-    pub datetime: Option<String>,
+    #[serde(default)]
+    pub datetime: Vec<String>,
     /// That share some of west,south,east,north.
     #[param(example = "73,18,135,54")]
     pub bbox: Option<String>,
     /// `true`: only the one with the latest time.
-    pub latest: Option<bool>,
+    pub latest: Option<YesNo>,
     /// Most entries, 1 to 1000. Default 100.
     pub limit: Option<String>,
     /// Begin after the map with this id.
@@ -61,15 +61,15 @@ pub struct CellsQuery {
     /// Values of its first and last colour: low,high.
     pub range: Option<String>,
     /// A picture without frame, a pixel a cell.
-    pub bare: Option<bool>,
+    pub bare: Option<YesNo>,
     /// Coasts on a picture.
-    pub coast: Option<bool>,
+    pub coast: Option<YesNo>,
     /// Pixels along the longer side of a picture.
     pub size: Option<String>,
     /// Levels of contours, with commas. Default: round numbers.
     pub levels: Option<String>,
     /// Areas between levels, not lines.
-    pub bands: Option<bool>,
+    pub bands: Option<YesNo>,
 }
 
 /// A place on a map.
@@ -85,6 +85,24 @@ pub struct PlaceQuery {
     pub lat: Option<String>,
 }
 
+/// Yes or no, in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum YesNo {
+    /// Yes.
+    True,
+    /// No.
+    False,
+}
+
+impl YesNo {
+    /// Whether it is yes.
+    #[must_use]
+    pub fn yes(self) -> bool {
+        self == Self::True
+    }
+}
+
 fn wrong(parameter: &str, text: String) -> ApiError {
     let parameter = Some(parameter.to_owned());
     ApiError::meaningless(text).at(Place { parameter, ..Place::default() })
@@ -97,6 +115,15 @@ fn numbers<const N: usize>(name: &str, text: &str) -> Result<[f64; N], ApiError>
         .ok_or_else(|| wrong(name, format!("{name}={text}: expected {N} numbers with commas")))
 }
 
+/// Elsewhere these may be given several times; a map is looked for by one.
+fn one<'a>(name: &str, given: &'a [String]) -> Result<Option<&'a str>, ApiError> {
+    match given {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        _ => Err(wrong(name, format!("{name} is given {} times; give it once", given.len()))),
+    }
+}
+
 fn whole(name: &str, text: &str) -> Result<usize, ApiError> {
     text.parse().map_err(|_| wrong(name, format!("{name}={text}: expected a whole number")))
 }
@@ -104,22 +131,22 @@ fn whole(name: &str, text: &str) -> Result<usize, ApiError> {
 impl MapsQuery {
     /// What is looked for; whose is told by the caller.
     pub(crate) fn search(&self, owner: Option<String>) -> Result<Search, ApiError> {
-        let [from, to] = self.datetime.as_deref().map_or(Ok([None, None]), stretch)?;
+        let [from, to] = one("datetime", &self.datetime)?.map_or(Ok([None, None]), stretch)?;
         Ok(Search {
             owner,
             network: self.network.clone(),
-            variable: self.variable.clone(),
+            variable: one("variable", &self.variable)?.map(str::to_owned),
             from,
             to,
             bbox: self.bbox.as_deref().map(|text| numbers("bbox", text)).transpose()?,
             after: self.after.clone(),
-            by_time: self.latest.unwrap_or_default(),
+            by_time: self.latest.is_some_and(YesNo::yes),
         })
     }
 
     /// How many.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
-        if self.latest.unwrap_or_default() {
+        if self.latest.is_some_and(YesNo::yes) {
             return Ok(1);
         }
         let Some(text) = &self.limit else { return Ok(100) };
@@ -160,9 +187,9 @@ impl CellsQuery {
     pub(crate) fn complete(&self, selection: Selection) -> Result<(Selection, Options), ApiError> {
         let mut options = Options {
             range: self.range.as_deref().map(|text| numbers("range", text)).transpose()?,
-            bare: self.bare.unwrap_or_default(),
-            coast: self.coast.unwrap_or_default(),
-            bands: self.bands.unwrap_or_default(),
+            bare: self.bare.is_some_and(YesNo::yes),
+            coast: self.coast.is_some_and(YesNo::yes),
+            bands: self.bands.is_some_and(YesNo::yes),
             ..Options::default()
         };
         if let Some(name) = &self.palette {

@@ -145,7 +145,7 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 12] = [
+const LISTS: [&str; 13] = [
     "exceed",
     "folds",
     "variable",
@@ -158,6 +158,7 @@ const LISTS: [&str; 12] = [
     "detection-limit",
     "valid-range",
     "rate-limit",
+    "datetime",
 ];
 
 /// A query taken apart.
