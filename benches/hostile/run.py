@@ -240,7 +240,9 @@ BOMBS = 500
 
 def send(address, data, hang_up=False):
     """The status of the answer; 0 where the connection was closed without one. Hanging up: nothing more is to come."""
-    with socket.create_connection(address, timeout=60) as stream:
+    # A port of one address is not free again for a minute; loopback has 16 million addresses.
+    source = f"127.{random.randrange(256)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+    with socket.create_connection(address, timeout=60, source_address=(source, 0)) as stream:
         try:
             stream.sendall(data)
             if hang_up:

@@ -54,7 +54,7 @@ fn what_may_be_negative_is_not_transformed_and_nonsense_is_refused() {
 fn beside_a_background_or_a_covariate_a_told_transform_is_refused_and_none_is_chosen() {
     let bench = Bench::new();
     let mut text = String::from("station,lon,lat,time,pm25,model,height\n");
-    for (k, row) in readings(60, 2).lines().skip(1).enumerate() {
+    for (k, row) in readings(60, 12).lines().skip(1).enumerate() {
         let (head, value) = row.rsplit_once(',').expect("a row");
         let value: f64 = value.parse().expect("a number");
         // Skewed, so that it would be transformed.

@@ -130,6 +130,7 @@ pub(crate) async fn data(
         )),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
         (status = 404, description = "There is no such map", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It was removed: when and why", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The place is not on the map", body = Problem, content_type = "application/problem+json"),
     )
