@@ -226,7 +226,7 @@ async fn every_answer_has_the_request_id_and_a_wrong_method_is_told_the_right_on
     let request = Request::get("/healthz").header("x-request-id", "mine-7");
     let answer = send(&app(), request.body(Body::empty()).expect("a request")).await;
     assert_eq!((answer.status, answer.header("x-request-id")), (200, "mine-7"));
-    let wrong = get(&app(), "/v1/maps").await;
+    let wrong = get(&app(), "/v1/crossvalidations").await;
     wrong.refused(405);
     assert_eq!(wrong.header(header::ALLOW), "POST");
     assert!(!wrong.header("x-request-id").is_empty());

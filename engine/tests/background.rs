@@ -480,8 +480,7 @@ fn a_background_elsewhere_is_refused_with_both_areas() {
 /// Europe's PM10 of a day: a transport model that is low by half, and 256 stations.
 #[test]
 fn on_real_readings_a_biased_model_is_mended_by_the_stations() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/data/europe_pm10_20100406_ctm.csv");
+    let path = PathBuf::from("../../shared/data/europe_pm10_20100406_ctm.csv");
     if !path.exists() {
         eprintln!("skipped: {} is not here", path.display());
         return;
@@ -523,7 +522,7 @@ fn europe(text: &str, background: bool) -> CrossValidation {
 }
 
 fn golden() -> serde_json::Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/background.json");
+    let path = Path::new("../tests/golden/background.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

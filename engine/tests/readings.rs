@@ -8,7 +8,7 @@ use isopleth_engine::{Duplicates, Network, Observations, ReadOptions, Source};
 
 /// The shared data, if they are here.
 fn data() -> Option<PathBuf> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let beside = || PathBuf::from("../../shared");
     let shared = std::env::var_os("ISOPLETH_SHARED").map_or_else(beside, PathBuf::from);
     let folder = shared.join("data");
     if folder.is_dir() {

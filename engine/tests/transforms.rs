@@ -215,7 +215,7 @@ fn a_reading_below_0_enters_as_0_and_that_is_told() {
 
 /// The file of the shared data, unless it is not at hand.
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    let path = Path::new("../../shared/data").join(name);
     let there = path.exists();
     if !there {
         println!("skipped: {} is not at hand", path.display());

@@ -285,7 +285,7 @@ fn a_variable_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 fn data(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    let path = Path::new("../../shared/data").join(name);
     if path.exists() {
         return Some(path);
     }

@@ -38,7 +38,7 @@ struct Case {
 }
 
 fn golden() -> Golden {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/background.json");
+    let path = Path::new("../tests/golden/background.json");
     serde_json::from_str::<Document>(&std::fs::read_to_string(path).unwrap()).unwrap().covariates
 }
 

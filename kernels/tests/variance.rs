@@ -87,7 +87,7 @@ fn directly(stations: &Points, method: &Resolved, places: &Points) -> Vec<f64> {
 
 #[test]
 fn variances_are_those_of_gaussian_processes_and_kriging_elsewhere() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/variance.json");
+    let path = Path::new("../tests/golden/variance.json");
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|e| panic!("{}: {e}; run tests/golden/make_variance.py", path.display()));
     let reference: Reference = serde_json::from_str(&text).expect("as make_variance.py writes it");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
@@ -97,9 +98,13 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_isopleth"))
 }
 
-/// The root of the checkout.
+/// The root of the checkout: asked when the tests run, because a build cache outlives the folder in
+/// which it was filled.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::current_dir().expect("the folder in which cargo runs the tests")
+    });
+    &ROOT
 }
 
 /// A file of the real data, or none, said aloud.
