@@ -1,9 +1,12 @@
 //! A disk that fills while a map is written. Apart from the other tests, since it starts processes,
-//! which inherit files and locks of whatever is being written at that moment.
+//! which inherit files and locks of whatever is being written at that moment; one by one for the same
+//! reason.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod sample;
+
+use std::sync::{Mutex, PoisonError};
 
 use isopleth_engine::blocks::{BlockSize, Work, Worker};
 use isopleth_engine::output::{FieldId, Provenance};
@@ -12,6 +15,8 @@ use isopleth_engine::{
     ReadOptions, Settings, Source,
 };
 use sample::{Sample, field, files_in, report};
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A small file system; gone when dropped.
 struct SmallDisk(tempfile::TempDir);
@@ -44,6 +49,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_an_error_that_says_so_and_leaves_nothing_whenever_it_fills() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let sample = Sample::new(Sample::grid([0.0, 0.0, 9.0, 9.0], 300, 200, true), 3, Precision::F64);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("map.nc");
@@ -103,6 +109,7 @@ fn plan() -> Plan {
 
 #[test]
 fn work_that_fills_the_disk_keeps_its_blocks_and_goes_on_to_the_same_bytes_once_there_is_room() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let provenance = Provenance {
         created: isopleth_engine::observations::UnixSeconds(0),
         ..Provenance::now("a test")
