@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::routes::maps::plan_of;
 use crate::state::AppState;
+use crate::watch::traces;
 use crate::wire::request::MapRequest;
 
 /// A longer report goes without its list of fields, as in the file.
@@ -149,6 +150,7 @@ pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
 }
 
 fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+    let _span = traces::attempt(&job.id, job.attempts).entered();
     let cancel = &running.cancel;
     let kept: Kept = serde_json::from_str(&job.request)
         .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
@@ -164,7 +166,9 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
     let _until_made = state.watch().planned(&plan.estimate);
     let work = open(state, job, &mut plan)?;
+    let stages = traces::Stages::new();
     let on_event = |event| {
+        stages.tell(event);
         if let Event::Values { done, .. } = event {
             running.tell(done);
         }

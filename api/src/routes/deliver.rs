@@ -9,17 +9,19 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance, Sink};
 use isopleth_engine::report::{StageReport, iso_8601};
-use isopleth_engine::{Cancel, Plan, Report, Targets, run};
+use isopleth_engine::{Plan, Progress, Report, Targets, run};
 use tokio_util::io::ReaderStream;
 
-use super::{answered, of_engine, quietly, to_json};
+use super::{answered, of_engine, to_json};
 use crate::accept::{Form, Wanted};
 use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::jobs::beyond_now;
+use crate::limits::Turn;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::answer::MapAnswer;
 
 /// Files of up to so many bytes before compression are made in memory, without a disk.
@@ -57,20 +59,20 @@ pub(super) struct Delivery<'a> {
     pub(super) from: &'a Origin,
     /// The registered network, whose residuals are remembered.
     pub(super) network: Option<&'a Registered>,
-    pub(super) cancel: &'a Cancel,
+    /// Slow maps take another one than quick ones.
+    pub(super) turn: &'a Turn,
 }
 
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
     pub(super) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
-        keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
+        let seconds = plan.estimate.seconds;
+        let _memory = self.state.admit(self.turn, seconds, beyond_now(plan))?;
         let form = self.wanted.best(possible)?;
         let estimate = &plan.estimate;
         let values = estimate.cells.saturating_mul(estimate.fields);
@@ -91,7 +93,10 @@ impl Delivery<'_> {
     }
 
     fn run(&self, plan: &Plan, sink: &dyn Sink, reading: StageReport) -> Result<Report, ApiError> {
-        let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: self.turn };
+        let run = |sink: &dyn Sink| run(plan, sink, progress, self.state.factors());
         let mut report = match self.network {
             Some(network) => run(&Remembering::new(sink, plan, &network.last)),
             None => run(sink),

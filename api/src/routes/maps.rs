@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::{Cancel, Plan};
+use isopleth_engine::Plan;
 
 use super::deliver::{Delivery, Made, Origin};
 use super::jobs::{self, Owner};
@@ -11,7 +11,9 @@ use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::jobs::{Submission, submit};
+use crate::limits::Turn;
 use crate::state::AppState;
+use crate::watch::traces;
 use crate::wire::answer::MapAnswer;
 use crate::wire::jobs::JobAnswer;
 use crate::wire::quality::QualityQuery;
@@ -80,7 +82,7 @@ pub(crate) async fn make_map(
     let mut received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
     if a_job {
-        let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+        let work = move |turn: &Turn| submit(&shared, received, &wish, turn);
         received = match state.compute(seat, work).await? {
             Submission::Job(job) => return jobs::created(&state, *job).await,
             Submission::AtOnce(received) => received,
@@ -88,7 +90,7 @@ pub(crate) async fn make_map(
         seat = state.seat()?;
     }
     let shared = state.clone();
-    let job = move |cancel: &Cancel| make(&shared, &from, received, &wanted, cancel);
+    let job = move |turn: &Turn| make(&shared, &from, received, &wanted, turn);
     let made = state.compute(seat, job).await?;
     Ok(made.into_response())
 }
@@ -99,12 +101,12 @@ fn make(
     from: &Origin,
     received: Received,
     wanted: &Wanted,
-    cancel: &Cancel,
+    turn: &Turn,
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
-    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
+    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
     let command = "POST /v1/maps";
-    let delivery = Delivery { state, wanted, command, from, network: None, cancel };
+    let delivery = Delivery { state, wanted, command, from, network: None, turn };
     let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
     made.map_err(|error| if by_query { error.in_query() } else { error })
 }
@@ -120,5 +122,6 @@ pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, 
         let text = "folds are for cross-validations: POST /v1/crossvalidations";
         return Err(ApiError::meaningless(text).at_pointer("/folds"));
     }
+    let _span = traces::step("plan").entered();
     Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
 }

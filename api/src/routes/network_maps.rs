@@ -13,6 +13,7 @@ use crate::accept::{Form, Wanted};
 use crate::body::{Reading, Spool};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood, house};
+use crate::limits::Turn;
 use crate::networks::Registered;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
@@ -70,14 +71,13 @@ pub(crate) async fn make_map(
     let from = Origin::of(&request);
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
-    let job = move |cancel: &Cancel| {
+    let job = move |turn: &Turn| {
         let (understood, reading) =
-            timed(|| understand(&shared, received, unknown.unwrap_or_default(), &network, cancel))?;
+            timed(|| understand(&shared, received, unknown.unwrap_or_default(), &network, turn))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", network.id);
         let (state, command, network) = (&shared, command.as_str(), Some(&*network));
-        Delivery { state, wanted: &wanted, command, from: &from, network, cancel }
-            .of(&plan, reading)
+        Delivery { state, wanted: &wanted, command, from: &from, network, turn }.of(&plan, reading)
     };
     Ok(state.compute(seat, job).await?.into_response())
 }

@@ -5,6 +5,7 @@
 
 mod memory;
 mod text;
+pub(crate) mod traces;
 
 use std::collections::HashSet;
 use std::fmt;
