@@ -318,7 +318,7 @@ impl Plan {
             + self.mesh_bytes(n, solved);
         let layers = (self.layers.len() * self.observations.times().len()) as u64;
         let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
-        machine::resident_bytes_lately()
+        machine::resident_bytes()
             + THREADS
             + EXAMINATION
             + solving.max(evaluating as u64)

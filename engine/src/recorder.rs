@@ -33,12 +33,7 @@ pub(crate) struct Recorder {
     share: Share,
     /// What happened to this run and need not to another.
     mishaps: Vec<String>,
-    /// As asked for last; 0 before.
-    peak_memory_bytes: u64,
 }
-
-/// Seconds of work after which the memory of the process is looked at again.
-const WORTH_ASKING: f64 = 2e-3;
 
 /// What a run found in some time steps, whenever it was and on whatever machine; shares of others can
 /// be added.
@@ -131,7 +126,6 @@ impl Recorder {
             stages: Vec::new(),
             share: Share::default(),
             mishaps: Vec::new(),
-            peak_memory_bytes: 0,
         }
     }
 
@@ -190,7 +184,7 @@ impl Recorder {
         let start = Instant::now();
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
-        let peak_memory_bytes = self.peak_memory_bytes(seconds);
+        let peak_memory_bytes = machine::peak_memory_bytes();
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
@@ -199,15 +193,6 @@ impl Recorder {
             None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
         }
         result
-    }
-
-    /// The peak of the process after so many seconds of work. Asking takes longer than the stages of a small map,
-    /// which change nothing about it.
-    fn peak_memory_bytes(&mut self, seconds: f64) -> u64 {
-        if self.peak_memory_bytes == 0 || seconds > WORTH_ASKING {
-            self.peak_memory_bytes = machine::peak_memory_bytes();
-        }
-        self.peak_memory_bytes
     }
 
     /// Books a batch of fields: readings and fit are stations × fields.
@@ -266,7 +251,7 @@ impl Recorder {
         quality: QualityReport,
     ) -> Result<Report, Error> {
         let seconds = self.start.elapsed().as_secs_f64();
-        let peak_memory_bytes = self.peak_memory_bytes(seconds);
+        let peak_memory_bytes = machine::peak_memory_bytes();
         let mut share = self.share;
         // Methods come one after another, and fields with them.
         share.fields.sort_by_key(|(id, _)| (id.time, id.variable));

@@ -522,8 +522,8 @@ impl Run<'_> {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme)
-            .with_views(self.views.as_deref());
+        let views = self.views.as_deref();
+        let far = Far::with_views(surface, self.evaluator, &rows, tile, chosen.scheme, views);
         let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
