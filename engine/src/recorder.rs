@@ -245,7 +245,7 @@ impl Recorder {
 
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
-        mut self,
+        self,
         plan: &Plan,
         instructions: &str,
         quality: QualityReport,
