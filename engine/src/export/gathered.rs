@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::chosen::{Selection, Span, Window};
 use super::coverage_json;
+use super::csv::text as csv_text;
 use super::error::ExportError;
 use super::source::{Axis, MapVariable, Source, Space};
 use super::values::{Between, on_axes};
@@ -42,6 +43,9 @@ pub enum Cut {
         bounds: [f64; 4],
         /// Cells outside have no value.
         area: Option<Polygons>,
+        /// Maps in a plane come on as many longitudes and latitudes as they have columns and rows
+        /// there, and not in their plane.
+        in_degrees: bool,
     },
     /// A grid of longitudes and latitudes, both ascending, bilinear between the centres of cells.
     Regular {
@@ -127,7 +131,11 @@ impl Gathered {
                 let part = at_place(&source, place)?;
                 part.map_or(Ok(()), |part| self.take(&source, &part, &variables, &times))
             }),
-            Cut::Cells { bounds, area } => {
+            Cut::Cells { bounds, area, in_degrees } => {
+                if *in_degrees && matches!(source.space(), Space::Projected(_)) {
+                    let Some([x, y]) = as_many(&source, *bounds)? else { return Ok(()) };
+                    return self.add_regular(&source, (x, y), area.as_ref(), &variables, &times);
+                }
                 let source = match area {
                     Some(area) => source.within(area.clone()),
                     None => source,
@@ -136,10 +144,39 @@ impl Gathered {
                 part.map_or(Ok(()), |part| self.take(&source, &part, &variables, &times))
             }
             Cut::Regular { x, y, area } => {
-                let part = regular(&source, x, y, area.as_ref())?;
-                part.map_or(Ok(()), |part| self.take(&source, &part, &variables, &times))
+                let axes = (x.clone(), y.clone());
+                self.add_regular(&source, axes, area.as_ref(), &variables, &times)
             }
         }
+    }
+
+    fn add_regular(
+        &mut self,
+        source: &Source,
+        (x, y): (Vec<f64>, Vec<f64>),
+        area: Option<&Polygons>,
+        variables: &[MapVariable],
+        times: &[usize],
+    ) -> Result<(), ExportError> {
+        // Places are many, and need not be looked up for nothing.
+        self.keep_within((x.len() * y.len() * times.len() * variables.len()) as u64)?;
+        let domain = Domain::Grid { x, y, space: Space::Degrees };
+        let stamp = |k: &usize| source.times().get(*k).copied();
+        let known = |coverage: &Coverage| {
+            coverage.domain.is(&domain) && times.iter().all(|k| coverage.has(stamp(k), variables))
+        };
+        if self.coverages.iter().any(known) {
+            return Ok(());
+        }
+        let part = regular(source, domain, area)?;
+        part.map_or(Ok(()), |part| self.take(source, &part, variables, times))
+    }
+
+    fn keep_within(&self, wanted: u64) -> Result<(), ExportError> {
+        if wanted <= self.most_values {
+            return Ok(());
+        }
+        Err(ExportError::ManyValues { wanted, limit: self.most_values })
     }
 
     /// Reads the values of a part that no file before had.
@@ -160,9 +197,7 @@ impl Gathered {
         }
         coverage.fields.values_mut().for_each(|field| field.resize(width, None));
         let wanted = self.coverages.iter().map(Coverage::values).sum();
-        if wanted > self.most_values {
-            return Err(ExportError::ManyValues { wanted, limit: self.most_values });
-        }
+        self.keep_within(wanted)?;
         let coverage = &mut self.coverages[number];
         for &time in times {
             let field = coverage.fields.entry(stamp(time)).or_default();
@@ -231,7 +266,7 @@ impl Gathered {
                     let units = parameter.units.as_deref().unwrap_or_default();
                     let there = places.iter().zip(values).filter(|(_, value)| !value.is_nan());
                     for ([lon, lat], value) in there {
-                        let value = coverage.domain.text(*value, parameter.is_double);
+                        let value = csv_text(*value, parameter.is_double);
                         table
                             .write_record([lon, lat, &stamp, &parameter.name, units, &value])
                             .map_err(failed)?;
@@ -247,6 +282,17 @@ impl Gathered {
 impl Coverage {
     fn has_times(&self) -> bool {
         self.fields.keys().next().is_none_or(Option::is_some)
+    }
+
+    /// Whether all variables of a time are there.
+    fn has(&self, time: Option<UnixSeconds>, variables: &[MapVariable]) -> bool {
+        let Some(field) = self.fields.get(&time) else { return false };
+        let there = |v: &MapVariable| {
+            let same = |p: &MapVariable| p.name == v.name && p.units == v.units;
+            let column = self.parameters.iter().position(same);
+            column.is_some_and(|k| field.get(k).is_some_and(Option::is_some))
+        };
+        variables.iter().all(there)
     }
 
     fn values(&self) -> u64 {
@@ -301,11 +347,10 @@ impl Coverage {
             }
             coverage_json::range_head(&parameter.name, &names, &shape, out)?;
             let mut first = true;
-            let is_double = parameter.is_double || !self.domain.is_of_cells();
             for field in self.fields.values() {
                 let missing = vec![f64::NAN; self.domain.len()];
                 for &value in field[k].as_ref().unwrap_or(&missing) {
-                    coverage_json::number(value, is_double, first, out)?;
+                    coverage_json::number(value, parameter.is_double, first, out)?;
                     first = false;
                 }
             }
@@ -322,11 +367,6 @@ impl Domain {
             Self::Place(_) => 1,
             Self::Grid { x, y, .. } => x.len() * y.len(),
         }
-    }
-
-    /// Whether values are those of a file, not between them.
-    fn is_of_cells(&self) -> bool {
-        matches!(self, Self::Grid { .. })
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -347,13 +387,6 @@ impl Domain {
                 x.iter().map(move |&x| space.degrees(x, y).unwrap_or([f64::NAN; 2]))
             })),
         }
-    }
-
-    /// As short as it comes back from.
-    fn text(&self, value: f64, is_double: bool) -> String {
-        #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits in the file")]
-        let short = value as f32;
-        if is_double || !self.is_of_cells() { value.to_string() } else { short.to_string() }
     }
 }
 
@@ -459,25 +492,90 @@ fn cells(source: &Source, bounds: [f64; 4]) -> Result<Option<Part>, ExportError>
 
 fn regular(
     source: &Source,
-    x: &[f64],
-    y: &[f64],
+    domain: Domain,
     area: Option<&Polygons>,
 ) -> Result<Option<Part>, ExportError> {
+    let Domain::Grid { x, y, .. } = &domain else { return Ok(None) };
     let mut between = Vec::with_capacity(x.len() * y.len());
     for &lat in y {
         let mut inside = vec![area.is_none(); x.len()];
         if let Some(area) = area {
             area.mark_row(x, lat, &mut inside);
         }
-        let row = x.iter().zip(inside).map(|(&lon, inside)| {
-            inside.then(|| find_at(source, [lon, lat])).flatten()
-        });
-        between.extend(row);
+        let row = x.iter().zip(inside);
+        between.extend(
+            row.map(|(&lon, inside)| inside.then(|| find_at(source, [lon, lat])).flatten()),
+        );
     }
     let Some(window) = At::window(&mut between) else { return Ok(None) };
     if window.cells() > MOST_CELLS {
         return Err(ExportError::ManyCells { wanted: window.cells(), limit: MOST_CELLS });
     }
-    let domain = Domain::Grid { x: x.to_vec(), y: y.to_vec(), space: Space::Degrees };
     Ok(Some(Part { domain, window, between: Some(between) }))
+}
+
+/// As many longitudes and latitudes as a map in a plane has columns and rows within bounds, over
+/// what it covers of them.
+fn as_many(source: &Source, bounds: [f64; 4]) -> Result<Option<[Vec<f64>; 2]>, ExportError> {
+    let Some(part) = cells(source, bounds)? else { return Ok(None) };
+    let Some(reach) = source.reach() else { return Ok(None) };
+    let [west, south, east, north] = bounds;
+    let east = if east < west { east + 360.0 } else { east };
+    let [reach_west, reach_south, reach_east, reach_north] = reach;
+    // The bounds in the turn of the map.
+    let turn = 360.0 * ((reach_east - west) / 360.0).floor();
+    let x = [(west + turn).max(reach_west), (east + turn).min(reach_east)];
+    let y = [south.max(reach_south), north.min(reach_north)];
+    if x[0] > x[1] || y[0] > y[1] {
+        return Ok(None);
+    }
+    let (columns, rows) = (part.window.columns.count, part.window.rows.count);
+    Ok(Some([spaced(x, columns), spaced(y, rows)]))
+}
+
+/// So many numbers from one to another, both among them; one is the first of them.
+#[must_use]
+pub fn spaced([from, to]: [f64; 2], count: usize) -> Vec<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let share = |k: usize| k as f64 / count.saturating_sub(1).max(1) as f64;
+    (0..count).map(|k| from * (1.0 - share(k)) + to * share(k)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_chosen_with_both_ends_and_maps_without_time_only_by_no_time() {
+        let all = [10, 20, 30].map(UnixSeconds);
+        assert_eq!(times_within(&all, [Some(20), Some(30)]), [1, 2]);
+        assert_eq!(times_within(&all, [None, Some(29)]), [0, 1]);
+        assert_eq!(times_within(&all, [Some(31), None]), [0; 0]);
+        assert_eq!(times_within(&[], [None, None]), [0]);
+        assert_eq!(times_within(&[], [Some(0), None]), [0; 0]);
+    }
+
+    #[test]
+    fn values_between_cells_are_those_of_a_plane_and_a_missing_cell_counts_only_where_it_has_a_say() {
+        let plane = |row: usize, column: usize| 3.0 * row as f64 + 0.5 * column as f64;
+        let mut values: Vec<f64> = (0..12).map(|k| plane(k / 4, k % 4)).collect();
+        let at = |row, column, down, across| Some(At { row, column, down, across });
+        let mut all = vec![None, at(3, 5, 0.25, 0.5), at(4, 6, 0.0, 1.0), at(5, 4, 0.0, 0.0)];
+        let window = At::window(&mut all).expect("a window");
+        assert_eq!(window.rows, Span { first: 3, step: 1, count: 3 });
+        assert_eq!(window.columns, Span { first: 4, step: 1, count: 4 });
+        values[7] = f64::NAN;
+        let read: Vec<f64> = all.iter().flatten().map(|at| at.value(&values, 4)).collect();
+        assert_eq!(read[0], plane(0, 1) + 0.25 * 3.0 + 0.5 * 0.5);
+        assert!(read[1].is_nan(), "its second cell is missing");
+        assert_eq!(read[2], plane(2, 0));
+        assert!(At::window(&mut [None]).is_none());
+    }
+
+    #[test]
+    fn numbers_are_spaced_from_end_to_end() {
+        assert_eq!(spaced([1.0, 2.0], 3), [1.0, 1.5, 2.0]);
+        assert_eq!(spaced([1.0, 2.0], 1), [1.0]);
+        assert_eq!(spaced([1.0, 1.3], 7).last(), Some(&1.3));
+    }
 }

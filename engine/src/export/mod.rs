@@ -34,7 +34,7 @@ use std::str::FromStr;
 
 pub use chosen::{Chosen, Selection, Span, Window};
 pub use error::ExportError;
-pub use gathered::{Cut, Gathered, Wanted};
+pub use gathered::{Cut, Gathered, Wanted, spaced};
 pub use palette::Palette;
 pub use source::{Axis, MapVariable, Source, Space};
 pub use values::{PlaceValues, Series, place_values};
