@@ -130,6 +130,9 @@ pub struct ServiceConfig {
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
+    /// Where clients find the service, with the path under which a proxy has it
+    /// (`https://example.org/isopleth`): what links begin with. Default: the host that was asked.
+    pub public_url: Option<String>,
 }
 
 impl Default for ServiceConfig {
@@ -185,6 +188,7 @@ impl Default for ServiceConfig {
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
+            public_url: None,
         }
     }
 }
@@ -303,6 +307,17 @@ impl ServiceConfig {
             let needed =
                 "an origin is http:// or https://, a host and perhaps a port, and no path; or *";
             return Err(ConfigError { name: "cors_origins", got: wrong.clone(), needed });
+        }
+        let url = |text: &String| text.parse::<axum::http::Uri>().ok();
+        if let Some(got) = &self.public_url
+            && !url(got).is_some_and(|url| {
+                matches!(url.scheme_str(), Some("http" | "https"))
+                    && url.host().is_some()
+                    && url.query().is_none()
+            })
+        {
+            let needed = "it must be http:// or https://, a host, and perhaps a path";
+            return Err(ConfigError { name: "public_url", got: got.clone(), needed });
         }
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
             let (name, needed) = match self.tls_key {

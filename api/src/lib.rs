@@ -19,6 +19,7 @@ pub mod jobs;
 mod limits;
 mod networks;
 mod observe;
+mod ogc;
 pub mod openapi;
 mod routes;
 mod serve;

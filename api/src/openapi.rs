@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
+use crate::ogc;
 use crate::routes::{
     catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics,
     network_maps, networks,
@@ -35,6 +36,7 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
         (name = "jobs", description = "Large maps, made one after the other"),
+        (name = "ogc", description = "As the OGC has it: API – Processes"),
         (name = "service", description = "The state of the service"),
     ),
     // Only a parameter has it, and those do not bring their schemas.
@@ -89,8 +91,8 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(network_maps::make_map))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(health::index))
         .routes(routes!(metrics::metrics))
+        .merge(ogc::routes())
         .split_for_parts();
     doors::described::describe(&mut document);
     (router, document)

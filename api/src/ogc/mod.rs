@@ -1,0 +1,56 @@
+//! The same service as the OGC has it (OGC API – Processes, 18-062r2), so that existing clients work.
+//!
+//! What the landing page links to, and what `/conformance` claims, is put together here: a part of
+//! another standard adds its lines to [`CONFORMANCE`] and [`links`], and its routes to [`routes`].
+
+pub(crate) mod base;
+pub(crate) mod landing;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use base::Base;
+
+use crate::state::AppState;
+use crate::wire::jobs::Link;
+
+/// Requirements classes that the service conforms to.
+pub(crate) const CONFORMANCE: &[&str] = &[
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/landing-page",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/json",
+];
+
+/// Where the landing page leads: path, relation, media type, title.
+const WAYS: &[[&str; 4]] = &[
+    ["/", "self", JSON, "this page"],
+    ["/openapi.json", "service-desc", OPENAPI, "this interface, for programs"],
+    ["/docs/", "service-doc", "text/html", "this interface, to read and try"],
+    ["/conformance", "conformance", JSON, "what standards the service conforms to"],
+    [
+        "/conformance",
+        "http://www.opengis.net/def/rel/ogc/1.0/conformance",
+        JSON,
+        "what standards the service conforms to",
+    ],
+    ["/jobs", "http://www.opengis.net/def/rel/ogc/1.0/job-list", JSON, "large work under way"],
+];
+
+const JSON: &str = "application/json";
+const OPENAPI: &str = "application/vnd.oai.openapi+json;version=3.1";
+
+/// Links of the landing page.
+pub(crate) fn links(base: &Base) -> Vec<Link> {
+    let link = |[path, rel, kind, title]: &[&'static str; 4]| Link {
+        href: base.at(path),
+        rel,
+        r#type: Some(kind),
+        title: Some(title),
+    };
+    WAYS.iter().map(link).collect()
+}
+
+/// Routes of these standards.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(landing::index)).routes(routes!(landing::conformance))
+}
