@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_they_are_meant() {
-        let places = |text: &str| Wkt::parse(text).map(|read| read == Wkt::Places(vec![[1.5, -2.0]]));
+        let places =
+            |text: &str| Wkt::parse(text).map(|read| read == Wkt::Places(vec![[1.5, -2.0]]));
         for text in ["POINT(1.5 -2)", " point ( 15e-1   -2.0 ) ", "MULTIPOINT((1.5 -2))"] {
             assert_eq!(places(text), Ok(true), "{text}");
         }

@@ -173,9 +173,7 @@ pub(crate) fn times(
          WHERE {text} AND m.time_first IS NOT NULL ORDER BY 1, 2 LIMIT {limit}"
     );
     let mut statement = connection.prepare(&sql)?;
-    statement
-        .query_map(params_from_iter(values), |row| Ok([row.get(0)?, row.get(1)?]))?
-        .collect()
+    statement.query_map(params_from_iter(values), |row| Ok([row.get(0)?, row.get(1)?]))?.collect()
 }
 
 /// Maps of a collection that may have something between two times, the newest first: those whose head

@@ -95,7 +95,12 @@ pub(super) fn write_series(
     Ok(())
 }
 
-pub(super) fn domain(kind: &str, axes: &Map<String, Value>, space: &Space, has_times: bool) -> Value {
+pub(super) fn domain(
+    kind: &str,
+    axes: &Map<String, Value>,
+    space: &Space,
+    has_times: bool,
+) -> Value {
     let system = match space {
         Space::Degrees => json!({
             "type": "GeographicCRS",

@@ -117,9 +117,8 @@ impl Gathered {
     /// [`ExportError::ManyValues`] beyond the limit; if the file cannot be read, or bounds reach across
     /// the ends of a map.
     pub fn add(&mut self, source: Source, wanted: &Wanted) -> Result<(), ExportError> {
-        let known = |v: &&MapVariable| {
-            wanted.variables.is_empty() || wanted.variables.contains(&v.name)
-        };
+        let known =
+            |v: &&MapVariable| wanted.variables.is_empty() || wanted.variables.contains(&v.name);
         let variables: Vec<MapVariable> =
             source.variables().iter().filter(known).cloned().collect();
         let times = times_within(source.times(), wanted.times);
@@ -253,9 +252,7 @@ impl Gathered {
     pub fn write_csv(&self, out: &mut impl Write) -> Result<(), ExportError> {
         let failed = |error: csv::Error| ExportError::Write(error.into());
         let mut table = csv::Writer::from_writer(out);
-        table
-            .write_record(["lon", "lat", "time", "variable", "units", "value"])
-            .map_err(failed)?;
+        table.write_record(["lon", "lat", "time", "variable", "units", "value"]).map_err(failed)?;
         for coverage in &self.coverages {
             let places: Vec<[String; 2]> =
                 coverage.domain.places().map(|place| place.map(|v| v.to_string())).collect();
@@ -480,8 +477,7 @@ fn cells(source: &Source, bounds: [f64; 4]) -> Result<Option<Part>, ExportError>
         Err(ExportError::Outside { .. }) => return Ok(None),
         other => other?,
     };
-    let some = |row| source.inside(row, window.columns).is_none_or(|cells| cells.contains(&true));
-    if !(0..window.rows.count).any(|k| some(window.rows.at(k))) {
+    if !source.has_cells(&window) {
         return Ok(None);
     }
     let nodes = |span: Span, axis: &Axis| span.cells(axis).nodes;
@@ -556,7 +552,8 @@ mod tests {
     }
 
     #[test]
-    fn values_between_cells_are_those_of_a_plane_and_a_missing_cell_counts_only_where_it_has_a_say() {
+    fn values_between_cells_are_those_of_a_plane_and_a_missing_cell_counts_only_where_it_has_a_say()
+    {
         let plane = |row: usize, column: usize| 3.0 * row as f64 + 0.5 * column as f64;
         let mut values: Vec<f64> = (0..12).map(|k| plane(k / 4, k % 4)).collect();
         let at = |row, column, down, across| Some(At { row, column, down, across });

@@ -160,7 +160,8 @@ impl Part<'_> {
         to: &mut FileMut,
         missing: Option<T>,
     ) -> netcdf::Result<()> {
-        let missing = missing.filter(|_| self.source.variables().iter().any(|v| v.name == from.name()));
+        let missing =
+            missing.filter(|_| self.source.variables().iter().any(|v| v.name == from.name()));
         let dimensions = from.dimensions();
         let find = |wanted: &str| dimensions.iter().position(|d| d.name() == wanted);
         let (time, down) = (find("time"), find(&self.source.y().name));

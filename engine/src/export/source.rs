@@ -186,6 +186,13 @@ impl Source {
         }
     }
 
+    /// Whether any cell of a window lies within the area, if there is one.
+    #[must_use]
+    pub fn has_cells(&self, window: &Window) -> bool {
+        let some = |row| self.inside(row, window.columns).is_none_or(|cells| cells.contains(&true));
+        (0..window.rows.count).any(|k| some(window.rows.at(k)))
+    }
+
     /// Which cells of a row of a window lie within the area, if there is one.
     pub(super) fn inside(&self, row: usize, columns: Span) -> Option<Vec<bool>> {
         let area = self.area.as_ref()?;
@@ -196,8 +203,7 @@ impl Source {
             Space::Degrees => area.mark_row(&x, y, &mut inside),
             _ => {
                 for (inside, x) in inside.iter_mut().zip(x) {
-                    *inside =
-                        self.degrees(x, y).is_some_and(|[lon, lat]| area.contains(lon, lat));
+                    *inside = self.degrees(x, y).is_some_and(|[lon, lat]| area.contains(lon, lat));
                 }
             }
         }
