@@ -8,6 +8,7 @@ mod cache;
 mod choices;
 mod commands;
 mod correlation;
+mod edr;
 mod examples;
 mod export;
 mod hostile;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::results::{self, MapRow};
 use super::submit::beyond_now;
-use super::{Job, Running, State, keeper, now, store};
+use super::{Job, Running, State, heads, keeper, now, store};
 use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::routes::maps::plan_of;
@@ -203,6 +203,9 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         return Err(Stopped::Lost);
     }
     state.watch().mapped(&plan.estimate, &report, "");
+    if let Err(error) = heads::fill(state, || false) {
+        tracing::warn!(job = job.id, ?error, "what the map is of is found out when somebody asks");
+    }
     tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
     Ok(())
 }

@@ -29,6 +29,7 @@
 
 mod attempt;
 mod dismiss;
+pub(crate) mod heads;
 mod holder;
 pub(crate) mod hooks;
 mod inputs;

@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     crate::networks::MIGRATION,
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
+    crate::jobs::heads::MIGRATION,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
