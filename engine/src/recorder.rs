@@ -92,7 +92,7 @@ impl Share {
         self.covariates.merge(covariates);
     }
 
-    pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {
+    fn add_doubt(&mut self, doubt: DoubtShare) {
         self.doubt.get_or_insert_default().merge(doubt);
     }
 
@@ -150,7 +150,7 @@ impl Recorder {
         (number, chosen): (usize, &Chosen),
         obtained: &Obtained,
     ) {
-        let factor = &obtained.factor;
+        let factor = &obtained.value;
         let report = MethodReport {
             solver: factor.decomposition().to_owned(),
             condition: factor.condition(),
@@ -162,6 +162,12 @@ impl Recorder {
         self.share.methods.insert(number, report);
         self.share.warnings.extend(factor.warnings().iter().map(ToString::to_string));
         self.mishaps.extend(obtained.warning.clone());
+    }
+
+    /// Books what was found of the uncertainty of some fields, and what the user should know of it.
+    pub(crate) fn add_doubt(&mut self, share: DoubtShare, warnings: Vec<String>) {
+        self.share.add_doubt(share);
+        self.mishaps.extend(warnings);
     }
 
     fn method(&mut self) -> Option<&mut MethodReport> {
