@@ -329,7 +329,9 @@ impl Plan {
         let cells = self.tiling.cells_of_a_tile();
         match &self.targets {
             _ if self.layers.is_empty() => 0,
-            Targets::Grid(_) => (2 + 2 * self.settings.covariates.all.len()) * cells * 8 + 2 * 256 * stations * 8,
+            Targets::Grid(_) => {
+                (2 + 2 * self.settings.covariates.all.len()) * cells * 8 + 2 * 256 * stations * 8
+            }
             Targets::Points(_) => (3 + solved) * cells * 8 + 2 * 256 * stations * 8,
         }
     }

@@ -13,12 +13,14 @@ fn kept(service: &Service, query: &str, table: &str) {
         .header("prefer", "respond-async")
         .send(table.as_bytes())
         .expect("a job");
-    let job: serde_json::Value = answer.body_mut().read_json().expect("JSON");
+    let job: serde_json::Value =
+        serde_json::from_reader(answer.body_mut().as_reader()).expect("JSON");
     let path = service.url(&format!("/v1/jobs/{}", job["id"].as_str().expect("a name")));
     let begin = Instant::now();
     loop {
         let mut answer = ureq::get(&path).call().expect("a job");
-        let status: serde_json::Value = answer.body_mut().read_json().expect("JSON");
+        let status: serde_json::Value =
+            serde_json::from_reader(answer.body_mut().as_reader()).expect("JSON");
         if status["status"] == "successful" {
             return;
         }
