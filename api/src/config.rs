@@ -130,6 +130,8 @@ pub struct ServiceConfig {
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
+    /// Most kept maps that one answer below `/collections` is cut out of. Default 2000.
+    pub collection_max_maps: usize,
     /// Where clients find the service, with the path under which a proxy has it
     /// (`https://example.org/isopleth`): what links begin with. Default: the host that was asked.
     pub public_url: Option<String>,
@@ -188,6 +190,7 @@ impl Default for ServiceConfig {
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
+            collection_max_maps: 2000,
             public_url: None,
         }
     }
@@ -248,6 +251,7 @@ impl ServiceConfig {
             ("concurrency", self.concurrency as u64),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
+            ("collection_max_maps", self.collection_max_maps as u64),
             ("job_attempts", u64::from(self.job_attempts)),
             ("job_block_values", self.job_block_values),
             ("head_read_seconds", self.head_read_seconds),

@@ -59,6 +59,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
     Unreadable,
+    BadRequest,
     Unauthorized,
     Forbidden,
     NotFound,
@@ -84,6 +85,7 @@ impl Code {
         use StatusCode as S;
         match self {
             Self::Unreadable => (S::BAD_REQUEST, "unreadable", "The request cannot be read"),
+            Self::BadRequest => (S::BAD_REQUEST, "bad-request", "The request makes no sense"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A key is needed"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "The key does not allow this"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is nothing here"),
@@ -183,6 +185,17 @@ impl ApiError {
     /// 422: understood, but it makes no sense.
     pub(crate) fn meaningless(detail: impl Into<String>) -> Self {
         Self::new(Code::Meaningless, detail)
+    }
+
+    /// 400, where a standard wants it for what is 422 elsewhere.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(Code::BadRequest, detail)
+    }
+
+    /// The same error, 400 in place of 422.
+    pub(crate) fn as_bad_request(self) -> Self {
+        let code = if self.code == Code::Meaningless { Code::BadRequest } else { self.code };
+        Self { code, ..self }
     }
 
     /// 413.

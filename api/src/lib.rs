@@ -13,6 +13,7 @@ mod accept;
 mod body;
 pub mod config;
 pub mod doors;
+mod edr;
 pub mod error;
 mod intake;
 pub mod jobs;

@@ -16,8 +16,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::doors;
 use crate::ogc;
 use crate::routes::{
-    catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics,
-    network_maps, networks,
+    catalogue, collections, crossvalidations, estimates, health, jobs, kernels, map_data, maps,
+    metrics, network_maps, networks,
 };
 use crate::state::AppState;
 use crate::wire::query::MaskName;
@@ -93,6 +93,7 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
         .merge(ogc::routes())
+        .merge(collections::described())
         .split_for_parts();
     doors::described::describe(&mut document);
     (router, document)

@@ -55,6 +55,7 @@ pub mod tiles;
 pub mod transform;
 pub mod uncertainty;
 mod units;
+pub mod wkt;
 
 pub use background::{Background, BackgroundReport};
 pub use bounds::{Bound, Bounds};

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::results::{self, MapRow};
 use super::submit::beyond_now;
-use super::{Job, Process, Running, State, Task, keeper, now, store, whole};
+use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole};
 use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::state::AppState;
@@ -201,6 +201,13 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     state.watch().job_ended(job.process, State::Successful);
     if job.process == Process::Map {
         state.watch().mapped(&task.plan.estimate, &report, "");
+        if let Err(error) = heads::fill(state, || false) {
+            tracing::warn!(
+                job = job.id,
+                ?error,
+                "what the map is of is found out when somebody asks"
+            );
+        }
     }
     tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
     Ok(())

@@ -33,6 +33,7 @@
 mod attempt;
 mod dismiss;
 mod forms;
+pub(crate) mod heads;
 mod holder;
 pub(crate) mod hooks;
 mod inputs;

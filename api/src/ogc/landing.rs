@@ -71,6 +71,7 @@ pub(crate) async fn index(
         return Ok(Redirect::to(&base.at("/docs/")).into_response());
     }
     let resources = BTreeMap::from([
+        ("/collections", "maps that are kept, by network, as OGC API – EDR has them"),
         ("/docs/", "this interface, to read and try"),
         ("/healthz", "whether the process is alive"),
         ("/metrics", "what is counted, for programs that watch"),

@@ -35,6 +35,12 @@ pub(crate) const CONFORMANCE: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/ogc-process-description",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss",
+    "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/core",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/collections",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/queries",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/json",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/covjson",
 ];
 
 /// Where the landing page leads: path, relation, media type, title.
@@ -51,6 +57,7 @@ const WAYS: &[[&str; 4]] = &[
         "what standards the service conforms to",
     ],
     ["/processes", "http://www.opengis.net/def/rel/ogc/1.0/processes", JSON, "what can be made"],
+    ["/collections", "data", JSON, "maps that are kept, by network (OGC API – EDR)"],
     ["/jobs", "http://www.opengis.net/def/rel/ogc/1.0/job-list", JSON, "large work under way"],
 ];
 

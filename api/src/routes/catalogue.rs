@@ -92,7 +92,7 @@ pub(super) async fn find(
 }
 
 /// Whose maps a caller may see; none: everybody's.
-fn whose(caller: &Caller) -> Option<String> {
+pub(super) fn whose(caller: &Caller) -> Option<String> {
     (!caller.scopes.has(Scope::Admin)).then(|| caller.owner())
 }
 

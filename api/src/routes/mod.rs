@@ -1,6 +1,7 @@
 //! One resource a file.
 
 pub(crate) mod catalogue;
+pub(crate) mod collections;
 pub(crate) mod conditions;
 pub(crate) mod crossvalidations;
 pub(crate) mod deliver;

@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     crate::networks::MIGRATION,
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
+    crate::jobs::heads::MIGRATION,
     crate::jobs::OTHER_PROCESSES,
 ];
 
