@@ -129,11 +129,14 @@ pub struct ApiError {
     retry_after: Option<u64>,
     /// For the log only.
     cause: Option<String>,
+    /// What a standard calls it.
+    called: Option<&'static str>,
 }
 
 impl ApiError {
     fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), places: Vec::new(), retry_after: None, cause: None }
+        let detail = detail.into();
+        Self { code, detail, places: Vec::new(), retry_after: None, cause: None, called: None }
     }
 
     /// 400: not the syntax it claims to be.
@@ -288,6 +291,11 @@ impl ApiError {
         self
     }
 
+    /// The same error under the name that a standard has for it, a URI.
+    pub(crate) fn called(self, name: &'static str) -> Self {
+        Self { called: Some(name), ..self }
+    }
+
     /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -299,7 +307,9 @@ impl ApiError {
     pub fn problem(&self) -> Problem {
         let (status, name, title) = self.code.parts();
         Problem {
-            r#type: format!("urn:isopleth:problem:{name}"),
+            r#type: self
+                .called
+                .map_or_else(|| format!("urn:isopleth:problem:{name}"), str::to_owned),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: self.detail.clone(),

@@ -1,6 +1,7 @@
 //! A request's body in any of its forms, received first and understood later: receiving waits for
 //! the network, understanding computes.
 
+mod execution;
 mod kept;
 
 use std::io::BufReader;
@@ -13,6 +14,8 @@ use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading, Spool, Spooler};
 use crate::error::{ApiError, Place};
+use crate::jobs::Process;
+use crate::ogc::execute;
 use crate::state::AppState;
 use crate::wire::order::{House, Order};
 use crate::wire::quality::QualityQuery;
@@ -20,6 +23,7 @@ use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
 
+pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
 
 /// A body as received.
@@ -29,6 +33,8 @@ pub(crate) enum Received {
     Document { body: Spool, gzip: bool },
     /// A table; the choices came in the query.
     Table { body: Spool, gzip: bool, request: Box<MapRequest> },
+    /// What a process is to be run with, as the OGC has it.
+    Execution { process: Process, body: Spool, gzip: bool },
     /// A form: the choices as JSON, the readings as files.
     Form(Box<Form>),
 }
@@ -209,6 +215,10 @@ impl Received {
                 let request: R = parse(body, &reading(gzip))?;
                 let order = Order::new(request.into(), house(state))?;
                 from_document(order)
+            }
+            Self::Execution { process, body, gzip } => {
+                let ran = execute::understand(state, process, body, &reading(gzip));
+                ran.map(|(understood, _)| understood)
             }
             Self::Table { body, gzip, request } => {
                 let understood = Order::new(*request, house(state)).and_then(|order| {

@@ -46,7 +46,7 @@ pub use state::{AppState, StartError};
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
     let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
-    let routes = openapi::described().0.merge(openapi::pages()).merge(openapi::standard());
+    let routes = openapi::described().0.merge(openapi::pages());
     let routes = routes.layer(DefaultBodyLimit::max(limit));
     around(routes, &state).with_state(state)
 }

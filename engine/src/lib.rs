@@ -65,7 +65,7 @@ pub use correlation::{CorrelationRules, correlate};
 pub use correlation_bins::{Bins, ByDistance};
 pub use correlation_csv::PairsCsv;
 pub use correlation_picture::correlation_svg;
-pub use crossvalidation::{CrossValidation, Folds, crossvalidate};
+pub use crossvalidation::{CrossValidation, Folds, crossvalidate, crossvalidate_plan};
 pub use error::{Error, Kind};
 pub use factors::{FactorCache, FactorStore};
 pub use grid::{Grid, Places, Registration, Targets};

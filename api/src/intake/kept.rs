@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Form, Received, request_of_table};
 use crate::error::ApiError;
-use crate::jobs::Inputs;
+use crate::jobs::{Inputs, Process};
 use crate::wire::query::{FormQuery, Query};
 
 /// Which inputs make a request, by their digests.
@@ -12,6 +12,11 @@ use crate::wire::query::{FormQuery, Query};
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Kept {
     Document {
+        body: String,
+        gzip: bool,
+    },
+    Execution {
+        process: Process,
         body: String,
         gzip: bool,
     },
@@ -38,6 +43,9 @@ impl Received {
         let named = |(name, body)| Ok::<_, ApiError>((name, inputs.keep(body)?));
         Ok(match self {
             Self::Document { body, gzip } => Kept::Document { body: inputs.keep(body)?, gzip },
+            Self::Execution { process, body, gzip } => {
+                Kept::Execution { process, body: inputs.keep(body)?, gzip }
+            }
             Self::Table { body, gzip, .. } => {
                 Kept::Table { body: inputs.keep(body)?, gzip, query: query.to_owned() }
             }
@@ -60,6 +68,9 @@ impl Kept {
             |(name, digest): (String, String)| Ok::<_, ApiError>((name, inputs.open(&digest)?));
         Ok(match self {
             Self::Document { body, gzip } => Received::Document { body: inputs.open(&body)?, gzip },
+            Self::Execution { process, body, gzip } => {
+                Received::Execution { process, body: inputs.open(&body)?, gzip }
+            }
             Self::Table { body, gzip, query } => {
                 let mut query = Query::parse(Some(&query));
                 let FormQuery { .. } = query.take()?;
@@ -77,7 +88,9 @@ impl Kept {
     /// Digests of all parts, each once.
     pub(crate) fn digests(&self) -> Vec<String> {
         let mut all: Vec<String> = match self {
-            Self::Document { body, .. } | Self::Table { body, .. } => vec![body.clone()],
+            Self::Document { body, .. }
+            | Self::Execution { body, .. }
+            | Self::Table { body, .. } => vec![body.clone()],
             Self::Form { request, readings, stations } => {
                 let named = readings.iter().chain(stations).map(|(_, digest)| digest.clone());
                 request.clone().into_iter().chain(named).collect()

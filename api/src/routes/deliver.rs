@@ -27,7 +27,7 @@ const IN_MEMORY: u64 = 4 << 20;
 
 /// A map, ready to be sent.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(crate) enum Made {
     /// In a file that has no name any more: it is gone when it is sent, or not.
     File { file: File, bytes: u64, form: Form, name: String },
     /// A file in memory.
@@ -37,34 +37,32 @@ pub(super) enum Made {
 }
 
 /// Who asks, and what the request is called.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     caller: Caller,
     id: RequestId,
 }
 
 impl Origin {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         Self { caller: Caller::of(request), id: RequestId::of(request) }
     }
 }
 
 /// What the making of an answer needs besides the plan.
-pub(super) struct Delivery<'a> {
-    pub(super) state: &'a AppState,
-    pub(super) wanted: &'a Wanted,
+pub(crate) struct Delivery<'a> {
+    pub(crate) state: &'a AppState,
+    pub(crate) wanted: &'a Wanted,
     /// What the file's history tells.
-    pub(super) command: &'a str,
-    pub(super) from: &'a Origin,
+    pub(crate) command: &'a str,
+    pub(crate) from: &'a Origin,
     /// The registered network, whose residuals are remembered.
-    pub(super) network: Option<&'a Registered>,
-    pub(super) cancel: &'a Cancel,
+    pub(crate) network: Option<&'a Registered>,
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
-    pub(super) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
-        keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
+    pub(crate) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
@@ -110,11 +108,6 @@ impl Delivery<'_> {
 
     fn json(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
         keep_json_small(self.state, plan)?;
-        if !plan.layers.is_empty() {
-            let text =
-                "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
-            return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
-        }
         let sink = in_memory(plan);
         let report = self.run(plan, &sink, reading)?;
         to_json(&MapAnswer::new(plan, &sink.into_maps(), &report)).map(Made::Json)
@@ -141,7 +134,7 @@ impl Delivery<'_> {
     }
 }
 
-fn in_memory(plan: &Plan) -> MapsInMemory {
+pub(crate) fn in_memory(plan: &Plan) -> MapsInMemory {
     let (variables, times) = (plan.observations.variables(), plan.observations.times());
     let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
     let stations = plan.network.stations().len();
@@ -149,7 +142,7 @@ fn in_memory(plan: &Plan) -> MapsInMemory {
 }
 
 /// What takes long is a job, which survives a connection that does not.
-fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+pub(crate) fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     let (config, estimate) = (state.config(), plan.estimate);
     let values = estimate.cells.saturating_mul(estimate.fields);
     let (most_values, most_seconds) = (config.sync_max_values, config.sync_max_seconds);
@@ -163,9 +156,15 @@ fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     )))
 }
 
-fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+/// # Errors
+/// 413 for more values than JSON may have, 422 where layers say how sure a map is.
+pub(crate) fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     let (limit, estimate) = (state.config().max_json_values, plan.estimate);
     let values = estimate.cells.saturating_mul(estimate.fields);
+    if !plan.layers.is_empty() {
+        let text = "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
+        return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
+    }
     if values <= limit {
         return Ok(());
     }

@@ -82,7 +82,7 @@ pub(crate) async fn make_map(
     if a_job {
         let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
         received = match state.compute(seat, work).await? {
-            Submission::Job(job) => return jobs::created(&state, *job).await,
+            Submission::Job(job) => return jobs::created(&state, *job, "/v1/jobs").await,
             Submission::AtOnce(received) => received,
         };
         seat = state.seat()?;

@@ -4,7 +4,7 @@ pub(crate) mod catalogue;
 pub(crate) mod collections;
 pub(crate) mod conditions;
 pub(crate) mod crossvalidations;
-mod deliver;
+pub(crate) mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
@@ -28,7 +28,9 @@ use serde::Serialize;
 use crate::error::ApiError;
 
 /// Does some work and says how long it took, as the stage of reading.
-fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageReport), ApiError> {
+pub(crate) fn timed<T>(
+    work: impl FnOnce() -> Result<T, ApiError>,
+) -> Result<(T, StageReport), ApiError> {
     let start = Instant::now();
     let result = work()?;
     let stage = StageReport {
@@ -40,16 +42,16 @@ fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageRepor
 }
 
 /// Progress that tells nobody, and stops when told to.
-fn quietly(cancel: &Cancel) -> Progress<'_> {
+pub(crate) fn quietly(cancel: &Cancel) -> Progress<'_> {
     Progress { on_event: &|_| (), cancel }
 }
 
-fn of_engine(error: impl Into<Error>) -> ApiError {
+pub(crate) fn of_engine(error: impl Into<Error>) -> ApiError {
     error.into().into()
 }
 
 /// JSON bytes, made where there is time for it: on the thread that computed.
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(value)
         .map_err(|error| ApiError::internal("the answer could not be written as JSON", error))
 }
