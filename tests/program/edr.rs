@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 use crate::harness::{Bench, outcome, readings, root};
 use crate::serve::Service;
 
+fn json(answer: &mut ureq::http::Response<ureq::Body>) -> serde_json::Value {
+    let text = answer.body_mut().read_to_string().expect("a text");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 /// Has a map made by a job, and waits for it.
 fn kept(service: &Service, query: &str, table: &str) {
     let mut answer = ureq::post(service.url(&format!("/v1/maps?{query}")))
@@ -13,12 +18,12 @@ fn kept(service: &Service, query: &str, table: &str) {
         .header("prefer", "respond-async")
         .send(table.as_bytes())
         .expect("a job");
-    let job: serde_json::Value = answer.body_mut().read_json().expect("JSON");
+    let job = json(&mut answer);
     let path = service.url(&format!("/v1/jobs/{}", job["id"].as_str().expect("a name")));
     let begin = Instant::now();
     loop {
         let mut answer = ureq::get(&path).call().expect("a job");
-        let status: serde_json::Value = answer.body_mut().read_json().expect("JSON");
+        let status = json(&mut answer);
         if status["status"] == "successful" {
             return;
         }
