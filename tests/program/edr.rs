@@ -50,7 +50,7 @@ fn clients_of_the_standard_read_the_collections() {
     let script = root().join("tests/judges/edr_judges.py");
     let mut command = Command::new(python);
     command.arg(script).arg(service.url("")).args(["maps", "pm25"]);
-    let verdict = outcome(command.args(["104.33,34.21", "102,31,106,35"]).output());
+    let verdict = outcome(command.args(["104.33,34.21", "102.05,31.05,106.05,35.05"]).output());
     assert_eq!(verdict.code, 0, "{}\n{}", verdict.stdout, verdict.stderr);
     assert_eq!(service.stop(), 0);
 }
