@@ -77,7 +77,7 @@ pub(crate) async fn list(
     get,
     path = "/collections/{id}",
     tag = "ogc",
-    params(("id" = String, Path, description = "The network's name, or `maps`"), JsonQuery),
+    params(("id" = String, Path, description = "The network's name, or `maps`", example = "maps"), JsonQuery),
     responses(
         (status = 200, description = "The collection", body = CollectionAnswer),
         (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
@@ -106,7 +106,7 @@ pub(crate) async fn get(
     get,
     path = "/collections/{id}/position",
     tag = "ogc",
-    params(("id" = String, Path, description = "The collection's name"), CoordsQuery, WhatQuery),
+    params(("id" = String, Path, description = "The collection's name", example = "maps"), CoordsQuery, WhatQuery),
     responses(
         (status = 200, description = "The values", content(
             (Value = "application/prs.coverage+json"),
@@ -213,7 +213,7 @@ pub(crate) async fn location(
     path = "/collections/{id}/area",
     tag = "ogc",
     params(
-        ("id" = String, Path, description = "The collection's name"),
+        ("id" = String, Path, description = "The collection's name", example = "maps"),
         CoordsQuery, WhatQuery, ResolutionQuery,
     ),
     responses(
@@ -249,7 +249,7 @@ pub(crate) async fn area(
     path = "/collections/{id}/cube",
     tag = "ogc",
     params(
-        ("id" = String, Path, description = "The collection's name"),
+        ("id" = String, Path, description = "The collection's name", example = "maps"),
         BboxQuery, WhatQuery, ResolutionQuery,
     ),
     responses(
