@@ -65,11 +65,6 @@ pub enum Error {
     #[error("field {field} has no reading at any station")]
     AllMissing { field: usize },
     #[error(
-        "the variance of a surface with covariates is not computed; leave the covariates out, or \
-         what is asked of the uncertainty"
-    )]
-    VarianceWithCovariates,
-    #[error(
         "kernel {kernel} with a drift of degree {degree} and {metric} distance is no covariance on \
          this network, so that nothing can be said of the surface's uncertainty; choose degree \
          {least} or more and chordal or planar distance, without compat"

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod api_page;
 mod background;
 mod bad_input;
 mod cache;

@@ -124,11 +124,6 @@ pub enum CovariateError {
          --compat scipy-rbf; leave that out"
     )]
     NoDrift,
-    #[error(
-        "standard deviation, probabilities and quantiles are not made of a map with covariates; \
-         leave one of the two out"
-    )]
-    Layers,
 }
 
 /// The covariates of a plan.
