@@ -46,7 +46,8 @@ const MOST_VIEWS: usize = 1 << 17;
 pub(crate) fn views(plan: &Plan, method: &Resolved, factors: &FactorCache) -> Option<Arc<Views>> {
     let Targets::Grid(grid) = &plan.targets else { return None };
     let stations = plan.network.len();
-    if plan.tiling.count() > FEW_TILES || grid.crs().is_some() || stations > MOST_VIEWS / 64 {
+    let exact = grid.crs().is_some() || method.stretch.is_some();
+    if plan.tiling.count() > FEW_TILES || exact || stations > MOST_VIEWS / 64 {
         return None;
     }
     let mut hash = blake3::Hasher::new();

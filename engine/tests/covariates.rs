@@ -12,8 +12,8 @@ use isopleth_engine::observations::{Parts, Station, Variable};
 use isopleth_engine::output::{FieldId, Maps, MapsInMemory};
 use isopleth_engine::{
     Auto, Bound, Bounds, Cancel, Choice, Error, FactorCache, Folds, Grid, Limits, Observations,
-    Plan, Progress, ReadOptions, Registration, Report, Settings, Targets, Tolerance,
-    crossvalidate, run,
+    Plan, Progress, ReadOptions, Registration, Report, Settings, Targets, Tolerance, crossvalidate,
+    run,
 };
 
 /// A grid of whole numbers, 0 to 20 each way, on a plane; rows from the north.

@@ -91,7 +91,8 @@ fn on_disk(folder: &Path) -> FactorCache {
 
 fn variances(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let mut found: Vec<_> = files.filter(|p| p.extension().is_some_and(|e| e == "variance")).collect();
+    let mut found: Vec<_> =
+        files.filter(|p| p.extension().is_some_and(|e| e == "variance")).collect();
     found.sort();
     found
 }

@@ -7,8 +7,9 @@ use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::mask::MaskError;
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{
-    Area, Auto, Back, Bound, Bounds, Choice, Crs, Duplicates, Each, Error, Folds, Grid, Masks,
-    Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf, Transforms,
+    Area, Auto, Back, Bound, Bounds, Choice, Crs, Directions, Duplicates, Each, Error, Folds, Grid,
+    Masks, Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf,
+    Transforms,
 };
 use isopleth_engine::{Compression, Precision, Storage};
 
@@ -144,6 +145,12 @@ fn tolerance_of(method: &MethodRequest) -> Result<Tolerance, ApiError> {
 /// The method told, or what the choice by the readings is to keep to.
 fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError> {
     let MethodRequest { epsilon, degree, .. } = *method;
+    let anisotropy: Directions = match method.anisotropy.as_deref() {
+        None => Directions::Auto,
+        Some(text) => text.parse().map_err(|error: String| {
+            ApiError::meaningless(error).at_pointer("/method/anisotropy")
+        })?,
+    };
     let kernel = method.kernel.as_deref().filter(|name| *name != "auto");
     let Some(kernel) = kernel else {
         let smoothing = match &method.smoothing {
@@ -169,6 +176,7 @@ fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError>
             degree,
             each,
             kernels: Vec::new(),
+            anisotropy,
         }));
     };
     Ok(Choice::Told(Method {
@@ -185,6 +193,7 @@ fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError>
             None => Convention::Native,
             Some(CompatName::ScipyRbf) => Convention::ScipyRbf,
         },
+        anisotropy: anisotropy.told(),
     }))
 }
 

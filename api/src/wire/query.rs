@@ -92,6 +92,8 @@ pub struct MethodQuery {
     pub smoothing: Option<String>,
     /// Degree of the drift, −1 (none) to 2.
     pub degree: Option<String>,
+    /// Two ranges, `RATIO:ANGLE` such as `2:30` (degrees from east towards north); `none`; or `auto` (default).
+    pub anisotropy: Option<String>,
     /// `chordal` (default), `great_circle` or `planar`.
     #[param(example = "chordal")]
     pub metric: Option<String>,
@@ -248,6 +250,7 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             epsilon: method.epsilon.map(|text| number("epsilon", &text)).transpose()?,
             smoothing: method.smoothing.as_deref().map(smoothing_of).transpose()?,
             degree: method.degree.as_deref().map(degree_of).transpose()?,
+            anisotropy: method.anisotropy,
             metric: method.metric,
             compat: method.compat,
             duplicates: method.duplicates,

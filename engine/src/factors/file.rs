@@ -94,8 +94,7 @@ impl Head {
         let part =
             |from: usize| -> [u8; 4] { bytes[from..from + 4].try_into().unwrap_or_default() };
         let kind = Kind::ALL.into_iter().find(|kind| bytes[..8] == kind.magic())?;
-        let known = u32::from_ne_bytes(part(8)) == VERSION
-            && u32::from_ne_bytes(part(12)) == ORDER;
+        let known = u32::from_ne_bytes(part(8)) == VERSION && u32::from_ne_bytes(part(12)) == ORDER;
         let text = String::from_utf8_lossy(&bytes[TEXT..]);
         known.then_some(Self {
             kind,

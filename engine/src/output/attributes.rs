@@ -175,6 +175,9 @@ pub(super) fn of_method(method: &MethodReport) -> Vec<Attribute> {
         .put("isopleth_solver", method.solver.as_str())
         .put("isopleth_condition", method.condition)
         .put("isopleth_evaluation", method.evaluation.as_str());
+    if let Some(anisotropy) = &method.anisotropy {
+        all.put("isopleth_anisotropy", anisotropy.as_str());
+    }
     if !method.smoothing.is_empty() {
         all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
     }

@@ -312,7 +312,9 @@ impl<'a> Doubt<'a> {
             Ok(mesh.of_network(place, &Variance::new(&factor)?, par))
         };
         let obtained = match factors.obtain_kept((key, &text), cancel, make) {
-            Err(error @ (Error::Cancelled | Error::Method(kernels::Error::NoCovariance { .. }))) => {
+            Err(
+                error @ (Error::Cancelled | Error::Method(kernels::Error::NoCovariance { .. })),
+            ) => {
                 return Err(error);
             }
             Err(_) => return Ok(None),

@@ -70,9 +70,8 @@ impl Keep for Mesh {
         for k in 0..tiling.count() {
             let tile = take_tile(&mut bytes)?;
             let (rows, columns) = tiling.tile(k);
-            let inside = |[first, last]: [u16; 2], side: usize| {
-                first <= last && usize::from(last) < side
-            };
+            let inside =
+                |[first, last]: [u16; 2], side: usize| first <= last && usize::from(last) < side;
             let sound = |block: &Block| {
                 inside(block.rows, rows.len())
                     && inside(block.columns, columns.len())

@@ -104,20 +104,18 @@ impl Mesh {
         let mut stations: Vec<_> =
             network.stations().iter().filter_map(|s| place.nearest(s.x, s.y)).collect();
         stations.sort_unstable();
-        let build =
-            |k: usize| {
-                let (rows, columns) = tiling.tile(k);
-                let first = stations.partition_point(|cell| cell.0 < rows.start);
-                let last = stations.partition_point(|cell| cell.0 < rows.end);
-                let of_tile = stations[first..last].iter().filter(|cell| columns.contains(&cell.1));
-                let stations =
-                    of_tile.map(|c| (small(c.0 - rows.start), small(c.1 - columns.start)));
-                Builder { place, origin: (rows.start, columns.start), variance, median }.build(
-                    &rows,
-                    &columns,
-                    &stations.collect::<Vec<_>>(),
-                )
-            };
+        let build = |k: usize| {
+            let (rows, columns) = tiling.tile(k);
+            let first = stations.partition_point(|cell| cell.0 < rows.start);
+            let last = stations.partition_point(|cell| cell.0 < rows.end);
+            let of_tile = stations[first..last].iter().filter(|cell| columns.contains(&cell.1));
+            let stations = of_tile.map(|c| (small(c.0 - rows.start), small(c.1 - columns.start)));
+            Builder { place, origin: (rows.start, columns.start), variance, median }.build(
+                &rows,
+                &columns,
+                &stations.collect::<Vec<_>>(),
+            )
+        };
         let (tiles, nodes) = each(tiling.count(), par, build).into_iter().unzip();
         let of_slopes = vec![by_rows(variance.of_slopes(None))];
         let whole = Known { nodes, drawn: layers(exact.as_ref()), of_slopes };
@@ -152,13 +150,9 @@ impl Mesh {
     }
 
     /// The same of another network, by the formula.
-    pub(crate) fn of_network(
-        &self,
-        place: Place<'_>,
-        variance: &Variance<'_>,
-        par: Par,
-    ) -> Known {
-        let at = |k: usize| single_layers(variance.at(&self.places(place, k), &[], Par::Seq).as_ref());
+    pub(crate) fn of_network(&self, place: Place<'_>, variance: &Variance<'_>, par: Par) -> Known {
+        let at =
+            |k: usize| single_layers(variance.at(&self.places(place, k), &[], Par::Seq).as_ref());
         let drawn = variance.at(&place.of(self.drawn.iter().copied()), &[], par);
         Known {
             nodes: each(self.tiles.len(), par, at),
@@ -188,11 +182,7 @@ impl Mesh {
             .map(|at| values[at % self.width() * cells + at / self.width()])
             .collect();
         let drawn = growth.at(&place.of(self.drawn.iter().copied()), &whole, par);
-        Known {
-            nodes: each(self.tiles.len(), par, at),
-            drawn: layers(drawn.as_ref()),
-            of_slopes,
-        }
+        Known { nodes: each(self.tiles.len(), par, at), drawn: layers(drawn.as_ref()), of_slopes }
     }
 
     /// Layers of one network.
@@ -263,8 +253,7 @@ impl Mesh {
                 for row in block.rows[0]..=block.rows[1] {
                     let line = &mut out[usize::from(row) * columns.len()..][..columns.len()];
                     for column in block.columns[0]..=block.columns[1] {
-                        line[usize::from(column)] =
-                            block.at_cell(values, (row, column)).max(least);
+                        line[usize::from(column)] = block.at_cell(values, (row, column)).max(least);
                     }
                 }
             }

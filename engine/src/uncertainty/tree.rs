@@ -64,7 +64,8 @@ impl Builder<'_> {
         columns: &Range<usize>,
         stations: &[Cell],
     ) -> (TileMesh, Vec<f32>) {
-        let mut known = Known { all: vec![Vec::new(); 1 + self.variance.covariates()], ..Known::default() };
+        let mut known =
+            Known { all: vec![Vec::new(); 1 + self.variance.covariates()], ..Known::default() };
         let mut open = Vec::new();
         for row in cuts(rows.len()).windows(2) {
             for column in cuts(columns.len()).windows(2) {

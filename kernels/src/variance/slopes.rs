@@ -31,8 +31,8 @@ impl Slopes {
         if k > 0 {
             matmul(of_rest.as_mut(), Accum::Add, core.beside(), &of_drift, -1.0, Par::Seq);
             core.solve_half(of_rest.as_mut(), Par::Seq);
-            variance = of_drift.transpose() * matrix_of_drift * &of_drift
-                - of_rest.transpose() * &of_rest;
+            variance =
+                of_drift.transpose() * matrix_of_drift * &of_drift - of_rest.transpose() * &of_rest;
         }
         Self { of_drift, of_rest, inverse: inverse(&variance), variance }
     }

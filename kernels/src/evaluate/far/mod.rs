@@ -117,6 +117,7 @@ impl<'a> Far<'a> {
         tile: [usize; 2],
         scheme: Scheme,
     ) -> Self {
+        assert!(!surface.is_stretched(), "boxes go along the axes of the grid");
         let (x, y) = rows.axes();
         Self {
             surface,
