@@ -1,5 +1,6 @@
 //! Every setting of the service with its default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,6 +131,9 @@ pub struct ServiceConfig {
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
+    /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
+    /// opened anew for every map. Default: none.
+    pub grids: BTreeMap<String, String>,
 }
 
 impl Default for ServiceConfig {
@@ -185,6 +189,7 @@ impl Default for ServiceConfig {
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
+            grids: BTreeMap::new(),
         }
     }
 }

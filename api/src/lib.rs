@@ -14,6 +14,7 @@ mod body;
 pub mod config;
 pub mod doors;
 pub mod error;
+pub mod grids;
 mod intake;
 pub mod jobs;
 mod limits;

@@ -18,8 +18,9 @@ use super::request::{
     LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName,
     ReadRequest, RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
-use super::uncertainty;
+use super::{beside, uncertainty};
 use crate::error::ApiError;
+use crate::grids::Grids;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -38,17 +39,18 @@ pub(crate) struct Order {
 
 /// What the service adds to every request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct House {
+pub(crate) struct House<'a> {
     pub(crate) threads: Option<usize>,
     pub(crate) memory_bytes: u64,
     pub(crate) max_cells: u64,
     pub(crate) max_stations: usize,
+    pub(crate) grids: &'a Grids,
 }
 
 impl Order {
     /// # Errors
     /// 422 with a pointer to what makes no sense, 413 for a grid beyond the limit.
-    pub(crate) fn new(request: MapRequest, house: House) -> Result<Self, ApiError> {
+    pub(crate) fn new(request: MapRequest, house: House<'_>) -> Result<Self, ApiError> {
         let metric = metric_of(&request.method)?;
         let planar = !metric.is_spherical();
         let duplicates = duplicates_of(request.method.duplicates.unwrap_or_default());
@@ -64,6 +66,7 @@ impl Order {
         let options = ReadOptions {
             // Several codes may share a place; the plan counts places.
             max_stations: house.max_stations.saturating_mul(4),
+            beside: request.method.covariates.clone(),
             ..options_of(&request.read, &request.variables, planar, duplicates)?
         };
         let settings = Settings {
@@ -82,7 +85,9 @@ impl Order {
             uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
             quality: request.read.quality.rules()?,
             masks: masks_of(request.mask.as_ref(), !planar)?,
-            // A background is a file, and a service reads no file that a request names.
+            // Of files that the operator named: a service reads none that a request names.
+            backgrounds: beside::backgrounds(&request.method, house.grids)?,
+            covariates: beside::covariates(&request.method, house.grids)?,
             ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
@@ -311,7 +316,7 @@ fn keep_the_limit(cells: f64, limit: u64) -> Result<(), ApiError> {
     Err(ApiError::too_large(text).at_pointer("/grid"))
 }
 
-fn places_of(points: &[Point], planar: bool, house: House) -> Result<Places, ApiError> {
+fn places_of(points: &[Point], planar: bool, house: House<'_>) -> Result<Places, ApiError> {
     #[expect(clippy::cast_precision_loss, reason = "a limit needs no 53 bits")]
     keep_the_limit(points.len() as f64, house.max_cells)?;
     if points.is_empty() {
