@@ -235,7 +235,7 @@ fn timeless(mut report: serde_json::Value) -> String {
         }
     };
     leave_out("", &["stages", "seconds", "peak_memory_bytes", "threads"]);
-    leave_out("/uncertainty", &["seconds"]);
+    leave_out("/uncertainty", &["seconds", "mesh"]);
     let methods = report.get_mut("methods").and_then(serde_json::Value::as_array_mut);
     for method in methods.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
         // Computed, or kept from before.
