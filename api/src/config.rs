@@ -1,5 +1,6 @@
 //! Every setting of the service with its default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,6 +136,9 @@ pub struct ServiceConfig {
     /// Where clients find the service, with the path under which a proxy has it
     /// (`https://example.org/isopleth`): what links begin with. Default: the host that was asked.
     pub public_url: Option<String>,
+    /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
+    /// opened anew for every map. Default: none.
+    pub grids: BTreeMap<String, String>,
 }
 
 impl Default for ServiceConfig {
@@ -192,6 +196,7 @@ impl Default for ServiceConfig {
             spill_dir: std::env::temp_dir(),
             collection_max_maps: 2000,
             public_url: None,
+            grids: BTreeMap::new(),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The public sentence says what we got, what is needed and what to do; what the machine said stays
 //! in the log. Every error of the engine becomes a status in [`ApiError::from`], and nowhere else.
 
+use std::path::Path;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::observations::{Location, ReadError};
@@ -330,7 +332,13 @@ impl From<Error> for ApiError {
                 Self::meaningless(error.to_string()).at_pointer("/grid")
             }
             (Kind::BadInput, Error::Method(method)) => of_method(method),
-            (Kind::BadInput, _) => Self::meaningless(error.to_string()),
+            (Kind::BadInput, _) => {
+                // Where the operator keeps files is nobody's business.
+                let folder = error.grid_path().and_then(Path::parent).map(|path| path.join(""));
+                let folder = folder.map(|path| path.display().to_string()).unwrap_or_default();
+                let text = error.to_string();
+                Self::meaningless(if folder.is_empty() { text } else { text.replace(&folder, "") })
+            }
             (Kind::Limit, _) => Self::too_large(error.to_string()),
             (Kind::Io, _) => Self::internal("a file or thread of the service failed", error),
             (Kind::Cancelled, _) => Self::stopping(),

@@ -249,13 +249,14 @@ impl Received {
     }
 }
 
-pub(crate) fn house(state: &AppState) -> House {
+pub(crate) fn house(state: &AppState) -> House<'_> {
     let config = state.config();
     House {
         threads: config.threads_per_map,
         memory_bytes: config.memory_of_a_map(),
         max_cells: config.max_cells,
         max_stations: config.max_stations,
+        grids: state.grids(),
     }
 }
 

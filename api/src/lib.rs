@@ -15,6 +15,7 @@ pub mod config;
 pub mod doors;
 mod edr;
 pub mod error;
+pub mod grids;
 mod intake;
 pub mod jobs;
 mod limits;
