@@ -2,6 +2,7 @@
 //! the network, understanding computes.
 
 mod kept;
+mod of_network;
 
 use std::io::BufReader;
 
@@ -21,6 +22,7 @@ use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
 
 pub(crate) use kept::Kept;
+pub(crate) use of_network::OfNetwork;
 
 /// A body as received.
 #[derive(Debug)]

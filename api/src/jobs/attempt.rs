@@ -1,25 +1,21 @@
 //! One attempt at a job: from its inputs to its map, block by block, on a thread of its own.
 
-use std::fs::{self, File};
+use std::fs;
 use std::sync::Arc;
 
 use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
 use isopleth_engine::observations::UnixSeconds;
 use isopleth_engine::output::Provenance;
-use isopleth_engine::{Error, Event, Kind, Plan, Progress, Report};
-use serde_json::json;
+use isopleth_engine::{Error, Event, Kind, Plan, Progress};
 
-use super::results::{self, MapRow};
+use super::keeping::Finished;
+use super::results;
 use super::submit::beyond_now;
 use super::{Job, Running, State, keeper, now, store};
 use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::routes::maps::plan_of;
 use crate::state::AppState;
-use crate::wire::request::MapRequest;
-
-/// A longer report goes without its list of fields, as in the file.
-const LONGEST_REPORT: usize = 1 << 20;
 
 /// Waits after a failure of the machine: seconds, doubled each time, at most.
 const FIRST_WAIT: i64 = 5;
@@ -152,8 +148,8 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     let cancel = &running.cancel;
     let kept: Kept = serde_json::from_str(&job.request)
         .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
-    let received = kept.open(&state.jobs().inputs()).map_err(Stopped::Stumbled)?;
-    let understood = received.understand::<MapRequest>(state, cancel);
+    let network = kept.network().map(str::to_owned);
+    let understood = kept.understand(state, &state.jobs().inputs(), cancel);
     let plan = understood.and_then(|understood| plan_of(state, understood));
     cancel.check()?;
     let mut plan = plan.map_err(|error| match error.status().is_server_error() {
@@ -163,7 +159,7 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     let memory = state.memory_for_job(beyond_now(&plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
     let _until_made = state.watch().planned(&plan.estimate);
-    let work = open(state, job, &mut plan)?;
+    let work = open(state, job, network.as_deref(), &mut plan)?;
     let on_event = |event| {
         if let Event::Values { done, .. } = event {
             running.tell(done);
@@ -189,7 +185,8 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         }
         tracing::warn!(job = job.id, "blocks were damaged, and are computed again");
     };
-    let row = row_of(state, job, &plan, &report, path).map_err(Stopped::Stumbled)?;
+    let of = Finished { id: &job.map, job: Some(&job.id), network, owner: &job.owner, path };
+    let row = of.row(state, &plan, &report).map_err(Stopped::Stumbled)?;
     let name = (job.id.as_str(), job.token);
     let ended = state.store().write(|tx| {
         let ended = store::end(tx, name, State::Successful, "the map is there", None)?;
@@ -202,18 +199,25 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         // Dismissed at the last moment; or another attempt has its lease, and writes the same bytes.
         return Err(Stopped::Lost);
     }
-    state.watch().mapped(&plan.estimate, &report, "");
+    let network = row.network.as_deref().unwrap_or_default();
+    state.watch().mapped(&plan.estimate, &report, network);
     tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
     Ok(())
 }
 
 /// Opens the work of before; what another version or another machine began is begun again.
-fn open(state: &AppState, job: &Job, plan: &mut Plan) -> Result<Work, Stopped> {
+fn open(
+    state: &AppState,
+    job: &Job,
+    network: Option<&str>,
+    plan: &mut Plan,
+) -> Result<Work, Stopped> {
+    let path = network.map_or("/v1/maps".to_owned(), |id| format!("/v1/networks/{id}/maps"));
     let folder = state.jobs().work_of(&job.id);
     let provenance = Provenance {
         // The file tells when it was asked for, whenever it is made.
         created: UnixSeconds(job.created),
-        ..Provenance::now(format!("POST /v1/maps (job {})", job.id))
+        ..Provenance::now(format!("POST {path} (job {})", job.id))
     };
     let size = BlockSize { fewest_values: state.config().job_block_values };
     match Work::open(&folder, plan, &provenance, size) {
@@ -240,43 +244,4 @@ fn book(state: &AppState, job: &Job, work: &Work, completed: bool) -> Result<(),
     let (name, blocks, done) = ((job.id.as_str(), job.token), work.blocks(), work.done());
     let mine = state.store().write(|tx| store::progress(tx, name, blocks, done, completed))?;
     if mine { Ok(()) } else { Err(Stopped::Lost) }
-}
-
-fn row_of(
-    state: &AppState,
-    job: &Job,
-    plan: &Plan,
-    report: &Report,
-    path: String,
-) -> Result<MapRow, ApiError> {
-    let failed = |error| ApiError::internal("the map cannot be read again", error);
-    let file = state.jobs().map_file(&path);
-    let mut hash = blake3::Hasher::new();
-    hash.update_reader(File::open(&file).map_err(failed)?).map_err(failed)?;
-    let times: Vec<i64> = plan.observations.times().iter().flatten().map(|t| t.0).collect();
-    let variables = plan.observations.variables().iter();
-    let variables: Vec<_> = variables.map(|v| json!({"name": v.name, "units": v.units})).collect();
-    let keep = i64::try_from(state.config().results_keep_seconds).unwrap_or(i64::MAX);
-    let mut text = serde_json::to_string(report).unwrap_or_default();
-    if text.len() > LONGEST_REPORT {
-        let shorter = Report { fields: Vec::new(), ..report.clone() };
-        text = serde_json::to_string(&shorter).unwrap_or_default();
-    }
-    Ok(MapRow {
-        id: job.map.clone(),
-        job: Some(job.id.clone()),
-        network: None,
-        owner: job.owner.clone(),
-        created: now(),
-        expires: now().saturating_add(keep),
-        removed: None,
-        bytes: fs::metadata(&file).map_err(failed)?.len(),
-        path,
-        digest: hash.finalize().to_hex().to_string(),
-        form: "netcdf".to_owned(),
-        variables: serde_json::Value::from(variables).to_string(),
-        times: times.first().copied().zip(times.last().copied()).map(|(a, b)| [a, b]),
-        bounds: plan.targets.bounds(),
-        report: text,
-    })
 }

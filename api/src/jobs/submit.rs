@@ -7,10 +7,9 @@ use super::store::{self, NewJob};
 use super::{Job, hooks, new_id};
 use crate::doors::Caller;
 use crate::error::ApiError;
-use crate::intake::{Kept, Received};
+use crate::intake::{Kept, OfNetwork, Received};
 use crate::routes::maps::plan_of;
 use crate::state::AppState;
-use crate::wire::request::MapRequest;
 
 /// What comes beside the body.
 #[derive(Debug)]
@@ -24,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) idempotency_key: Option<String>,
     /// Whom to tell of the end.
     pub(crate) webhook: Option<String>,
+    /// The registered network that it is a map of.
+    pub(crate) network: Option<OfNetwork>,
 }
 
 /// What became of it.
@@ -52,7 +53,11 @@ pub(crate) fn submit(
     let (submitted, digests) = {
         // Until the job has its row, nobody may take its inputs for those of a job that ended.
         let _inputs_stay = state.jobs().inputs_stay();
-        let kept = received.keep(&wish.query, &state.jobs().inputs())?;
+        let inputs = state.jobs().inputs();
+        let mut kept = received.keep(&wish.query, &inputs)?;
+        if let Some(of) = &wish.network {
+            kept = of.keep(kept, &inputs)?;
+        }
         let digests = kept.digests();
         (weigh(state, kept, by_query, wish, cancel), digests)
     };
@@ -74,14 +79,14 @@ fn weigh(
     let inputs = state.jobs().inputs();
     let request = serde_json::to_string(&kept)
         .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
-    let fingerprint = blake3::hash(request.as_bytes()).to_hex().to_string();
+    let fingerprint = kept.fingerprint()?;
     if let Some(key) = &wish.idempotency_key {
         let known = state.store().read(|c| store::by_idempotency_key(c, &wish.owner, key))?;
         if let Some(known) = known {
             return the_same(known, &fingerprint, key).map(Submission::Job);
         }
     }
-    let understood = kept.clone().open(&inputs)?.understand::<MapRequest>(state, cancel);
+    let understood = kept.clone().understand(state, &inputs, cancel);
     let plan = understood
         .and_then(|understood| plan_of(state, understood))
         .map_err(|error| if by_query { error.in_query() } else { error })?;

@@ -7,6 +7,7 @@ mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
+mod keep;
 pub(crate) mod kernels;
 pub(crate) mod map_data;
 pub(crate) mod maps;
