@@ -79,6 +79,7 @@ enum Code {
     Stopping,
     NotReady,
     Gone,
+    NoRoom,
     Other(StatusCode),
 }
 
@@ -116,6 +117,7 @@ impl Code {
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
             Self::NotReady => (S::NOT_FOUND, "result-not-ready", "The result is not there yet"),
+            Self::NoRoom => (S::INSUFFICIENT_STORAGE, "no-room", "There is no room to keep it in"),
             Self::Gone => (S::GONE, "gone", "It was here, and is no more"),
             Self::Other(status) => (status, "other", "The request failed"),
         }
@@ -159,6 +161,23 @@ impl ApiError {
     /// 410.
     pub(crate) fn gone(detail: impl Into<String>) -> Self {
         Self::new(Code::Gone, detail)
+    }
+
+    /// 507: the service cannot keep what it was asked to keep.
+    pub(crate) fn no_room(detail: impl Into<String>) -> Self {
+        Self::new(Code::NoRoom, detail)
+    }
+
+    /// The same where the disk is why something could not be kept; other errors as ever.
+    pub(crate) fn of_keeping(error: impl Into<Self> + std::fmt::Display) -> Self {
+        let text = error.to_string();
+        let full = ["No space left on device", "Disk quota exceeded", "database or disk is full"];
+        if full.iter().any(|words| text.contains(words)) {
+            let detail = "the disk of the service is full, and nothing of the map was kept; ask for it \
+                          without keep=true, or again once there is room";
+            return Self { cause: Some(text), ..Self::no_room(detail) };
+        }
+        error.into()
     }
 
     /// 401, with what to send.

@@ -3,6 +3,7 @@
 
 mod execution;
 mod kept;
+mod of_network;
 
 use std::io::BufReader;
 
@@ -25,6 +26,7 @@ use crate::wire::series::SeriesQuery;
 
 pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
+pub(crate) use of_network::OfNetwork;
 
 /// A body as received.
 #[derive(Debug)]

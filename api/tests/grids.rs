@@ -144,7 +144,9 @@ async fn a_file_that_changes_is_there_at_the_next_map_and_cross_validation_takes
     assert_ne!(map().await, first);
     let errors = async |method: Value| {
         let mut request = document(0, true, method);
-        ["grid", "precision"].map(|name| request.as_object_mut().expect("one").remove(name));
+        for name in ["grid", "precision"] {
+            request.as_object_mut().expect("one").remove(name);
+        }
         let (app, body) = (app.clone(), request.to_string());
         let (status, answer) = post(app, "/v1/crossvalidations", "application/json", body).await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));

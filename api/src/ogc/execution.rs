@@ -73,7 +73,7 @@ pub(crate) async fn execute(
     let wish = jobs::wish(owner, &request)?;
     let received = intake::receive_execution(&state, request, process).await?;
     let shared = state.clone();
-    if jobs::prefers_a_job(&headers) {
+    if let Some(wish) = wish {
         let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
         return match state.compute(seat, work).await? {
             Submission::Job(job) => jobs::created(&state, *job, &base.at("/jobs")).await,
@@ -93,7 +93,7 @@ fn at_once(
     headers: &HeaderMap,
     cancel: &Cancel,
 ) -> Result<Response, ApiError> {
-    let pointing = received.pointing();
+    let pointing = |error: ApiError| error.below("/inputs");
     let ((process, understood, wanted), reading) = timed(|| received.wanted(state, cancel))?;
     let form = form_of(process, &wanted, headers)?;
     let task = Task::of(state, process, understood).map_err(pointing)?;
@@ -112,7 +112,7 @@ fn at_once(
         });
         let command = format!("POST /processes/{}/execution", process.name());
         let (wanted, command) = (&first, command.as_str());
-        let delivery = Delivery { state, wanted, command, from, network: None, cancel };
+        let delivery = Delivery { state, wanted, command, from, network: None, keep: None, cancel };
         let made = delivery.of(&task.plan, reading).map_err(pointing)?;
         Output::of(state, process, form, made)?
     };

@@ -8,6 +8,7 @@ pub(crate) mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
+mod keep;
 pub(crate) mod kernels;
 pub(crate) mod map_data;
 pub(crate) mod maps;

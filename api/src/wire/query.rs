@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::catalogue::YesNo;
 use super::request::{
     BackName, ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest,
     LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest,
@@ -23,6 +24,16 @@ pub struct FormQuery {
     /// `netcdf`, `json`, or, for a list of points, `csv`; counts before the header `Accept`.
     #[param(example = "netcdf")]
     pub f: Option<String>,
+}
+
+/// Whether a map stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct KeepQuery {
+    /// `true`: the map is kept, for as long as results of jobs are, and found again under `/v1/maps`. Those of
+    /// jobs always are.
+    pub keep: Option<YesNo>,
 }
 
 /// Where to map, for a body that is a table.
@@ -74,16 +85,6 @@ pub struct GridQuery {
 pub enum MaskName {
     /// The land of the Earth.
     Land,
-}
-
-/// Whether something is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum YesNo {
-    /// It is.
-    True,
-    /// It is not.
-    False,
 }
 
 /// How to read a table, and how the surface is made.
