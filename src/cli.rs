@@ -555,6 +555,9 @@ pub(crate) struct HealthcheckArguments {
         default_value = "127.0.0.1:8080"
     )]
     pub(crate) listen: String,
+    /// Speak HTTPS, with whatever certificate the service shows; also where ISOPLETH_SERVE_TLS_CERTIFICATE is set
+    #[arg(long)]
+    pub(crate) tls: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,10 +10,11 @@ use std::io::BufReader;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use isopleth_engine::observations::{Parts, ReadError};
-use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source};
+use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source, machine};
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading, Spool, Spooler};
+use crate::doors::pace;
 use crate::error::{ApiError, Place};
 use crate::jobs::Process;
 use crate::ogc::execute;
@@ -64,17 +65,11 @@ pub(crate) async fn receive(
     query: Query,
     with_grid: bool,
 ) -> Result<Received, ApiError> {
-    let patience = state.config().body_read();
-    let receiving = receive_patiently(state, request, query, with_grid);
-    tokio::time::timeout(patience, receiving).await.unwrap_or_else(|_| {
-        Err(ApiError::timeout(format!(
-            "the body did not arrive within {} s; send less at once",
-            patience.as_secs()
-        )))
-    })
+    let receiving = |request| receive_all(state, request, query, with_grid);
+    pace::patiently(state.config(), request, receiving).await
 }
 
-async fn receive_patiently(
+async fn receive_all(
     state: &AppState,
     request: Request,
     query: Query,
@@ -255,7 +250,8 @@ pub(crate) fn house(state: &AppState) -> House<'_> {
     let config = state.config();
     House {
         threads: config.threads_per_map,
-        memory_bytes: config.memory_of_a_map(),
+        // A plan counts what is resident, which is others' here: a map is not refused for them.
+        memory_bytes: config.memory_of_a_map().saturating_add(machine::resident_bytes()),
         max_cells: config.max_cells,
         max_stations: config.max_stations,
         grids: state.grids(),

@@ -43,6 +43,7 @@ pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
+pub use watch::traces::TRACES;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {

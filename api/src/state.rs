@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
 use crate::grids::{Grids, GridsError};
 use crate::jobs::Jobs;
-use crate::limits::{Admission, Memory, Occupancy, Seat};
+use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::store::{Store, StoreError};
-use crate::watch::Watch;
+use crate::watch::{Watch, traces};
 
 /// Why there is no service.
 #[derive(Debug, thiserror::Error)]
@@ -121,13 +122,15 @@ impl AppState {
         &self.0.jobs
     }
 
-    /// Memory for a map that somebody waits for.
-    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
-        self.0.admission.memory(bytes, cancel)
+    /// Memory for a map that somebody waits for, once it is its turn among those that take as long.
+    pub(crate) fn admit(&self, turn: &Turn, seconds: f64, bytes: u64) -> Result<Memory, ApiError> {
+        let _span = traces::step("wait for memory").entered();
+        self.0.admission.admit(turn, seconds, bytes)
     }
 
     /// The same for a job; none when it is to stop.
     pub(crate) fn memory_for_job(&self, bytes: u64, cancel: &Cancel) -> Option<Memory> {
+        let _span = traces::step("wait for memory").entered();
         self.0.admission.memory_for_job(bytes, cancel)
     }
 
@@ -209,16 +212,17 @@ impl AppState {
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         seat: Seat,
-        job: impl FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+        job: impl FnOnce(&Turn) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = self.0.admission.permit(seat, &self.0.stop).await?;
+        let waiting = self.0.admission.permit(seat, &self.0.stop);
+        let permit = waiting.instrument(traces::step("wait")).await?;
         let guard = CancelOnDrop(Cancel::default());
         let (cancel, span) = (guard.0.clone(), tracing::Span::current());
         let mut thread = tokio::task::spawn_blocking(move || {
-            let _until_the_end = permit;
+            let turn = Turn::new(permit, cancel);
             span.in_scope(|| {
-                let result = job(&cancel);
-                if cancel.is_cancelled() {
+                let result = job(&turn);
+                if turn.is_cancelled() {
                     tracing::info!("stopped computing");
                 }
                 result
@@ -273,7 +277,7 @@ mod tests {
         let waiting = {
             let (state, seat) = (state.clone(), state.seat().expect("a place"));
             tokio::spawn(async move {
-                let job = move |cancel: &Cancel| {
+                let job = move |cancel: &Turn| {
                     began.send(()).expect("the test waits");
                     may_end.recv().expect("the test says when");
                     ended.send(cancel.is_cancelled()).expect("the test waits");

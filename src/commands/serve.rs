@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::print;
 use crate::cli::ServeArguments;
 use crate::failure::{Failure, io};
+use crate::traces::Traces;
 use crate::{config, logging};
 
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
@@ -13,7 +14,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     if arguments.print_config {
         return print(&config::show(&config)?);
     }
-    logging::start();
+    config.check().map_err(|error| Failure::Usage(error.to_string()))?;
+    let traces = Traces::new(&config)?;
+    logging::start(traces.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(io)?;

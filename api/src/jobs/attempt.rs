@@ -15,6 +15,7 @@ use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole
 use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::state::AppState;
+use crate::watch::traces;
 
 /// Waits after a failure of the machine: seconds, doubled each time, at most.
 const FIRST_WAIT: i64 = 5;
@@ -160,6 +161,7 @@ impl From<whole::Failed> for Stopped {
 }
 
 fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+    let _span = traces::attempt(&job.id, job.attempts).entered();
     let cancel = &running.cancel;
     let kept: Kept = serde_json::from_str(&job.request)
         .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
@@ -168,7 +170,9 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     let memory = state.memory_for_job(beyond_now(&task.plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
     let _until_made = state.watch().planned(&task.plan.estimate);
+    let stages = traces::Stages::new();
     let on_event = |event| {
+        stages.tell(event);
         if let Event::Values { done, .. } = event {
             running.tell(done);
         }

@@ -9,18 +9,20 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance, Sink};
 use isopleth_engine::report::{StageReport, iso_8601};
-use isopleth_engine::{Cancel, Error, Plan, Report, Targets, run};
+use isopleth_engine::{Error, Plan, Progress, Report, Targets, run};
 use tokio_util::io::ReaderStream;
 
 use super::keep::{self, KeptAt};
-use super::{answered, of_engine, quietly, to_json};
+use super::{answered, of_engine, to_json};
 use crate::accept::{Form, Wanted};
 use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::jobs::beyond_now;
+use crate::limits::Turn;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::answer::MapAnswer;
 
 /// Files of up to so many bytes before compression are made in memory, without a disk.
@@ -62,7 +64,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) network: Option<&'a Registered>,
     /// Whose map it is in the catalogue, if it is to be kept.
     pub(crate) keep: Option<&'a str>,
-    pub(crate) cancel: &'a Cancel,
+    /// Slow maps take another one than quick ones.
+    pub(crate) turn: &'a Turn,
 }
 
 impl Delivery<'_> {
@@ -76,7 +79,8 @@ impl Delivery<'_> {
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
+        let seconds = plan.estimate.seconds;
+        let _memory = self.state.admit(self.turn, seconds, beyond_now(plan))?;
         let form = self.wanted.best(possible)?;
         if form == Form::Json {
             keep_json_small(self.state, plan)?;
@@ -108,7 +112,10 @@ impl Delivery<'_> {
         sink: &dyn Sink,
         reading: StageReport,
     ) -> Result<Report, Error> {
-        let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: self.turn };
+        let run = |sink: &dyn Sink| run(plan, sink, progress, self.state.factors());
         let mut report = match self.network {
             Some(network) => run(&Remembering::new(sink, plan, &network.last)),
             None => run(sink),

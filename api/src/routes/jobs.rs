@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::Cancel;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::deliver::Made;
@@ -20,7 +19,7 @@ use crate::error::{ApiError, PROBLEM_JSON, Problem};
 use crate::intake::Received;
 use crate::jobs::results::{self, MapRow};
 use crate::jobs::{self, Filter, Job, State, Submission, Wish, submit};
-use crate::limits::Seat;
+use crate::limits::{Seat, Turn};
 use crate::state::AppState;
 use crate::wire::jobs::{JobAnswer, JobsAnswer, JobsQuery, Link, iso};
 use crate::wire::query::Query;
@@ -58,7 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Owner {
 }
 
 /// What becomes of a request that may become a job.
-pub(super) enum Turn {
+pub(super) enum Fate {
     /// It is one: the answer.
     Job(Response),
     /// It is answered at once.
@@ -69,18 +68,18 @@ pub(super) enum Turn {
 ///
 /// # Errors
 /// As for a map that is made at once, and what [`submit`] refuses.
-pub(super) async fn turn(
+pub(super) async fn settle(
     state: &AppState,
     seat: Seat,
     received: Received,
     wish: Option<Wish>,
-) -> Result<Turn, ApiError> {
-    let Some(wish) = wish else { return Ok(Turn::AtOnce(seat, received)) };
+) -> Result<Fate, ApiError> {
+    let Some(wish) = wish else { return Ok(Fate::AtOnce(seat, received)) };
     let shared = state.clone();
-    let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+    let work = move |turn: &Turn| submit(&shared, received, &wish, turn);
     match state.compute(seat, work).await? {
-        Submission::Job(job) => Ok(Turn::Job(created(state, *job, "/v1/jobs").await?)),
-        Submission::AtOnce(received) => Ok(Turn::AtOnce(state.seat()?, received)),
+        Submission::Job(job) => Ok(Fate::Job(created(state, *job, "/v1/jobs").await?)),
+        Submission::AtOnce(received) => Ok(Fate::AtOnce(state.seat()?, received)),
     }
 }
 
