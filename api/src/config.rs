@@ -1,5 +1,6 @@
 //! Every setting of the service with its default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,6 +141,14 @@ pub struct ServiceConfig {
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
+    /// Most kept maps that one answer below `/collections` is cut out of. Default 2000.
+    pub collection_max_maps: usize,
+    /// Where clients find the service, with the path under which a proxy has it
+    /// (`https://example.org/isopleth`): what links begin with. Default: the host that was asked.
+    pub public_url: Option<String>,
+    /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
+    /// opened anew for every map. Default: none.
+    pub grids: BTreeMap<String, String>,
 }
 
 impl Default for ServiceConfig {
@@ -199,6 +208,9 @@ impl Default for ServiceConfig {
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
+            collection_max_maps: 2000,
+            public_url: None,
+            grids: BTreeMap::new(),
         }
     }
 }
@@ -258,6 +270,7 @@ impl ServiceConfig {
             ("concurrency", self.concurrency as u64),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
+            ("collection_max_maps", self.collection_max_maps as u64),
             ("job_attempts", u64::from(self.job_attempts)),
             ("job_block_values", self.job_block_values),
             ("head_read_seconds", self.head_read_seconds),
@@ -318,6 +331,17 @@ impl ServiceConfig {
             let needed =
                 "an origin is http:// or https://, a host and perhaps a port, and no path; or *";
             return Err(ConfigError { name: "cors_origins", got: wrong.clone(), needed });
+        }
+        let url = |text: &String| text.parse::<axum::http::Uri>().ok();
+        if let Some(got) = &self.public_url
+            && !url(got).is_some_and(|url| {
+                matches!(url.scheme_str(), Some("http" | "https"))
+                    && url.host().is_some()
+                    && url.query().is_none()
+            })
+        {
+            let needed = "it must be http:// or https://, a host, and perhaps a path";
+            return Err(ConfigError { name: "public_url", got: got.clone(), needed });
         }
         let odd = |url: &&String| {
             let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));

@@ -12,6 +12,7 @@ use tracing::Instrument;
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
+use crate::grids::{Grids, GridsError};
 use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
@@ -25,6 +26,9 @@ pub enum StartError {
     /// Nothing can be remembered.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A grid of the configuration is none.
+    #[error(transparent)]
+    Grids(#[from] GridsError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -37,6 +41,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: ServiceConfig,
+    grids: Grids,
     factors: FactorCache,
     heads: Heads,
     networks: Networks,
@@ -58,6 +63,7 @@ impl AppState {
     pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
+        let grids = Grids::new(&config.grids)?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
@@ -73,6 +79,7 @@ impl AppState {
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
             config,
+            grids,
             admission,
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
@@ -83,6 +90,11 @@ impl AppState {
     #[must_use]
     pub fn config(&self) -> &ServiceConfig {
         &self.0.config
+    }
+
+    /// Gridded files that requests may name.
+    pub(crate) fn grids(&self) -> &Grids {
+        &self.0.grids
     }
 
     /// Factorisations of networks seen before.

@@ -2,12 +2,14 @@
 
 mod harness;
 
+mod api_page;
 mod background;
 mod bad_input;
 mod cache;
 mod choices;
 mod commands;
 mod correlation;
+mod edr;
 mod examples;
 mod export;
 mod hostile;

@@ -172,6 +172,8 @@ fn the_clients_of_the_examples_work() {
         ("bash", "job.sh", "job.nc"),
         ("python3", "network.py", "network-python.nc"),
         ("bash", "network.sh", "network-curl.nc"),
+        ("python3", "edr.py", "edr-python.nc"),
+        ("bash", "edr.sh", "edr-curl.nc"),
     ] {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {

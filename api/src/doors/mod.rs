@@ -368,6 +368,7 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
         ])
         .expose_headers([
             header::CONTENT_DISPOSITION,
+            header::CONTENT_LOCATION,
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,

@@ -220,7 +220,7 @@ async fn whole(
 }
 
 /// So many bytes of a file from where it stands.
-fn answer(
+pub(super) fn answer(
     status: StatusCode,
     headers: HeaderMap,
     form: Form,
