@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use isopleth_api::{ServiceConfig, TRACES};
+use isopleth_api::{ServiceConfig, is_traced};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -65,7 +65,7 @@ impl Traces {
             .with_level(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|data| data.is_span() && data.target() == TRACES))
+            .with_filter(filter_fn(|data| data.is_span() && is_traced(data)))
     }
 }
 

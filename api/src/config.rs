@@ -33,7 +33,7 @@ pub struct ServiceConfig {
     pub queue_length: usize,
     /// Longest wait in the queue in seconds; then 503. Default 30.
     pub queue_wait_seconds: u64,
-    /// A map at once foreseen to take more seconds goes, once it is read, into a lane of its own, in which half as many
+    /// A map at once foreseen to take more seconds, the choice of a method apart, goes, once it is read, into a lane of its own, in which half as many
     /// are computed at once, so that smaller ones do not wait behind it. Default 0.1.
     pub quick_seconds: f64,
     /// Threads of one map. Default: the processors this process may use, whatever the concurrency:

@@ -43,7 +43,7 @@ pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
-pub use watch::traces::TRACES;
+pub use watch::traces::is_traced;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {

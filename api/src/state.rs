@@ -16,6 +16,7 @@ use crate::grids::{Grids, GridsError};
 use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
+use crate::observe;
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -217,16 +218,15 @@ impl AppState {
         let waiting = self.0.admission.permit(seat, &self.0.stop);
         let permit = waiting.instrument(traces::step("wait")).await?;
         let guard = CancelOnDrop(Cancel::default());
-        let (cancel, span) = (guard.0.clone(), tracing::Span::current());
+        let (cancel, [logged, traced]) = (guard.0.clone(), observe::spans());
         let mut thread = tokio::task::spawn_blocking(move || {
             let turn = Turn::new(permit, cancel);
-            span.in_scope(|| {
-                let result = job(&turn);
-                if turn.is_cancelled() {
-                    tracing::info!("stopped computing");
-                }
-                result
-            })
+            let _spans = (logged.entered(), traced.entered());
+            let result = job(&turn);
+            if turn.is_cancelled() {
+                tracing::info!("stopped computing");
+            }
+            result
         });
         let ended = tokio::select! {
             ended = &mut thread => ended,

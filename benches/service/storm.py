@@ -163,7 +163,12 @@ class Client:
             if fresh:
                 self.connection = http.client.HTTPConnection(*self.address, timeout=120)
             try:
-                self.connection.request(method, path, body, headers or {})
+                try:
+                    self.connection.request(method, path, body, headers or {})
+                except ConnectionError:
+                    # Refused before the body was taken: the answer is there all the same.
+                    if not fresh:
+                        raise
                 answer = self.connection.getresponse()
                 return answer.status, answer.headers, answer.read()
             except (OSError, http.client.HTTPException):

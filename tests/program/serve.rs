@@ -124,6 +124,23 @@ fn a_posted_csv_gives_the_bits_of_the_command_line() {
 }
 
 #[test]
+fn every_line_about_a_request_has_its_id() {
+    let bench = Bench::new();
+    let service = Service::start(&bench);
+    ureq::post(service.url("/v1/maps?bounds=100,30,110,38&shape=5x4"))
+        .header("content-type", "text/csv")
+        .header("x-request-id", "day-7")
+        .send(readings(20, 2).as_bytes())
+        .expect("a map");
+    let log = service.log();
+    for words in ["\"mapped\"", "\"answered\""] {
+        let line = log.lines().find(|line| line.contains(words)).expect("a line");
+        assert!(line.contains("\"id\":\"day-7\""), "{line}");
+    }
+    assert_eq!(service.stop(), 0);
+}
+
+#[test]
 fn the_health_check_knows_a_living_service_from_a_dead_one() {
     let bench = Bench::new();
     let service = Service::start(&bench);

@@ -8,13 +8,19 @@ use std::sync::{Mutex, PoisonError};
 use axum::extract::MatchedPath;
 use axum::http::Method;
 use isopleth_engine::progress::{Event, Stage};
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::{Metadata, Span};
 
 use super::known;
 
 /// The target of these spans.
-pub const TRACES: &str = "isopleth::trace";
+const TRACES: &str = "isopleth::trace";
+
+/// Whether something is for a collector of traces, and not for the log.
+#[must_use]
+pub fn is_traced(data: &Metadata<'_>) -> bool {
+    data.target() == TRACES
+}
 
 /// Of a whole request, its answer's body apart.
 pub(crate) fn request(id: &str, method: &Method, route: Option<&MatchedPath>, path: &str) -> Span {
