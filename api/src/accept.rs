@@ -95,6 +95,11 @@ impl Wanted {
         if forms.is_empty() { Err(refusal(offered)) } else { Ok(Self(forms)) }
     }
 
+    /// This one and no other.
+    pub(crate) fn only(form: Form) -> Self {
+        Self(vec![form])
+    }
+
     /// The most wanted of `possible`.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use crate::error::{ApiError, PROBLEM_JSON};
 use crate::state::AppState;
+use crate::watch::traces;
 
 /// Names a request, in its answer and in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +38,9 @@ pub(crate) async fn observe(
     request.extensions_mut().insert(RequestId(id.clone()));
     let counted = state.watch().request(request.method(), request.extensions().get());
     let path = request.uri().path().to_owned();
+    let traced = traces::request(&id, request.method(), request.extensions().get(), &path);
     let span = tracing::info_span!("request", id, method = %request.method(), path);
+    let around = traced.clone();
     let quiet = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
     async move {
         let mut hung_up = HungUp { armed: true };
@@ -46,6 +49,7 @@ pub(crate) async fn observe(
         hung_up.armed = false;
         let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         counted.answered(status, seconds);
+        traces::answered(&traced, status);
         if !quiet {
             tracing::info!(status, seconds, "answered");
         }
@@ -54,6 +58,7 @@ pub(crate) async fn observe(
         }
         response
     }
+    .instrument(around)
     .instrument(span)
     .await
 }

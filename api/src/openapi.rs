@@ -99,14 +99,6 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
     (router, document)
 }
 
-/// The same jobs where OGC API – Processes looks for them.
-pub(crate) fn standard() -> Router<AppState> {
-    Router::new()
-        .route("/jobs", get(jobs::list))
-        .route("/jobs/{id}", get(jobs::status).delete(jobs::dismiss))
-        .route("/jobs/{id}/results", get(jobs::result))
-}
-
 /// The document.
 #[must_use]
 pub fn document() -> Document {
@@ -128,9 +120,11 @@ pub fn document_json() -> String {
 pub(crate) fn pages() -> Router<AppState> {
     let config = Config::from("/openapi.json").validator_url("none");
     let document: Arc<Bytes> = Arc::new(document_json().into());
+    let older: Arc<Bytes> = Arc::new(ogc::older_document(&described().1).into());
     Router::new()
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(serve_document).layer(Extension(document)))
+        .route("/openapi-3.0.json", get(serve_document).layer(Extension(older)))
 }
 
 async fn serve_document(Extension(document): Extension<Arc<Bytes>>) -> impl IntoResponse {

@@ -388,7 +388,11 @@ fn is_fast(targets: &Targets, settings: &Settings) -> bool {
         Targets::Grid(grid) => grid.crs().is_none(),
         Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
     };
-    enough && settings.tolerance != Tolerance::Exact
+    let stretched = match &settings.method {
+        Choice::Told(method) => method.anisotropy.is_some(),
+        Choice::Auto(auto) => auto.anisotropy.told().is_some(),
+    };
+    enough && !stretched && settings.tolerance != Tolerance::Exact
 }
 
 /// Half of what the system allows; where it does not say, what every machine has.

@@ -229,7 +229,8 @@ pub(crate) fn candidates(
 /// The database's. A file that cannot be read is told in the log, and has no head from then on.
 pub(crate) fn fill(state: &AppState, stopped: impl Fn() -> bool) -> Result<(), ApiError> {
     loop {
-        let sql = "SELECT id, path FROM maps WHERE removed IS NULL AND head IS NULL LIMIT ?1";
+        let sql = "SELECT id, path FROM maps \
+                   WHERE removed IS NULL AND head IS NULL AND form = 'netcdf' LIMIT ?1";
         let missing: Vec<(String, String)> = state.store().read(|c| {
             c.prepare(sql)?
                 .query_map([AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?

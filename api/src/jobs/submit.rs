@@ -4,16 +4,15 @@ use isopleth_engine::{Cancel, Plan, Targets, machine};
 
 use super::model::Lane;
 use super::store::{self, NewJob};
-use super::{Job, hooks, new_id};
+use super::{Asked, Form, Job, Process, Task, hooks, new_id};
 use crate::doors::Caller;
 use crate::error::ApiError;
-use crate::intake::{Kept, Received};
-use crate::routes::maps::plan_of;
+use crate::intake::{Kept, OfNetwork, Received};
+use crate::routes::deliver::keep_json_small;
 use crate::state::AppState;
-use crate::wire::request::MapRequest;
 
 /// What comes beside the body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wish {
     /// Whose job it is.
     pub(crate) owner: String,
@@ -24,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) idempotency_key: Option<String>,
     /// Whom to tell of the end.
     pub(crate) webhook: Option<String>,
+    /// The registered network that it is a map of.
+    pub(crate) network: Option<OfNetwork>,
 }
 
 /// What became of it.
@@ -48,13 +49,16 @@ pub(crate) fn submit(
     if let Some(url) = &wish.webhook {
         hooks::check(state.config(), url)?;
     }
-    let by_query = matches!(received, Received::Table { .. });
     let (submitted, digests) = {
         // Until the job has its row, nobody may take its inputs for those of a job that ended.
         let _inputs_stay = state.jobs().inputs_stay();
-        let kept = received.keep(&wish.query, &state.jobs().inputs())?;
+        let inputs = state.jobs().inputs();
+        let mut kept = received.keep(&wish.query, &inputs)?;
+        if let Some(of) = &wish.network {
+            kept = of.keep(kept, &inputs)?;
+        }
         let digests = kept.digests();
-        (weigh(state, kept, by_query, wish, cancel), digests)
+        (weigh(state, kept, wish, cancel), digests)
     };
     // Of a request that became no job.
     state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
@@ -67,31 +71,46 @@ pub(crate) fn submit(
 fn weigh(
     state: &AppState,
     kept: Kept,
-    by_query: bool,
     wish: &Wish,
     cancel: &Cancel,
 ) -> Result<Submission, ApiError> {
     let inputs = state.jobs().inputs();
     let request = serde_json::to_string(&kept)
         .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
-    let fingerprint = blake3::hash(request.as_bytes()).to_hex().to_string();
+    let fingerprint = kept.fingerprint()?;
     if let Some(key) = &wish.idempotency_key {
         let known = state.store().read(|c| store::by_idempotency_key(c, &wish.owner, key))?;
         if let Some(known) = known {
             return the_same(known, &fingerprint, key).map(Submission::Job);
         }
     }
-    let understood = kept.clone().open(&inputs)?.understand::<MapRequest>(state, cancel);
-    let plan = understood
-        .and_then(|understood| plan_of(state, understood))
-        .map_err(|error| if by_query { error.in_query() } else { error })?;
-    if matches!(plan.targets, Targets::Points(_)) {
+    let pointing = kept.pointing();
+    let (process, understood, wanted) = kept.clone().wanted(state, &inputs, cancel)?;
+    if let Some(url) = &wanted.subscriber {
+        hooks::check(state.config(), url)?;
+    }
+    let task = Task::of(state, process, understood).map_err(pointing)?;
+    let execution = matches!(kept, Kept::Execution { .. });
+    if !execution && matches!(task.plan.targets, Targets::Points(_)) {
         return kept.open(&inputs).map(Submission::AtOnce);
     }
-    let values = plan.estimate.cells.saturating_mul(plan.estimate.fields);
-    wish.caller.spend(state.store(), values)?;
-    let job = insert(state, &plan, &kept, wish, (&request, &fingerprint))?;
+    check_form(state, &task, &wanted.asked)?;
+    if process != Process::Crossvalidation {
+        let values = task.plan.estimate.cells.saturating_mul(task.plan.estimate.fields);
+        wish.caller.spend(state.store(), values)?;
+    }
+    let webhook = wish.webhook.as_deref().or(wanted.subscriber.as_deref());
+    let wish = Wish { webhook: webhook.map(str::to_owned), ..wish.clone() };
+    let job = insert(state, &task, &kept, &wish, (&request, &fingerprint, &wanted.asked))?;
     Ok(Submission::Job(Box::new(job)))
+}
+
+/// What cannot come in the form that is asked for is refused before it is made.
+fn check_form(state: &AppState, task: &Task, asked: &Asked) -> Result<(), ApiError> {
+    if asked.form(task.process)? == Form::Json && task.process == Process::Points {
+        keep_json_small(state, &task.plan)?;
+    }
+    Ok(())
 }
 
 fn the_same(known: Job, fingerprint: &str, key: &str) -> Result<Box<Job>, ApiError> {
@@ -107,12 +126,12 @@ fn the_same(known: Job, fingerprint: &str, key: &str) -> Result<Box<Job>, ApiErr
 
 fn insert(
     state: &AppState,
-    plan: &Plan,
+    task: &Task,
     kept: &Kept,
     wish: &Wish,
-    (request, fingerprint): (&str, &str),
+    (request, fingerprint, asked): (&str, &str, &Asked),
 ) -> Result<Job, ApiError> {
-    let (config, estimate) = (state.config(), plan.estimate);
+    let (config, estimate) = (state.config(), task.plan.estimate);
     let lane =
         if estimate.seconds <= config.interactive_seconds { Lane::Interactive } else { Lane::Long };
     let (id, map, digests) = (new_id()?, new_id()?, kept.digests());
@@ -124,12 +143,14 @@ fn insert(
         fingerprint,
         idempotency_key: wish.idempotency_key.as_deref(),
         fields: estimate.fields,
-        cells: estimate.cells,
+        cells: task.cells(),
         predicted_seconds: estimate.seconds,
-        predicted_bytes: beyond_now(plan),
+        predicted_bytes: beyond_now(&task.plan),
         map: &map,
         inputs: &digests,
         webhook: wish.webhook.as_deref(),
+        process: task.process,
+        asked,
     };
     state.store().write(|tx| {
         if let Some(key) = &wish.idempotency_key

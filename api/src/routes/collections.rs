@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::Cancel;
 use isopleth_engine::export::Form;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,6 +23,7 @@ use crate::edr::described::{self, CollectionAnswer, CollectionsAnswer, FORMS, FO
 use crate::edr::stations::{self, LocationsAnswer};
 use crate::error::{ApiError, Problem};
 use crate::jobs::heads;
+use crate::limits::Turn;
 use crate::ogc::Base;
 use crate::state::AppState;
 use crate::store::blocking;
@@ -322,7 +322,7 @@ async fn values(
     let (words, form) = (request.uri().to_string(), what.form);
     let ask = Ask { owner, collection, place, what, words };
     let (seat, headers, shared) = (state.seat()?, request.headers().clone(), state.clone());
-    let job = move |cancel: &Cancel| find(&shared, &ask, |tag| is_known(&headers, tag), cancel);
+    let job = move |turn: &Turn| find(&shared, &ask, |tag| is_known(&headers, tag), turn);
     let (tag, found) = state.compute(seat, job).await?;
     let mut headers = HeaderMap::new();
     let (name, value) = entity_tag(&tag);

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
     crate::jobs::heads::MIGRATION,
+    crate::jobs::OTHER_PROCESSES,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
