@@ -214,7 +214,7 @@ impl ApiError {
     }
 
     /// The same error, 400 in place of 422.
-    pub(crate) fn as_bad_request(self) -> Self {
+    pub(crate) fn into_bad_request(self) -> Self {
         let code = if self.code == Code::Meaningless { Code::BadRequest } else { self.code };
         Self { code, ..self }
     }

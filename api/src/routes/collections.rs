@@ -60,7 +60,7 @@ pub(crate) async fn list(
     request: Request,
 ) -> Result<Json<CollectionsAnswer>, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let wanted: CollectionsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let wanted: CollectionsQuery = query.take().map_err(ApiError::into_bad_request)?;
     as_json(query, request.headers())?;
     let bounds = wanted.bbox.as_deref().map(bbox).transpose()?;
     let times = stretch(&wanted.datetime)?;
@@ -127,7 +127,7 @@ pub(crate) async fn position(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let coords: CoordsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let coords: CoordsQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS_OF_PLACES, false)?;
     values(state, id, request, Where::places(&coords)?, what).await
 }
@@ -153,8 +153,8 @@ pub(crate) async fn locations(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let wanted: StationsQuery = query.take().map_err(ApiError::as_bad_request)?;
-    query.nothing_left("there are bbox and f").map_err(ApiError::as_bad_request)?;
+    let wanted: StationsQuery = query.take().map_err(ApiError::into_bad_request)?;
+    query.nothing_left("there are bbox and f").map_err(ApiError::into_bad_request)?;
     let f = wanted.f.as_deref().map(str::to_ascii_lowercase);
     let f = f.as_deref().map(|f| if f == "json" { "geojson" } else { f });
     accept::export_form(f, request.headers(), &[Form::GeoJson])?;
@@ -238,7 +238,7 @@ pub(crate) async fn area(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let coords: CoordsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let coords: CoordsQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS, true)?;
     values(state, id, request, Where::area(&coords)?, what).await
 }
@@ -274,17 +274,17 @@ pub(crate) async fn cube(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let bounds: BboxQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let bounds: BboxQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS, true)?;
     values(state, id, request, Where::cube(&bounds)?, what).await
 }
 
 /// That what is left of a query, and the headers, want JSON.
 fn as_json(mut query: Query, headers: &HeaderMap) -> Result<(), ApiError> {
-    let JsonQuery { f } = query.take().map_err(ApiError::as_bad_request)?;
+    let JsonQuery { f } = query.take().map_err(ApiError::into_bad_request)?;
     query
         .nothing_left("/openapi.json lists those that there are")
-        .map_err(ApiError::as_bad_request)?;
+        .map_err(ApiError::into_bad_request)?;
     Wanted::of(f.as_deref(), headers, &[accept::Form::Json]).map(drop)
 }
 
@@ -295,14 +295,14 @@ fn what(
     forms: &[Form],
     has_cells: bool,
 ) -> Result<What, ApiError> {
-    let read: WhatQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let read: WhatQuery = query.take().map_err(ApiError::into_bad_request)?;
     let resolution: ResolutionQuery = match has_cells {
-        true => query.take().map_err(ApiError::as_bad_request)?,
+        true => query.take().map_err(ApiError::into_bad_request)?,
         false => ResolutionQuery::default(),
     };
     query
         .nothing_left("/openapi.json lists those that there are")
-        .map_err(ApiError::as_bad_request)?;
+        .map_err(ApiError::into_bad_request)?;
     let f = read.f.as_deref().map(|name| match name.to_ascii_lowercase().as_str() {
         "coveragejson" => "covjson".to_owned(),
         other => other.to_owned(),
