@@ -371,9 +371,10 @@ fn of_readings(error: &ReadError) -> ApiError {
         E::Compressed { .. }
         | E::Binary { .. }
         | E::Encoding { .. }
+        | E::Damaged { .. }
         | E::Csv { .. }
         | E::Json { .. } => ApiError::unreadable(error.to_string()),
-        E::TooManyStations { .. } => ApiError::too_large(error.to_string()),
+        E::TooManyStations { .. } | E::TooMuch { .. } => ApiError::too_large(error.to_string()),
         _ => ApiError::meaningless(error.to_string()),
     };
     match error.location() {

@@ -34,7 +34,7 @@ pub(crate) use of_network::OfNetwork;
 pub(crate) enum Received {
     /// One JSON document, readings included.
     Document { body: Spool, gzip: bool },
-    /// A table; the choices came in the query.
+    /// A table, or what becomes one (GeoJSON, Parquet, NetCDF); the choices came in the query.
     Table { body: Spool, gzip: bool, request: Box<MapRequest> },
     /// What a process is to be run with, as the OGC has it.
     Execution { process: Process, body: Spool, gzip: bool },
@@ -51,7 +51,18 @@ pub(crate) struct Form {
 }
 
 /// Media types of a request, for messages.
-const KNOWN: &str = "application/json, text/csv or multipart/form-data";
+const KNOWN: &str = "application/json, text/csv, application/geo+json, application/vnd.apache.parquet, \
+     application/x-netcdf or multipart/form-data";
+
+/// Media types of tables of readings, and what such a body begins with, if that is told.
+const TABLES: [(&str, &[&[u8]]); 5] = [
+    ("text/csv", &[]),
+    ("application/geo+json", &[]),
+    ("application/vnd.apache.parquet", &[b"PAR1"]),
+    ("application/x-netcdf", &NETCDF),
+    ("application/netcdf", &NETCDF),
+];
+const NETCDF: [&[u8]; 2] = [b"\x89HDF\r\n\x1a\n", b"CDF"];
 
 /// Receives a body within the limits of size and time.
 ///
@@ -85,9 +96,13 @@ async fn receive_all(
             let body = body::receive(request.into_body(), limit, dir).await?;
             Ok(Received::Document { body, gzip })
         }
-        "text/csv" => {
+        kind if let Some((_, magic)) = TABLES.iter().find(|(known, _)| *known == kind) => {
             let of_query = request_of_table(query, with_grid)?;
-            let body = body::receive(request.into_body(), limit, dir).await?;
+            let mut body = body::receive(request.into_body(), limit, dir).await?;
+            if !magic.is_empty() && !gzip && !body.begins_with_any(magic)? {
+                let text = format!("the body says it is {kind}, but does not begin like it");
+                return Err(ApiError::unreadable(text));
+            }
             Ok(Received::Table { body, gzip, request: of_query })
         }
         "multipart/form-data" if gzip => Err(ApiError::unsupported(
@@ -282,6 +297,7 @@ pub(crate) fn from_tables(
         Ok::<_, ApiError>(Source::Stream { name, reader: body.open(reading)? })
     };
     let mut options = std::mem::take(&mut order.options);
+    options.max_unpacked_bytes = reading.limit;
     if let Some(stations) = stations {
         options.stations = Some(open(stations)?);
     }

@@ -28,6 +28,9 @@ use crate::wire::series::SeriesQuery;
     request_body(content(
         (CrossvalidationRequest = "application/json"),
         (String = "text/csv"),
+        (serde_json::Value = "application/geo+json"),
+        (Vec<u8> = "application/vnd.apache.parquet"),
+        (Vec<u8> = "application/x-netcdf"),
         (crate::openapi::CrossvalidationForm = "multipart/form-data"),
     )),
     responses(

@@ -24,7 +24,7 @@ use crate::wire::series::SeriesQuery;
 /// Make a map of readings at stations.
 ///
 /// The body is a JSON document with everything in it; or a table (`text/csv`, any layout that the
-/// program reads), with the choices in the query; or a form with a part `request` (JSON) and files
+/// program reads; or points in GeoJSON, Parquet, NetCDF time series), with the choices in the query; or a form with a part `request` (JSON) and files
 /// `readings` (several if need be) and `stations`. Tables may be gzipped.
 ///
 /// The answer is a NetCDF file, or JSON for small maps; for a list of points CSV or JSON.
@@ -45,6 +45,9 @@ use crate::wire::series::SeriesQuery;
     request_body(content(
         (MapRequest = "application/json"),
         (String = "text/csv"),
+        (serde_json::Value = "application/geo+json"),
+        (Vec<u8> = "application/vnd.apache.parquet"),
+        (Vec<u8> = "application/x-netcdf"),
         (crate::openapi::MapForm = "multipart/form-data"),
     )),
     responses(

@@ -24,7 +24,7 @@ use crate::wire::series::SeriesQuery;
 /// Make a map of a registered network.
 ///
 /// The body is a JSON document with values by station id, or in the order of the network's stations; or a table
-/// (`text/csv`) with a column of station codes and none of places. Grid, method, units and bounds are the
+/// (`text/csv`, GeoJSON, Parquet or NetCDF time series) with station codes, whose places are the network's. Grid, method, units and bounds are the
 /// network's unless the request has its own. All stations of the network take part in every map, those without a
 /// reading as missing.
 ///
@@ -43,7 +43,13 @@ use crate::wire::series::SeriesQuery;
         ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
         ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
     ),
-    request_body(content((NetworkMapRequest = "application/json"), (String = "text/csv"))),
+    request_body(content(
+        (NetworkMapRequest = "application/json"),
+        (String = "text/csv"),
+        (serde_json::Value = "application/geo+json"),
+        (Vec<u8> = "application/vnd.apache.parquet"),
+        (Vec<u8> = "application/x-netcdf"),
+    )),
     responses(
         (status = 200, description = "The map", content(
             (Vec<u8> = "application/x-netcdf"),
