@@ -95,8 +95,21 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .merge(ogc::routes())
         .merge(collections::described())
         .split_for_parts();
+    name_operations(&mut document);
     doors::described::describe(&mut document);
     (router, document)
+}
+
+/// Each has a name of its own: `get_v1_maps_id_data`.
+fn name_operations(document: &mut Document) {
+    for (path, item) in &mut document.paths.paths {
+        let words =
+            path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let words = words.map(|word| format!("_{word}")).collect::<String>();
+        for (method, operation) in doors::described::operations(item) {
+            operation.operation_id = Some(method.as_str().to_lowercase() + &words);
+        }
+    }
 }
 
 /// The document.

@@ -18,6 +18,7 @@ mod judges;
 mod keys;
 mod maps;
 mod masks;
+mod processes;
 mod projected;
 mod quality;
 mod real_files;

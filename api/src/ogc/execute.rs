@@ -152,20 +152,24 @@ fn read<R: DeserializeOwned + Into<MapRequest>>(
         let text = "readings are given twice: as `readings`, and as stations, times or values";
         return Err(ApiError::meaningless(text).at_pointer("/inputs/readings"));
     }
+    // Where the parts of a document of readings are pointed at.
+    let at = if readings.is_some() { "/inputs/readings" } else { "/inputs" };
     let table = match readings {
         Some(readings) => readings.into_request(&mut request)?,
         None => None,
     };
-    let understood = Order::new(request, house(state)).and_then(|order| match table {
-        None => intake::from_document(order),
+    let below = |error: ApiError| error.below("/inputs");
+    let order = Order::new(request, house(state)).map_err(below)?;
+    let understood = match table {
+        None => intake::from_document(order).map_err(|error| error.below(at))?,
         Some(table) => {
             let table = vec![("readings".to_owned(), Spool::Memory(table))];
             // Gzip is known by how it begins; the body's own coding is not the table's.
             let reading = Reading { gzip: false, ..reading.clone() };
-            intake::from_tables(order, table, None, &reading)
+            intake::from_tables(order, table, None, &reading).map_err(below)?
         }
-    });
-    Ok((understood.map_err(|error| error.below("/inputs"))?, wanted))
+    };
+    Ok((understood, wanted))
 }
 
 fn wanted<R>(process: Process, document: &Document<R>) -> Result<Wanted, ApiError> {

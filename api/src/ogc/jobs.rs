@@ -105,7 +105,6 @@ fn short(text: &str) -> String {
 #[utoipa::path(
     get,
     path = "/jobs",
-    operation_id = "list_jobs",
     tag = "ogc",
     params(FilterQuery),
     responses(
@@ -160,7 +159,6 @@ pub(crate) async fn list(
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
-    operation_id = "job_status",
     tag = "ogc",
     params(("id" = String, Path, description = "Name of the job")),
     responses(
@@ -182,7 +180,6 @@ pub(crate) async fn status(
 #[utoipa::path(
     delete,
     path = "/jobs/{id}",
-    operation_id = "job_dismiss",
     tag = "ogc",
     params(("id" = String, Path, description = "Name of the job")),
     responses(
@@ -204,7 +201,6 @@ pub(crate) async fn dismiss(
 #[utoipa::path(
     get,
     path = "/jobs/{id}/results",
-    operation_id = "job_results",
     tag = "ogc",
     params(("id" = String, Path, description = "Name of the job")),
     responses(

@@ -1,13 +1,14 @@
 //! The input `readings`: a document, a table or GeoJSON points, as it is or qualified.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::plain::NO_LINKS;
 use crate::error::ApiError;
@@ -41,35 +42,87 @@ struct Document {
     stations: Option<Vec<StationRequest>>,
     times: Option<Vec<String>>,
     values: Option<Values>,
-    units: std::collections::BTreeMap<String, String>,
+    units: BTreeMap<String, String>,
     r#type: Option<String>,
     features: Option<Vec<Feature>>,
     value: Option<Content>,
     #[serde(rename = "mediaType")]
     media_type: Option<String>,
     encoding: Option<String>,
-    schema: Option<serde::de::IgnoredAny>,
-    href: Option<serde::de::IgnoredAny>,
+    schema: Option<IgnoredAny>,
+    href: Option<IgnoredAny>,
     // Of GeoJSON that other programs write.
-    name: Option<serde::de::IgnoredAny>,
-    crs: Option<serde::de::IgnoredAny>,
-    bbox: Option<serde::de::IgnoredAny>,
+    name: Option<IgnoredAny>,
+    crs: Option<IgnoredAny>,
+    bbox: Option<IgnoredAny>,
 }
 
 /// A point with readings among its properties.
 #[derive(Debug, Deserialize)]
 struct Feature {
-    id: Option<Value>,
+    id: Option<Scalar>,
     geometry: Geometry,
     #[serde(default)]
-    properties: Option<Map<String, Value>>,
+    properties: Option<BTreeMap<String, Scalar>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Geometry {
     r#type: String,
     #[serde(default)]
-    coordinates: Value,
+    coordinates: Vec<f64>,
+}
+
+/// A number, a text, and the like; of anything deeper nothing is kept.
+#[derive(Debug)]
+struct Scalar(Option<Value>);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a property")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.into())))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.into())))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.into())))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.into())))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.into())))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
+                Ok(Scalar(Some(Value::Null)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar(None))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 impl<'de> Deserialize<'de> for Content {
@@ -213,14 +266,15 @@ fn records(features: Vec<Feature>) -> Result<Vec<u8>, ApiError> {
             let kind: String = r#type.chars().take(64).collect();
             return wrong("/geometry", format!("expected a Point, not a {kind}"));
         }
-        let at = |axis: usize| coordinates.get(axis).and_then(Value::as_f64);
-        let (Some(lon), Some(lat)) = (at(0), at(1)) else {
+        let [lon, lat, ..] = coordinates[..] else {
             let text = "expected coordinates: longitude, latitude".to_owned();
             return wrong("/geometry/coordinates", text);
         };
-        let mut record = feature.properties.unwrap_or_default();
+        let properties = feature.properties.into_iter().flatten();
+        let mut record: serde_json::Map<String, Value> =
+            properties.filter_map(|(name, Scalar(value))| Some((name, value?))).collect();
         let code = CODES.iter().find_map(|name| record.remove(*name));
-        let Some(code) = feature.id.or(code) else {
+        let Some(code) = feature.id.and_then(|Scalar(id)| id).or(code) else {
             let text = format!("the feature has no `id`, nor a property {}", CODES.join(", "));
             return wrong("", text);
         };
@@ -232,4 +286,50 @@ fn records(features: Vec<Feature>) -> Result<Vec<u8>, ApiError> {
     let records: Result<Vec<Value>, ApiError> =
         features.into_iter().enumerate().map(record).collect();
     Ok(Value::Array(records?).to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(readings: &Value) -> Result<Option<Vec<u8>>, String> {
+        let read: Readings = serde_json::from_value(readings.clone()).map_err(|e| e.to_string())?;
+        read.into_request(&mut MapRequest::default()).map_err(|error| {
+            let problem = error.problem();
+            let pointer = problem.errors.first().and_then(|place| place.pointer.clone());
+            format!("{} at {}", problem.detail, pointer.unwrap_or_default())
+        })
+    }
+
+    #[test]
+    fn points_become_records_and_what_is_none_is_pointed_at() {
+        let point = |properties: Value| {
+            let geometry = json!({"type": "Point", "coordinates": [1.5, 2, 99]});
+            json!({"type": "Feature", "geometry": geometry, "properties": properties})
+        };
+        let collection =
+            |features: Value| json!({"type": "FeatureCollection", "features": features});
+        let good = collection(json!([point(json!({"code": "a", "pm25": 7, "deep": {"x": [1]}}))]));
+        let record = json!([{"lat": 2.0, "lon": 1.5, "pm25": 7, "station": "a"}]);
+        assert_eq!(told(&good), Ok(Some(record.to_string().into_bytes())));
+        let line = json!({"type": "LineString", "coordinates": []});
+        let wrong = collection(json!([{"type": "Feature", "id": 1, "geometry": line}]));
+        for (readings, word) in [
+            (wrong, "not a LineString at /inputs/readings/features/0/geometry"),
+            (collection(json!([point(json!({}))])), "no `id`"),
+            (
+                collection(
+                    json!([{"id": 1, "geometry": {"type": "Polygon", "coordinates": [[[1]]]}}]),
+                ),
+                "expected f64",
+            ),
+            (json!({"value": {"value": "x"}}), "within a value"),
+            (json!({"value": "{", "mediaType": "application/geo+json"}), "no GeoJSON"),
+            (json!([1]), "expected an object, or a text"),
+        ] {
+            let told = told(&readings).expect_err("it is wrong");
+            assert!(told.contains(word), "{readings}: {told}");
+        }
+    }
 }
