@@ -21,6 +21,9 @@ pub struct GridsError {
     pub source: ModelError,
 }
 
+/// After so long it is worth asking again for a file that is not there.
+const NOT_THERE_SECONDS: u64 = 60;
+
 /// File and variable by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grids(BTreeMap<String, (PathBuf, String)>);
@@ -49,14 +52,20 @@ impl Grids {
     /// File and variable of a grid.
     ///
     /// # Errors
-    /// 422 with the names that there are.
+    /// 422 with the names that there are; 503 where the file is not there, as between two runs of a model.
     pub(crate) fn find(&self, name: &str, pointer: &str) -> Result<(PathBuf, String), ApiError> {
-        self.0.get(name).cloned().ok_or_else(|| {
+        let found = self.0.get(name).cloned().ok_or_else(|| {
             let known = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "none" } else { &known };
             let text = format!("there is no grid `{name}`; the service has: {known}");
             ApiError::meaningless(text).at_pointer(pointer)
-        })
+        })?;
+        if let Err(error) = std::fs::File::open(&found.0) {
+            tracing::warn!(name, file = %found.0.display(), %error, "grid cannot be opened");
+            let what = format!("the file of the grid `{name}` cannot be opened now");
+            return Err(ApiError::busy(&what, NOT_THERE_SECONDS));
+        }
+        Ok(found)
     }
 }
 
@@ -68,8 +77,7 @@ mod tests {
     fn grids_are_found_by_name_and_what_is_no_file_and_variable_is_refused() {
         let told = |name: &str, source: &str| Grids::new(&[(name.into(), source.into())].into());
         let grids = told("ctm", "/data/a=b/ctm.nc:pm10").expect("one");
-        let found = grids.find("ctm", "/x").expect("it is there");
-        assert_eq!(found, (PathBuf::from("/data/a=b/ctm.nc"), "pm10".to_owned()));
+        assert_eq!(grids.0["ctm"], (PathBuf::from("/data/a=b/ctm.nc"), "pm10".to_owned()));
         let text = format!("{:?}", grids.find("/etc/passwd:x", "/x").expect_err("no name"));
         assert!(text.contains("/etc/passwd:x") && text.contains("has: ctm"), "{text}");
         for (name, source) in [("a", "/data/ctm.nc"), ("a=b", "ctm.nc:z"), (" a", "ctm.nc:z")] {
