@@ -159,6 +159,20 @@ impl Spool {
         }
     }
 
+    /// Whether the body as it was sent begins with one of these.
+    pub(crate) fn begins_with_any(&mut self, all: &[&[u8]]) -> Result<bool, ApiError> {
+        let mut start = Vec::new();
+        match self {
+            Self::Memory(bytes) => start.extend_from_slice(bytes.get(..8).unwrap_or(bytes)),
+            Self::File(file) => {
+                file.take(8).read_to_end(&mut start).map_err(failed)?;
+                file.rewind().map_err(failed)?;
+            }
+        }
+        // A gzipped body that does not say so is looked at when it is read.
+        Ok(start.starts_with(&GZIP) || all.iter().any(|magic| start.starts_with(magic)))
+    }
+
     /// The body as it was sent.
     pub(crate) fn into_reader(self) -> Box<dyn Read + Send> {
         match self {

@@ -3,6 +3,8 @@
 //! The public sentence says what we got, what is needed and what to do; what the machine said stays
 //! in the log. Every error of the engine becomes a status in [`ApiError::from`], and nowhere else.
 
+use std::path::Path;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::observations::{Location, ReadError};
@@ -77,6 +79,7 @@ enum Code {
     Stopping,
     NotReady,
     Gone,
+    NoRoom,
     Other(StatusCode),
 }
 
@@ -114,6 +117,7 @@ impl Code {
             Self::Busy => (S::SERVICE_UNAVAILABLE, "busy", "The service is busy"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "The service is stopping"),
             Self::NotReady => (S::NOT_FOUND, "result-not-ready", "The result is not there yet"),
+            Self::NoRoom => (S::INSUFFICIENT_STORAGE, "no-room", "There is no room to keep it in"),
             Self::Gone => (S::GONE, "gone", "It was here, and is no more"),
             Self::Other(status) => (status, "other", "The request failed"),
         }
@@ -159,6 +163,23 @@ impl ApiError {
         Self::new(Code::Gone, detail)
     }
 
+    /// 507: the service cannot keep what it was asked to keep.
+    pub(crate) fn no_room(detail: impl Into<String>) -> Self {
+        Self::new(Code::NoRoom, detail)
+    }
+
+    /// The same where the disk is why something could not be kept; other errors as ever.
+    pub(crate) fn of_keeping(error: impl Into<Self> + std::fmt::Display) -> Self {
+        let text = error.to_string();
+        let full = ["No space left on device", "Disk quota exceeded", "database or disk is full"];
+        if full.iter().any(|words| text.contains(words)) {
+            let detail = "the disk of the service is full, and nothing of the map was kept; ask for it \
+                          without keep=true, or again once there is room";
+            return Self { cause: Some(text), ..Self::no_room(detail) };
+        }
+        error.into()
+    }
+
     /// 401, with what to send.
     pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(Code::Unauthorized, detail)
@@ -193,7 +214,7 @@ impl ApiError {
     }
 
     /// The same error, 400 in place of 422.
-    pub(crate) fn as_bad_request(self) -> Self {
+    pub(crate) fn into_bad_request(self) -> Self {
         let code = if self.code == Code::Meaningless { Code::BadRequest } else { self.code };
         Self { code, ..self }
     }
@@ -330,7 +351,13 @@ impl From<Error> for ApiError {
                 Self::meaningless(error.to_string()).at_pointer("/grid")
             }
             (Kind::BadInput, Error::Method(method)) => of_method(method),
-            (Kind::BadInput, _) => Self::meaningless(error.to_string()),
+            (Kind::BadInput, _) => {
+                // Where the operator keeps files is nobody's business.
+                let folder = error.grid_path().and_then(Path::parent).map(|path| path.join(""));
+                let folder = folder.map(|path| path.display().to_string()).unwrap_or_default();
+                let text = error.to_string();
+                Self::meaningless(if folder.is_empty() { text } else { text.replace(&folder, "") })
+            }
             (Kind::Limit, _) => Self::too_large(error.to_string()),
             (Kind::Io, _) => Self::internal("a file or thread of the service failed", error),
             (Kind::Cancelled, _) => Self::stopping(),
@@ -344,9 +371,10 @@ fn of_readings(error: &ReadError) -> ApiError {
         E::Compressed { .. }
         | E::Binary { .. }
         | E::Encoding { .. }
+        | E::Damaged { .. }
         | E::Csv { .. }
         | E::Json { .. } => ApiError::unreadable(error.to_string()),
-        E::TooManyStations { .. } => ApiError::too_large(error.to_string()),
+        E::TooManyStations { .. } | E::TooMuch { .. } => ApiError::too_large(error.to_string()),
         _ => ApiError::meaningless(error.to_string()),
     };
     match error.location() {

@@ -3,16 +3,18 @@
 
 mod execution;
 mod kept;
+mod of_network;
 
 use std::io::BufReader;
 
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use isopleth_engine::observations::{Parts, ReadError};
-use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source};
+use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source, machine};
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading, Spool, Spooler};
+use crate::doors::pace;
 use crate::error::{ApiError, Place};
 use crate::jobs::Process;
 use crate::ogc::execute;
@@ -25,13 +27,14 @@ use crate::wire::series::SeriesQuery;
 
 pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
+pub(crate) use of_network::OfNetwork;
 
 /// A body as received.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// One JSON document, readings included.
     Document { body: Spool, gzip: bool },
-    /// A table; the choices came in the query.
+    /// A table, or what becomes one (GeoJSON, Parquet, NetCDF); the choices came in the query.
     Table { body: Spool, gzip: bool, request: Box<MapRequest> },
     /// What a process is to be run with, as the OGC has it.
     Execution { process: Process, body: Spool, gzip: bool },
@@ -48,7 +51,18 @@ pub(crate) struct Form {
 }
 
 /// Media types of a request, for messages.
-const KNOWN: &str = "application/json, text/csv or multipart/form-data";
+const KNOWN: &str = "application/json, text/csv, application/geo+json, application/vnd.apache.parquet, \
+     application/x-netcdf or multipart/form-data";
+
+/// Media types of tables of readings, and what such a body begins with, if that is told.
+const TABLES: [(&str, &[&[u8]]); 5] = [
+    ("text/csv", &[]),
+    ("application/geo+json", &[]),
+    ("application/vnd.apache.parquet", &[b"PAR1"]),
+    ("application/x-netcdf", &NETCDF),
+    ("application/netcdf", &NETCDF),
+];
+const NETCDF: [&[u8]; 2] = [b"\x89HDF\r\n\x1a\n", b"CDF"];
 
 /// Receives a body within the limits of size and time.
 ///
@@ -62,17 +76,11 @@ pub(crate) async fn receive(
     query: Query,
     with_grid: bool,
 ) -> Result<Received, ApiError> {
-    let patience = state.config().body_read();
-    let receiving = receive_patiently(state, request, query, with_grid);
-    tokio::time::timeout(patience, receiving).await.unwrap_or_else(|_| {
-        Err(ApiError::timeout(format!(
-            "the body did not arrive within {} s; send less at once",
-            patience.as_secs()
-        )))
-    })
+    let receiving = |request| receive_all(state, request, query, with_grid);
+    pace::patiently(state.config(), request, receiving).await
 }
 
-async fn receive_patiently(
+async fn receive_all(
     state: &AppState,
     request: Request,
     query: Query,
@@ -88,9 +96,13 @@ async fn receive_patiently(
             let body = body::receive(request.into_body(), limit, dir).await?;
             Ok(Received::Document { body, gzip })
         }
-        "text/csv" => {
+        kind if let Some((_, magic)) = TABLES.iter().find(|(known, _)| *known == kind) => {
             let of_query = request_of_table(query, with_grid)?;
-            let body = body::receive(request.into_body(), limit, dir).await?;
+            let mut body = body::receive(request.into_body(), limit, dir).await?;
+            if !magic.is_empty() && !gzip && !body.begins_with_any(magic)? {
+                let text = format!("the body says it is {kind}, but does not begin like it");
+                return Err(ApiError::unreadable(text));
+            }
             Ok(Received::Table { body, gzip, request: of_query })
         }
         "multipart/form-data" if gzip => Err(ApiError::unsupported(
@@ -249,13 +261,15 @@ impl Received {
     }
 }
 
-pub(crate) fn house(state: &AppState) -> House {
+pub(crate) fn house(state: &AppState) -> House<'_> {
     let config = state.config();
     House {
         threads: config.threads_per_map,
-        memory_bytes: config.memory_of_a_map(),
+        // A plan counts what is resident, which is others' here: a map is not refused for them.
+        memory_bytes: config.memory_of_a_map().saturating_add(machine::resident_bytes()),
         max_cells: config.max_cells,
         max_stations: config.max_stations,
+        grids: state.grids(),
     }
 }
 
@@ -283,6 +297,7 @@ pub(crate) fn from_tables(
         Ok::<_, ApiError>(Source::Stream { name, reader: body.open(reading)? })
     };
     let mut options = std::mem::take(&mut order.options);
+    options.max_unpacked_bytes = reading.limit;
     if let Some(stations) = stations {
         options.stations = Some(open(stations)?);
     }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod doors;
 mod edr;
 pub mod error;
+pub mod grids;
 mod intake;
 pub mod jobs;
 mod limits;
@@ -42,6 +43,7 @@ pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
+pub use watch::traces::is_traced;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {

@@ -435,6 +435,52 @@ async fn what_cannot_be_is_refused_by_its_name_with_what_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stations_of_a_registered_network_are_locations_by_their_codes() {
+    let house = House::new().await;
+    let none = house.get("/collections/beijing/locations").await.is(404).text();
+    assert!(none.contains("no registered network"), "{none}");
+    let one = house.get("/collections/beijing").await.is(200).json();
+    assert!(one["data_queries"]["locations"].is_null());
+    let stations = [("s0", 116.73, 40.21), ("s 1/\u{e9}", 116.5, 39.8), ("far", 3.0, 50.0)];
+    let stations = stations.map(|(id, lon, lat)| json!({"id": id, "lon": lon, "lat": lat}));
+    let document = json!({"title": "Air of Beijing", "stations": stations});
+    let put = Request::put("/v1/networks/beijing").header("content-type", "application/json");
+    house.send(put.body(document.to_string().into()).expect("a request")).await.is(201);
+    let one = house.get("/collections/beijing").await.is(200).json();
+    assert_eq!(one["title"], "Air of Beijing");
+    let href = "http://maps.test/collections/beijing/locations";
+    assert_eq!(one["data_queries"]["locations"]["link"]["href"], href);
+    let got = house.get("/collections/beijing/locations").await.is(200);
+    assert_eq!(got.header("content-type"), "application/geo+json");
+    let all = got.json();
+    let features = all["features"].as_array().expect("features");
+    assert_eq!((&all["type"], features.len()), (&json!("FeatureCollection"), 3));
+    assert_eq!(features[0]["geometry"], json!({"type": "Point", "coordinates": [116.73, 40.21]}));
+    let told = &features[0]["properties"];
+    assert_eq!(told["datetime"], "2026-01-01T00:00:00Z/2026-01-01T02:00:00Z");
+    assert_eq!(told["parameter-name"], json!(["pm25", "pm25_standard_error"]));
+    let some = house.get("/collections/beijing/locations?bbox=116,39,117,40&f=geojson").await;
+    assert_eq!(some.is(200).json()["features"][0]["id"], "s 1/\u{e9}");
+    // The same as at the place, whatever the code is made of.
+    for (k, place) in ["116.73 40.21", "116.5 39.8"].into_iter().enumerate() {
+        let href = features[k]["properties"]["edrqueryendpoint"].as_str().expect("an address");
+        let path = href.strip_prefix("http://maps.test").expect("the host that was asked");
+        let there = house.get(&format!("{path}?datetime=../2026-01-01T01:00:00Z")).await.is(200);
+        let at = format!("/collections/beijing/position?coords=POINT({place})");
+        let same = house.get(&format!("{at}&datetime=../2026-01-01T01:00:00Z")).await.is(200);
+        assert_eq!(there.json(), same.json());
+        assert_eq!(numbers(&same.json()["ranges"]["pm25"]["values"]).len(), 2);
+    }
+    house.get("/collections/beijing/locations/far").await.is(204);
+    let unknown = house.get("/collections/beijing/locations/s9").await.is(404).text();
+    assert!(unknown.contains("no station `s9`"), "{unknown}");
+    house.get("/collections/beijing/locations?f=png").await.is(406);
+    house.get("/collections/beijing/locations?bbox=1").await.is(400);
+    house.get("/collections/none/locations").await.is(404);
+    house.get("/collections/none/locations/s0").await.is(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_map_that_went_leaves_its_collection_and_one_kept_before_comes_in() {
     let house = House::new().await;
     let values = async |path: &str| {
@@ -451,7 +497,7 @@ async fn a_map_that_went_leaves_its_collection_and_one_kept_before_comes_in() {
     assert_eq!(values(POSITION).await, 2);
     let one = house.get("/collections/beijing").await.is(200).json();
     assert_eq!(one["extent"]["temporal"]["interval"][0][1], "2026-01-01T01:00:00Z");
-    // Of others' maps nobody learns that they are there.
+    // The last one takes its collection with it.
     assert_eq!(set("UPDATE maps SET removed = 1, removed_why = 'over'"), 3);
     house.get("/collections/beijing").await.is(404);
     assert_eq!(house.get("/collections").await.is(200).json()["collections"], json!([]));

@@ -12,23 +12,40 @@ pub(crate) fn instants(
     units: &str,
     calendar: Option<&str>,
 ) -> Option<Vec<UnixSeconds>> {
-    let known = ["standard", "gregorian", "proleptic_gregorian"];
-    if !calendar.is_none_or(|name| known.contains(&name.trim().to_lowercase().as_str())) {
-        return None;
+    let origin = Origin::of(units, calendar)?;
+    values.iter().map(|value| origin.instant(*value)).collect()
+}
+
+/// Units and calendar, understood.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Origin {
+    /// Seconds of a unit.
+    length: f64,
+    /// Seconds since 1970.
+    moment: i64,
+}
+
+impl Origin {
+    /// None where units or calendar are not understood.
+    pub(crate) fn of(units: &str, calendar: Option<&str>) -> Option<Self> {
+        let known = ["standard", "gregorian", "proleptic_gregorian"];
+        if !calendar.is_none_or(|name| known.contains(&name.trim().to_lowercase().as_str())) {
+            return None;
+        }
+        let (unit, moment) = units.split_once(" since ")?;
+        Some(Self { length: seconds_of(unit.trim())?, moment: moment_of(moment.trim())? })
     }
-    let (unit, moment) = units.split_once(" since ")?;
-    let length = seconds_of(unit.trim())?;
-    let origin = moment_of(moment.trim())?;
-    let instant = |value: &f64| {
-        let seconds = value * length;
+
+    /// None where the value is no number.
+    pub(crate) fn instant(self, value: f64) -> Option<UnixSeconds> {
+        let seconds = value * self.length;
         // Beyond that a day more or less is lost in the number itself.
         if seconds.is_nan() || seconds.abs() > 1e15 {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "below 1e15")]
-        Some(UnixSeconds(origin.checked_add(seconds.round() as i64)?))
-    };
-    values.iter().map(instant).collect()
+        Some(UnixSeconds(self.moment.checked_add(seconds.round() as i64)?))
+    }
 }
 
 /// Whether a unit is that of a time coordinate.

@@ -80,7 +80,7 @@ pub use quality::{Flag, QualityReport, Reject, Rules};
 pub use report::Report;
 pub use run::run;
 pub use series::Treatment;
-pub use settings::{Auto, Choice, Each, Limits, Settings, Tolerance};
+pub use settings::{Auto, Choice, Directions, Each, Limits, Settings, Tolerance};
 pub use storage::{Compression, Digits, Precision, Storage};
 pub use survey::{Solvable, Survey, survey};
 pub use transform::{Back, Transform, TransformOf, Transforms};

@@ -49,7 +49,8 @@ const MOST_STATIONS: usize = 2048;
 pub(crate) fn views(plan: &Plan, method: &Resolved, factors: &FactorCache) -> Option<Arc<Views>> {
     let Targets::Grid(grid) = &plan.targets else { return None };
     let stations = plan.network.len();
-    if plan.tiling.count() > FEW_TILES || grid.crs().is_some() || stations > MOST_STATIONS {
+    let exact = grid.crs().is_some() || method.stretch.is_some();
+    if plan.tiling.count() > FEW_TILES || exact || stations > MOST_STATIONS {
         return None;
     }
     let mut hash = blake3::Hasher::new();

@@ -265,11 +265,7 @@ impl Plan {
         let factorisations = match &self.settings.method {
             Choice::Told(_) => 1.0,
             // Each variable may get its own, after the choice.
-            Choice::Auto(_) => {
-                let tried =
-                    choice::TRIED as f64 * (choice::MOST_STATIONS as f64 / n).min(1.0).powi(3);
-                tried + self.observations.variables().len() as f64
-            }
+            Choice::Auto(_) => self.tried() + self.observations.variables().len() as f64,
         };
         let solve = (2.0 * n.powi(3) * factorisations + 2.0 * n * n * fields as f64) / SOLVER_FLOPS;
         let batches = self.observations.times().len().div_ceil(self.steps_at_once) as f64;
@@ -348,6 +344,25 @@ impl Plan {
         nodes * (4 * layers * (1 + solved) + 32) + stations * stations * 16
     }
 
+    /// Factorisations of the whole network that choosing a method is worth.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate needs no 53 bits")]
+    fn tried(&self) -> f64 {
+        let share = choice::MOST_STATIONS as f64 / self.network.stations().len() as f64;
+        choice::TRIED as f64 * share.min(1.0).powi(3)
+    }
+
+    /// Seconds of the estimate that are for choosing a method: none where it is told, and none of them are needed where
+    /// the network is known.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate needs no 53 bits")]
+    #[must_use]
+    pub fn seconds_of_choosing(&self) -> f64 {
+        let n = self.network.stations().len() as f64;
+        match &self.settings.method {
+            Choice::Told(_) => 0.0,
+            Choice::Auto(_) => 2.0 * n.powi(3) * self.tried() / SOLVER_FLOPS / self.threads as f64,
+        }
+    }
+
     fn estimated_fields(&self) -> u64 {
         self.observations.variables().len() as u64 * self.observations.times().len() as u64
     }
@@ -388,7 +403,11 @@ fn is_fast(targets: &Targets, settings: &Settings) -> bool {
         Targets::Grid(grid) => grid.crs().is_none(),
         Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
     };
-    enough && settings.tolerance != Tolerance::Exact
+    let stretched = match &settings.method {
+        Choice::Told(method) => method.anisotropy.is_some(),
+        Choice::Auto(auto) => auto.anisotropy.told().is_some(),
+    };
+    enough && !stretched && settings.tolerance != Tolerance::Exact
 }
 
 /// Half of what the system allows; where it does not say, what every machine has.

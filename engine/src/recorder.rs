@@ -354,6 +354,7 @@ fn method_report(chosen: &Chosen) -> MethodReport {
         epsilon: method.epsilon,
         smoothing: if low < high { vec![low, high] } else { vec![low] },
         degree: method.degree,
+        anisotropy: method.stretch.map(|stretch| stretch.anisotropy().to_string()),
         transform: chosen.transform,
         metric: method.metric.to_string(),
         convention: match method.convention {

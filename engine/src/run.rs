@@ -476,8 +476,10 @@ impl Run<'_> {
         let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
         };
-        if matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some()) {
-            // The tree of boxes wants rows of one latitude, which a projected grid has not.
+        let projected = matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some());
+        if projected || surface.is_stretched() {
+            // The tree of boxes wants rows of one latitude, which a projected grid has not, and distances that
+            // count the same in all directions.
             return fields.exactly();
         }
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));

@@ -19,7 +19,8 @@ trap 'rm -rf "$folder"' EXIT
 job=$(curl -sSf -H 'content-type: text/csv' -H 'prefer: respond-async' --output /dev/null \
   --write-out '%header{location}' --data-binary @"$folder/readings.csv" \
   "$url/v1/maps?bounds=100,30,110,38&shape=101x81")
-until curl -sSf "$url$job" | grep -q '"status":"successful"'; do sleep 0.2; done
+curl -sSf "$url$job/events" >/dev/null # until it has ended
+curl -sSf "$url$job" | grep -q '"status":"successful"'
 
 # Which collections there are, and what is in one of them.
 curl -sSf "$url/collections" >"$folder/collections.json"
@@ -27,7 +28,7 @@ curl -sSf "$url/collections/maps" | grep -q '"parameter_names"'
 
 # All times at one place.
 curl -sSfG "$url/collections/maps/position" --data-urlencode 'coords=POINT(104.5 33.9)' \
-  -d parameter-name=pm25 -d f=CSV
+  -d parameter-name=pm25 -d datetime=2026-02-01T00:00:00Z/2026-02-01T12:00:00Z -d f=CSV
 # The cells within a polygon, as CoverageJSON; one parameter and one time.
 curl -sSfG "$url/collections/maps/area" --data-urlencode 'coords=POLYGON((102 31,108 31,105 37))' \
   -d parameter-name=pm25 -d datetime=2026-02-01T01:00:00Z >"$folder/area.covjson"
@@ -35,5 +36,5 @@ curl -sSfG "$url/collections/maps/area" --data-urlencode 'coords=POLYGON((102 31
 curl -sSfG "$url/collections/maps/cube" -d bbox=102,31,108,37 -d resolution-x=50 -d resolution-y=40 \
   -d parameter-name=pm25 -d datetime=2026-02-01 >"$folder/cube.covjson"
 # Of one map the cells also come as a file.
-curl -sSfG -o "$out" "$url/collections/maps/cube" -d bbox=102,31,108,37 -d datetime=2026-02-01T01:00:00Z/.. \
+curl -sSfG -o "$out" "$url/collections/maps/cube" -d bbox=102,31,108,37 -d datetime=2026-02-01 \
   -d f=NetCDF

@@ -22,6 +22,16 @@ pub enum Error {
     SmoothingLength { got: usize, stations: usize },
     #[error("a covariate has {got} values for {stations} stations; give one per station")]
     CovariateLength { got: usize, stations: usize },
+    #[error(
+        "anisotropy {got} is not RATIO:ANGLE, such as 2:30: a ratio of ranges from 1 to 100, and the \
+         direction of the longer one in degrees from east (x) towards north (y)"
+    )]
+    BadAnisotropy { got: String },
+    #[error(
+        "anisotropy needs distances in a plane or through the Earth, and two coordinates; leave it \
+         out with metric great_circle and with compat scipy-rbf"
+    )]
+    NoAnisotropy,
     #[error("a covariate is {value} at station number {station}; it must be finite")]
     BadCovariate { station: usize, value: f64 },
     #[error("drift degree {degree} is not -1, 0, 1 or 2")]

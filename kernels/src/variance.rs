@@ -31,6 +31,8 @@
 mod growth;
 mod slopes;
 
+use std::borrow::Cow;
+
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::prelude::ReborrowMut;
@@ -62,6 +64,8 @@ const ROUNDING: f64 = 64.0;
 #[derive(Debug)]
 pub struct Variance<'a> {
     factor: &'a Factor,
+    /// As distances see them.
+    stations: Cow<'a, Points>,
     /// `Q₁ᵀAQ₁`.
     of_drift: Mat<f64>,
     /// Of the covariates.
@@ -108,7 +112,8 @@ impl<'a> Variance<'a> {
         let kept = factor.core().matrix();
         let of_drift = Mat::from_fn(q, q, |i, j| kept[(i.max(j), i.min(j))]);
         let slopes = Slopes::new(factor, &of_drift);
-        Ok(Self { factor, of_drift, slopes })
+        let stations = method.stretched(factor.stations());
+        Ok(Self { factor, stations, of_drift, slopes })
     }
 
     /// Number of covariates.
@@ -257,7 +262,8 @@ impl<'a> Variance<'a> {
 
     /// `φ(ε|x − xᵢ|)`: stations × places.
     fn radial(&self, places: &Points) -> Mat<f64> {
-        let (stations, method) = (self.factor.stations(), self.factor.method());
+        let (stations, method) = (&self.stations, self.factor.method());
+        let places = &*method.stretched(places);
         let scale = method.epsilon * method.epsilon;
         let mut columns = Mat::zeros(stations.len(), places.len());
         for c in 0..places.len() {

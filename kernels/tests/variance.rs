@@ -36,6 +36,7 @@ fn method(kernel: Kernel, epsilon: f64, degree: i8, smoothing: f64) -> Method {
         degree: Some(degree),
         metric: Metric::Planar,
         convention: Convention::Native,
+        anisotropy: None,
     }
 }
 

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 use crate::harness::{Bench, outcome, readings, root};
 use crate::serve::Service;
 
+fn json(answer: &mut ureq::http::Response<ureq::Body>) -> serde_json::Value {
+    let text = answer.body_mut().read_to_string().expect("a text");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 /// Has a map made by a job, and waits for it.
 fn kept(service: &Service, query: &str, table: &str) {
     let mut answer = ureq::post(service.url(&format!("/v1/maps?{query}")))
@@ -13,14 +18,12 @@ fn kept(service: &Service, query: &str, table: &str) {
         .header("prefer", "respond-async")
         .send(table.as_bytes())
         .expect("a job");
-    let job: serde_json::Value =
-        serde_json::from_reader(answer.body_mut().as_reader()).expect("JSON");
+    let job = json(&mut answer);
     let path = service.url(&format!("/v1/jobs/{}", job["id"].as_str().expect("a name")));
     let begin = Instant::now();
     loop {
         let mut answer = ureq::get(&path).call().expect("a job");
-        let status: serde_json::Value =
-            serde_json::from_reader(answer.body_mut().as_reader()).expect("JSON");
+        let status = json(&mut answer);
         if status["status"] == "successful" {
             return;
         }
@@ -47,7 +50,7 @@ fn clients_of_the_standard_read_the_collections() {
     let script = root().join("tests/judges/edr_judges.py");
     let mut command = Command::new(python);
     command.arg(script).arg(service.url("")).args(["maps", "pm25"]);
-    let verdict = outcome(command.args(["104.33,34.21", "102,31,106,35"]).output());
+    let verdict = outcome(command.args(["104.33,34.21", "102.05,31.05,106.05,35.05"]).output());
     assert_eq!(verdict.code, 0, "{}\n{}", verdict.stdout, verdict.stderr);
     assert_eq!(service.stop(), 0);
 }

@@ -21,6 +21,7 @@ pub mod audit;
 mod clients;
 pub(crate) mod described;
 pub mod keys;
+pub(crate) mod pace;
 pub(crate) mod patient;
 mod ring;
 mod rules;
@@ -367,6 +368,7 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
         ])
         .expose_headers([
             header::CONTENT_DISPOSITION,
+            header::CONTENT_LOCATION,
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,

@@ -123,7 +123,7 @@ fn opened(state: &AppState, map: &Candidate) -> Result<Option<Source>, ApiError>
 }
 
 fn of_export(error: ExportError) -> ApiError {
-    ApiError::from(isopleth_engine::Error::from(error)).as_bad_request()
+    ApiError::from(isopleth_engine::Error::from(error)).into_bad_request()
 }
 
 /// Values of many maps, as one text.
@@ -227,7 +227,7 @@ fn file(
     let folder = tempfile::tempdir_in(&state.config().spill_dir).map_err(failed)?;
     let made = folder.path().join("part");
     export::write(form, &source, &selection, &Options::default(), &made)
-        .map_err(|error| ApiError::from(error).as_bad_request())?;
+        .map_err(|error| ApiError::from(error).into_bad_request())?;
     // Its name goes with the folder, its bytes with the handle.
     let file = File::open(made).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();

@@ -38,6 +38,19 @@ pub(crate) struct JsonQuery {
     pub(crate) f: Option<String>,
 }
 
+/// Which stations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StationsQuery {
+    /// Within west,south,east,north.
+    #[param(example = "115,38,118,41")]
+    pub(crate) bbox: Option<String>,
+    /// `geojson`; counts before the header `Accept`.
+    #[param(example = "geojson")]
+    pub(crate) f: Option<String>,
+}
+
 /// Where, as a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

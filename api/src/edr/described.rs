@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::{CRS84, Stretch};
+use super::stations::network_of;
 use crate::error::ApiError;
 use crate::jobs::heads::{self, Kind, NO_NETWORK, Parameter};
 use crate::ogc::Base;
@@ -224,7 +225,9 @@ fn of(
     }
     let path = format!("/collections/{id}");
     let mut links = vec![link(base, &path, "self"), link(base, "/collections", "collection")];
-    let queries = QUERIES.map(|(name, title, forms)| {
+    let named = network_of(state, &id).is_some();
+    let queries = QUERIES.iter().filter(|(name, ..)| *name != "locations" || named);
+    let queries = queries.map(|&(name, title, forms)| {
         let href = base.at(&format!("{path}/{name}"));
         links.push(Link {
             href: href.clone(),
@@ -234,13 +237,14 @@ fn of(
         });
         (name, query(href, name, title, forms))
     });
+    let queries = queries.collect();
     Ok(CollectionAnswer {
         title,
         description,
         keywords: parameter_names.keys().cloned().collect(),
         links,
         extent: extent(state, owner, &id, kinds)?,
-        data_queries: queries.into_iter().collect(),
+        data_queries: queries,
         crs: vec!["CRS84"],
         output_formats: FORMS.map(|form| form.to_string()).to_vec(),
         parameter_names,
@@ -248,8 +252,9 @@ fn of(
     })
 }
 
-const QUERIES: [(&str, &str, &[Form]); 3] = [
+const QUERIES: [(&str, &str, &[Form]); 4] = [
     ("position", "all times at places", &FORMS_OF_PLACES),
+    ("locations", "all times at a station", &FORMS_OF_PLACES),
     ("area", "cells within polygons", &FORMS),
     ("cube", "cells within a rectangle", &FORMS),
 ];
@@ -302,9 +307,7 @@ fn extent(
 ) -> Result<ExtentAnswer, ApiError> {
     let boxes: Vec<[f64; 4]> = kinds.iter().map(|kind| kind.head.bbox).collect();
     let spatial = SpatialAnswer { bbox: vec![together(&boxes)], crs: CRS84 };
-    let times = kinds.iter().filter_map(|kind| kind.times);
-    let whole = times.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
-    let Some(whole) = whole else { return Ok(ExtentAnswer { spatial, temporal: None }) };
+    let Some(whole) = span(kinds) else { return Ok(ExtentAnswer { spatial, temporal: None }) };
     let mut each: Vec<[i64; 2]> =
         state.store().read(|c| heads::times(c, owner, id, MOST_TIMES + 1))?;
     if each.len() > MOST_TIMES {
@@ -320,6 +323,12 @@ fn extent(
         trs: TIMES,
     };
     Ok(ExtentAnswer { spatial, temporal: Some(temporal) })
+}
+
+/// First and last time of all.
+pub(super) fn span(kinds: &[Kind]) -> Option<[i64; 2]> {
+    let times = kinds.iter().filter_map(|kind| kind.times);
+    times.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
 }
 
 /// What all boxes are in, with longitudes from -180 to 180: west is above east across the date line.

@@ -57,13 +57,4 @@ impl Received {
             }
         }
     }
-
-    /// What becomes of an error that speaks of the choices: they are not where a document has them.
-    pub(crate) fn pointing(&self) -> fn(ApiError) -> ApiError {
-        match self {
-            Self::Table { .. } => ApiError::in_query,
-            Self::Execution { .. } => |error| error.below("/inputs"),
-            _ => |error| error,
-        }
-    }
 }

@@ -1,11 +1,16 @@
 //! A body that is kept for later: its parts as files, and how to read them as text.
 
+use isopleth_engine::Cancel;
 use serde::{Deserialize, Serialize};
 
-use super::{Form, Received, request_of_table};
+use super::of_network::KeptNetwork;
+use super::{Form, Received, Understood, request_of_table};
 use crate::error::ApiError;
 use crate::jobs::{Inputs, Process};
-use crate::wire::query::{FormQuery, Query};
+use crate::ogc::execute::Wanted;
+use crate::state::AppState;
+use crate::wire::network::UnknownQuery;
+use crate::wire::query::{FormQuery, KeepQuery, Query};
 
 /// Which inputs make a request, by their digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,11 @@ pub(crate) enum Kept {
         /// Names of files, and their digests.
         readings: Vec<(String, String)>,
         stations: Option<(String, String)>,
+    },
+    /// Values of a registered network.
+    Network {
+        network: KeptNetwork,
+        body: Box<Kept>,
     },
 }
 
@@ -74,6 +84,8 @@ impl Kept {
             Self::Table { body, gzip, query } => {
                 let mut query = Query::parse(Some(&query));
                 let FormQuery { .. } = query.take()?;
+                let KeepQuery { .. } = query.take()?;
+                let UnknownQuery { .. } = query.take()?;
                 let request = request_of_table(query, true)?;
                 Received::Table { body: inputs.open(&body)?, gzip, request }
             }
@@ -82,7 +94,62 @@ impl Kept {
                 readings: readings.into_iter().map(named).collect::<Result<_, _>>()?,
                 stations: stations.map(named).transpose()?,
             })),
+            Self::Network { body, .. } => body.open(inputs)?,
         })
+    }
+
+    /// Reads what is to be made of the body, with its network as that was.
+    ///
+    /// # Errors
+    /// As [`Received::understand`]; 500 where an input is gone.
+    pub(crate) fn wanted(
+        self,
+        state: &AppState,
+        inputs: &Inputs,
+        cancel: &Cancel,
+    ) -> Result<(Process, Understood, Wanted), ApiError> {
+        match self {
+            Self::Network { network, body } => {
+                let of = network.open(inputs)?;
+                let understood = of.understand(state, body.open(inputs)?, cancel)?;
+                Ok((Process::Map, understood, Wanted::default()))
+            }
+            other => other.open(inputs)?.wanted(state, cancel),
+        }
+    }
+
+    /// What becomes of an error that speaks of the choices: they are not where a document has them.
+    pub(crate) fn pointing(&self) -> fn(ApiError) -> ApiError {
+        match self {
+            Self::Table { .. } => ApiError::in_query,
+            Self::Execution { .. } => |error| error.below("/inputs"),
+            Self::Network { body, .. } => body.pointing(),
+            Self::Document { .. } | Self::Form { .. } => |error| error,
+        }
+    }
+
+    /// The registered network it is of.
+    pub(crate) fn network(&self) -> Option<&str> {
+        match self {
+            Self::Network { network, .. } => Some(network.id()),
+            _ => None,
+        }
+    }
+
+    /// Tells one request from another: what was sent and where, not what the network was then.
+    ///
+    /// # Errors
+    /// 500, if it cannot be written as text.
+    pub(crate) fn fingerprint(&self) -> Result<String, ApiError> {
+        let sent = match self.clone() {
+            Self::Network { network, body } => {
+                Self::Network { network: network.of_any_version(), body }
+            }
+            other => other,
+        };
+        let text = serde_json::to_string(&sent)
+            .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
+        Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
     }
 
     /// Digests of all parts, each once.
@@ -94,6 +161,11 @@ impl Kept {
             Self::Form { request, readings, stations } => {
                 let named = readings.iter().chain(stations).map(|(_, digest)| digest.clone());
                 request.clone().into_iter().chain(named).collect()
+            }
+            Self::Network { network, body } => {
+                let mut all = body.digests();
+                all.push(network.digest().to_owned());
+                all
             }
         };
         all.sort();

@@ -1,23 +1,21 @@
 //! One attempt at a job: from its inputs to its result, a map block by block, on a thread of its own.
 
-use std::fs::{self, File};
+use std::fs;
 use std::sync::Arc;
 
 use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
 use isopleth_engine::observations::UnixSeconds;
 use isopleth_engine::output::Provenance;
 use isopleth_engine::{Cancel, Error, Event, Kind, Plan, Progress, Report};
-use serde_json::json;
 
-use super::results::{self, MapRow};
+use super::keeping::Finished;
+use super::results;
 use super::submit::beyond_now;
 use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole};
 use crate::error::ApiError;
 use crate::intake::Kept;
 use crate::state::AppState;
-
-/// A longer report goes without its list of fields, as in the file.
-const LONGEST_REPORT: usize = 1 << 20;
+use crate::watch::traces;
 
 /// Waits after a failure of the machine: seconds, doubled each time, at most.
 const FIRST_WAIT: i64 = 5;
@@ -163,12 +161,18 @@ impl From<whole::Failed> for Stopped {
 }
 
 fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+    let _span = traces::attempt(&job.id, job.attempts).entered();
     let cancel = &running.cancel;
-    let mut task = understood(state, job, cancel)?;
+    let kept: Kept = serde_json::from_str(&job.request)
+        .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
+    let network = kept.network().map(str::to_owned);
+    let mut task = understood(state, kept, cancel)?;
     let memory = state.memory_for_job(beyond_now(&task.plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
     let _until_made = state.watch().planned(&task.plan.estimate);
+    let stages = traces::Stages::new();
     let on_event = |event| {
+        stages.tell(event);
         if let Event::Values { done, .. } = event {
             running.tell(done);
         }
@@ -184,7 +188,16 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         book(state, job, 1, 1, true)?;
         (told.report, told.bounds)
     };
-    let row = row_of(state, job, &task.plan, &report, bounds).map_err(Stopped::Stumbled)?;
+    let of = Finished {
+        id: &job.map,
+        job: Some(&job.id),
+        network,
+        owner: &job.owner,
+        path: job.file(),
+        form: job.form().name(),
+        bounds,
+    };
+    let row = of.row(state, &task.plan, &report).map_err(Stopped::Stumbled)?;
     let name = (job.id.as_str(), job.token);
     let message = format!("{} {} there", job.process.result(), job.process.verb());
     let ended = state.store().write(|tx| {
@@ -200,7 +213,8 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     }
     state.watch().job_ended(job.process, State::Successful);
     if job.process == Process::Map {
-        state.watch().mapped(&task.plan.estimate, &report, "");
+        let network = row.network.as_deref().unwrap_or_default();
+        state.watch().mapped(&task.plan.estimate, &report, network);
         if let Err(error) = heads::fill(state, || false) {
             tracing::warn!(
                 job = job.id,
@@ -214,12 +228,10 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
 }
 
 /// The request read again, and planned.
-fn understood(state: &AppState, job: &Job, cancel: &Cancel) -> Result<Task, Stopped> {
-    let kept: Kept = serde_json::from_str(&job.request)
-        .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
-    let received = kept.open(&state.jobs().inputs()).map_err(Stopped::Stumbled)?;
-    let pointing = received.pointing();
-    let task = received.wanted(state, cancel).and_then(|(process, understood, _)| {
+fn understood(state: &AppState, kept: Kept, cancel: &Cancel) -> Result<Task, Stopped> {
+    let pointing = kept.pointing();
+    let wanted = kept.wanted(state, &state.jobs().inputs(), cancel);
+    let task = wanted.and_then(|(process, understood, _)| {
         Task::of(state, process, understood).map_err(pointing)
     });
     cancel.check()?;
@@ -258,10 +270,13 @@ fn by_blocks(
 }
 
 /// How the job was asked for, as the file tells it.
-fn how_asked(job: &Job) -> &'static str {
+fn how_asked(job: &Job) -> String {
     match serde_json::from_str(&job.request) {
-        Ok(Kept::Execution { .. }) => "POST /processes/map/execution",
-        _ => "POST /v1/maps",
+        Ok(Kept::Execution { .. }) => "POST /processes/map/execution".to_owned(),
+        Ok(kept @ Kept::Network { .. }) => {
+            format!("POST /v1/networks/{}/maps", kept.network().unwrap_or_default())
+        }
+        _ => "POST /v1/maps".to_owned(),
     }
 }
 
@@ -299,44 +314,4 @@ fn book(
     let name = (job.id.as_str(), job.token);
     let mine = state.store().write(|tx| store::progress(tx, name, blocks, done, completed))?;
     if mine { Ok(()) } else { Err(Stopped::Lost) }
-}
-
-fn row_of(
-    state: &AppState,
-    job: &Job,
-    plan: &Plan,
-    report: &Report,
-    bounds: [f64; 4],
-) -> Result<MapRow, ApiError> {
-    let failed = |error| ApiError::internal("the result cannot be read again", error);
-    let path = job.file();
-    let file = state.jobs().map_file(&path);
-    let mut hash = blake3::Hasher::new();
-    hash.update_reader(File::open(&file).map_err(failed)?).map_err(failed)?;
-    let times: Vec<i64> = plan.observations.times().iter().flatten().map(|t| t.0).collect();
-    let variables = plan.observations.variables().iter();
-    let variables: Vec<_> = variables.map(|v| json!({"name": v.name, "units": v.units})).collect();
-    let keep = i64::try_from(state.config().results_keep_seconds).unwrap_or(i64::MAX);
-    let mut text = serde_json::to_string(report).unwrap_or_default();
-    if text.len() > LONGEST_REPORT {
-        let shorter = Report { fields: Vec::new(), ..report.clone() };
-        text = serde_json::to_string(&shorter).unwrap_or_default();
-    }
-    Ok(MapRow {
-        id: job.map.clone(),
-        job: Some(job.id.clone()),
-        network: None,
-        owner: job.owner.clone(),
-        created: now(),
-        expires: now().saturating_add(keep),
-        removed: None,
-        bytes: fs::metadata(&file).map_err(failed)?.len(),
-        path,
-        digest: hash.finalize().to_hex().to_string(),
-        form: job.form().name().to_owned(),
-        variables: serde_json::Value::from(variables).to_string(),
-        times: times.first().copied().zip(times.last().copied()).map(|(a, b)| [a, b]),
-        bounds,
-        report: text,
-    })
 }

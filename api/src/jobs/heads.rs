@@ -261,6 +261,8 @@ pub(crate) fn fill(state: &AppState, stopped: impl Fn() -> bool) -> Result<(), A
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::results::{MapRow, insert};
+    use crate::store::Store;
 
     #[test]
     fn a_head_meets_bounds_in_whatever_turn() {
@@ -272,5 +274,86 @@ mod tests {
         assert!(!pacific.meets([0.0, 0.0, 10.0, 10.0]));
         assert!(!pacific.meets([-175.0, 21.0, -170.0, 30.0]));
         assert!(head([0.0, 0.0, 360.0, 10.0]).meets([-10.0, 5.0, -5.0, 6.0]));
+    }
+
+    fn map(id: &str, owner: &str, network: Option<&str>, times: Option<[i64; 2]>) -> MapRow {
+        MapRow {
+            id: id.into(),
+            job: None,
+            network: network.map(str::to_owned),
+            owner: owner.into(),
+            created: 1,
+            expires: i64::MAX,
+            removed: None,
+            path: format!("{id}.nc"),
+            bytes: 1,
+            digest: format!("digest of {id}"),
+            form: "netcdf".into(),
+            variables: "[]".into(),
+            times,
+            bounds: [0.0; 4],
+            report: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn maps_are_those_of_their_owner_their_network_their_time_and_their_place() {
+        let store = Store::open(None).expect("a database");
+        let all = [
+            map("a", "me", Some("net"), Some([10, 20])),
+            map("b", "me", Some("net"), Some([30, 40])),
+            map("c", "you", Some("net"), Some([50, 60])),
+            map("d", "me", None, None),
+            map("e", "me", Some("maps"), Some([10, 20])),
+            map("plane", "me", None, Some([10, 20])),
+            map("new", "me", None, Some([10, 20])),
+        ];
+        let head = |west: f64| {
+            let head = Head { bbox: [west, 0.0, west + 9.0, 9.0], crs: None, parameters: vec![] };
+            serde_json::to_string(&head).expect("JSON")
+        };
+        let heads = [
+            ("a", head(0.0)),
+            ("b", head(100.0)),
+            ("c", head(0.0)),
+            ("d", head(0.0)),
+            ("e", head(0.0)),
+            ("plane", "null".to_owned()),
+        ];
+        let put: Result<()> = store.write(|tx| {
+            all.iter().try_for_each(|map| insert(tx, map))?;
+            heads.iter().try_for_each(|(id, head)| {
+                tx.execute("UPDATE maps SET head = ?2 WHERE id = ?1", (id, head)).map(drop)
+            })
+        });
+        put.expect("rows");
+        let kinds = |owner: Option<&str>, collection: Option<&str>| {
+            let found: Result<Vec<Kind>> = store.read(|c| kinds(c, owner, collection));
+            let found = found.expect("rows").into_iter();
+            found.map(|kind| (kind.collection, kind.maps, kind.times)).collect::<Vec<_>>()
+        };
+        let kind = |name: &str, maps, times| (name.to_owned(), maps, times);
+        let of_you = kind("net", 1, Some([50, 60]));
+        assert_eq!(kinds(Some("you"), None), std::slice::from_ref(&of_you));
+        assert_eq!(kinds(Some("you"), Some("net")), [of_you]);
+        assert_eq!(kinds(Some("me"), Some("maps")), [kind("maps", 2, Some([10, 20]))]);
+        assert_eq!(kinds(None, Some("net")).len(), 2, "two places");
+        assert_eq!(kinds(None, Some("other")), []);
+        let found = |owner, collection, times, bbox: [f64; 4], limit| {
+            let takes = |head: &Head| head.meets(bbox);
+            let found: Result<Vec<Candidate>> =
+                store.read(|c| candidates(c, owner, collection, times, takes, limit));
+            found.expect("rows").into_iter().map(|map| map.id).collect::<Vec<_>>()
+        };
+        let (any, earth) = ([None, None], [-180.0, -90.0, 180.0, 90.0]);
+        assert_eq!(found(None, "net", any, earth, 9), ["c", "b", "a"]);
+        assert_eq!(found(None, "net", any, earth, 2), ["c", "b"]);
+        assert_eq!(found(Some("me"), "net", any, earth, 9), ["b", "a"]);
+        assert_eq!(found(None, "net", [Some(20), Some(30)], earth, 9), ["b", "a"]);
+        assert_eq!(found(None, "net", any, [105.0, 1.0, 106.0, 2.0], 9), ["b"]);
+        assert_eq!(found(None, "maps", any, earth, 9), ["e", "d"]);
+        assert_eq!(found(None, "maps", [Some(0), None], earth, 9), ["e"]);
+        let times: Result<_> = store.read(|c| times(c, Some("me"), "net", 9));
+        assert_eq!(times.expect("rows"), [[10, 20], [30, 40]]);
     }
 }

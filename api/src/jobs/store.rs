@@ -294,7 +294,7 @@ pub(super) fn postpone(
     Ok(tx.execute(sql, params![id, token, now(), message, seconds])? == 1)
 }
 
-/// A running job that another process holds.
+/// A running job, and who holds it.
 pub(super) struct Held {
     pub(super) id: String,
     pub(super) token: i64,
@@ -304,10 +304,21 @@ pub(super) struct Held {
     pub(super) attempts: u32,
 }
 
+/// Running jobs of this process.
+pub(super) fn held_by(connection: &Connection, holder: &str) -> Result<Vec<Held>> {
+    held(connection, "IS ?1", holder)
+}
+
 pub(super) fn held_by_others(connection: &Connection, holder: &str) -> Result<Vec<Held>> {
-    let sql = "SELECT id, token, coalesce(holder, ''), lease_ms < ?2, attempts FROM jobs \
-               WHERE state = 'running' AND holder IS NOT ?1";
-    let mut statement = connection.prepare(sql)?;
+    held(connection, "IS NOT ?1", holder)
+}
+
+fn held(connection: &Connection, whose: &str, holder: &str) -> Result<Vec<Held>> {
+    let sql = format!(
+        "SELECT id, token, coalesce(holder, ''), lease_ms < ?2, attempts FROM jobs \
+         WHERE state = 'running' AND holder {whose}"
+    );
+    let mut statement = connection.prepare(&sql)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Held {
             id: row.get(0)?,

@@ -7,7 +7,7 @@ use super::store::{self, NewJob};
 use super::{Asked, Form, Job, Process, Task, hooks, new_id};
 use crate::doors::Caller;
 use crate::error::ApiError;
-use crate::intake::{Kept, Received};
+use crate::intake::{Kept, OfNetwork, Received};
 use crate::routes::deliver::keep_json_small;
 use crate::state::AppState;
 
@@ -23,6 +23,8 @@ pub(crate) struct Wish {
     pub(crate) idempotency_key: Option<String>,
     /// Whom to tell of the end.
     pub(crate) webhook: Option<String>,
+    /// The registered network that it is a map of.
+    pub(crate) network: Option<OfNetwork>,
 }
 
 /// What became of it.
@@ -50,7 +52,11 @@ pub(crate) fn submit(
     let (submitted, digests) = {
         // Until the job has its row, nobody may take its inputs for those of a job that ended.
         let _inputs_stay = state.jobs().inputs_stay();
-        let kept = received.keep(&wish.query, &state.jobs().inputs())?;
+        let inputs = state.jobs().inputs();
+        let mut kept = received.keep(&wish.query, &inputs)?;
+        if let Some(of) = &wish.network {
+            kept = of.keep(kept, &inputs)?;
+        }
         let digests = kept.digests();
         (weigh(state, kept, wish, cancel), digests)
     };
@@ -71,16 +77,15 @@ fn weigh(
     let inputs = state.jobs().inputs();
     let request = serde_json::to_string(&kept)
         .map_err(|error| ApiError::internal("the request cannot be kept", error))?;
-    let fingerprint = blake3::hash(request.as_bytes()).to_hex().to_string();
+    let fingerprint = kept.fingerprint()?;
     if let Some(key) = &wish.idempotency_key {
         let known = state.store().read(|c| store::by_idempotency_key(c, &wish.owner, key))?;
         if let Some(known) = known {
             return the_same(known, &fingerprint, key).map(Submission::Job);
         }
     }
-    let received = kept.clone().open(&inputs)?;
-    let pointing = received.pointing();
-    let (process, understood, wanted) = received.wanted(state, cancel)?;
+    let pointing = kept.pointing();
+    let (process, understood, wanted) = kept.clone().wanted(state, &inputs, cancel)?;
     if let Some(url) = &wanted.subscriber {
         hooks::check(state.config(), url)?;
     }

@@ -50,6 +50,11 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
+    /// One that a job kept: when it was registered does not matter to its maps.
+    pub(crate) fn as_it_was(id: String, tag: String, document: NetworkRequest) -> Self {
+        Self::new(id, tag, [0; 2], document)
+    }
+
     fn new(id: String, tag: String, times: [i64; 2], document: NetworkRequest) -> Self {
         let stations = document.stations();
         let index = stations.iter().enumerate().map(|(k, s)| (s.id.clone(), k)).collect();

@@ -3,7 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use isopleth_engine::{Cancel, crossvalidate_plan};
+use isopleth_engine::{Progress, crossvalidate_plan};
 
 use super::execute::{ExecuteRequest, Wanted};
 use super::output::Output;
@@ -12,10 +12,12 @@ use crate::accept;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received};
 use crate::jobs::{Form, Process, Submission, Task, errors, submit};
+use crate::limits::Turn;
 use crate::routes::deliver::{Delivery, Origin, keep_small_at_once};
 use crate::routes::jobs::{self, Owner};
-use crate::routes::{of_engine, quietly, timed};
+use crate::routes::{of_engine, timed};
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::jobs::JobAnswer;
 
 /// Run a process: at once, or, with `Prefer: respond-async`, as a job.
@@ -73,8 +75,8 @@ pub(crate) async fn execute(
     let wish = jobs::wish(owner, &request)?;
     let received = intake::receive_execution(&state, request, process).await?;
     let shared = state.clone();
-    if jobs::prefers_a_job(&headers) {
-        let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+    if let Some(wish) = wish {
+        let work = move |turn: &Turn| submit(&shared, received, &wish, turn);
         return match state.compute(seat, work).await? {
             Submission::Job(job) => jobs::created(&state, *job, &base.at("/jobs")).await,
             Submission::AtOnce(_) => {
@@ -82,7 +84,7 @@ pub(crate) async fn execute(
             }
         };
     }
-    let work = move |cancel: &Cancel| at_once(&shared, received, &from, &headers, cancel);
+    let work = move |turn: &Turn| at_once(&shared, received, &from, &headers, turn);
     state.compute(seat, work).await
 }
 
@@ -91,16 +93,20 @@ fn at_once(
     received: Received,
     from: &Origin,
     headers: &HeaderMap,
-    cancel: &Cancel,
+    turn: &Turn,
 ) -> Result<Response, ApiError> {
-    let pointing = received.pointing();
-    let ((process, understood, wanted), reading) = timed(|| received.wanted(state, cancel))?;
+    let pointing = |error: ApiError| error.below("/inputs");
+    let ((process, understood, wanted), reading) = timed(|| received.wanted(state, turn))?;
     let form = form_of(process, &wanted, headers)?;
     let task = Task::of(state, process, understood).map_err(pointing)?;
     let output = if process == Process::Crossvalidation {
         keep_small_at_once(state, &task.plan)?;
-        let _memory = state.memory(crate::jobs::beyond_now(&task.plan), cancel)?;
-        let made = crossvalidate_plan(&task.plan, &task.folds, quietly(cancel), state.factors());
+        let bytes = crate::jobs::beyond_now(&task.plan);
+        let _memory = state.admit(turn, task.plan.estimate.seconds, bytes)?;
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: turn };
+        let made = crossvalidate_plan(&task.plan, &task.folds, progress, state.factors());
         let mut made = made.map_err(of_engine)?;
         made.report.book(reading);
         Output::new(process, form, errors(&made, form)?)
@@ -112,7 +118,7 @@ fn at_once(
         });
         let command = format!("POST /processes/{}/execution", process.name());
         let (wanted, command) = (&first, command.as_str());
-        let delivery = Delivery { state, wanted, command, from, network: None, cancel };
+        let delivery = Delivery { state, wanted, command, from, network: None, keep: None, turn };
         let made = delivery.of(&task.plan, reading).map_err(pointing)?;
         Output::of(state, process, form, made)?
     };

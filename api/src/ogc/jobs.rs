@@ -254,7 +254,7 @@ async fn answer(state: AppState, base: &Base, job: Job) -> Result<Response, ApiE
     }
     let (seat, shared) = (state.seat()?, state.clone());
     let path = state.jobs().map_file(&row.path);
-    let work = move |_: &isopleth_engine::Cancel| {
+    let work = move |_: &crate::limits::Turn| {
         let output = Output::of_file(&shared, process, form, &path)?;
         if job.asked.document { output.document() } else { Ok(output.raw()) }
     };

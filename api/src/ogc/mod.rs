@@ -41,6 +41,8 @@ pub(crate) const CONFORMANCE: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/queries",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/json",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/covjson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/edr-geojson",
 ];
 
 /// Where the landing page leads: path, relation, media type, title.

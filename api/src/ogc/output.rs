@@ -57,6 +57,7 @@ impl Output {
         let data = match made {
             Made::Json(bytes) | Made::Memory { bytes, .. } => Data::Memory(bytes),
             Made::File { file, bytes, .. } => Data::File(file, bytes),
+            Made::Kept { made, .. } => return Self::of(state, process, form, *made),
         };
         match form {
             Form::Map(other) if other != export::Form::NetCdf => {

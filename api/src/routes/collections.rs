@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::Cancel;
 use isopleth_engine::export::Form;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,16 +11,19 @@ use utoipa_axum::routes;
 use super::catalogue::whose;
 use super::conditions::{entity_tag, is_known};
 use super::map_data::answer;
+use super::{answered, to_json};
 use crate::accept::{self, Wanted};
 use crate::doors::Caller;
 use crate::edr::answered::{Ask, Found, find};
 use crate::edr::asked::{
-    BboxQuery, CollectionsQuery, CoordsQuery, JsonQuery, ResolutionQuery, What, WhatQuery, Where,
-    bbox, stretch,
+    BboxQuery, CollectionsQuery, CoordsQuery, JsonQuery, ResolutionQuery, StationsQuery, What,
+    WhatQuery, Where, bbox, stretch,
 };
 use crate::edr::described::{self, CollectionAnswer, CollectionsAnswer, FORMS, FORMS_OF_PLACES};
+use crate::edr::stations::{self, LocationsAnswer};
 use crate::error::{ApiError, Problem};
 use crate::jobs::heads;
+use crate::limits::Turn;
 use crate::ogc::Base;
 use crate::state::AppState;
 use crate::store::blocking;
@@ -33,6 +35,8 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(position))
+        .routes(routes!(locations))
+        .routes(routes!(location))
         .routes(routes!(area))
         .routes(routes!(cube))
 }
@@ -56,7 +60,7 @@ pub(crate) async fn list(
     request: Request,
 ) -> Result<Json<CollectionsAnswer>, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let wanted: CollectionsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let wanted: CollectionsQuery = query.take().map_err(ApiError::into_bad_request)?;
     as_json(query, request.headers())?;
     let bounds = wanted.bbox.as_deref().map(bbox).transpose()?;
     let times = stretch(&wanted.datetime)?;
@@ -73,7 +77,7 @@ pub(crate) async fn list(
     get,
     path = "/collections/{id}",
     tag = "ogc",
-    params(("id" = String, Path, description = "The network's name, or `maps`"), JsonQuery),
+    params(("id" = String, Path, description = "The network's name, or `maps`", example = "maps"), JsonQuery),
     responses(
         (status = 200, description = "The collection", body = CollectionAnswer),
         (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
@@ -102,7 +106,7 @@ pub(crate) async fn get(
     get,
     path = "/collections/{id}/position",
     tag = "ogc",
-    params(("id" = String, Path, description = "The collection's name"), CoordsQuery, WhatQuery),
+    params(("id" = String, Path, description = "The collection's name", example = "maps"), CoordsQuery, WhatQuery),
     responses(
         (status = 200, description = "The values", content(
             (Value = "application/prs.coverage+json"),
@@ -123,9 +127,84 @@ pub(crate) async fn position(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let coords: CoordsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let coords: CoordsQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS_OF_PLACES, false)?;
     values(state, id, request, Where::places(&coords)?, what).await
+}
+
+/// The stations of the network, as GeoJSON.
+#[utoipa::path(
+    get,
+    path = "/collections/{id}/locations",
+    tag = "ogc",
+    params(("id" = String, Path, description = "The network's name"), StationsQuery),
+    responses(
+        (status = 200, description = "The stations", body = LocationsAnswer, content_type = "application/geo+json"),
+        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such collection, or it has no stations", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn locations(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    base: Base,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut query = Query::parse(request.uri().query());
+    let wanted: StationsQuery = query.take().map_err(ApiError::into_bad_request)?;
+    query.nothing_left("there are bbox and f").map_err(ApiError::into_bad_request)?;
+    let f = wanted.f.as_deref().map(str::to_ascii_lowercase);
+    let f = f.as_deref().map(|f| if f == "json" { "geojson" } else { f });
+    accept::export_form(f, request.headers(), &[Form::GeoJson])?;
+    let bounds = wanted.bbox.as_deref().map(bbox).transpose()?;
+    let owner = whose(&Caller::of(&request));
+    let found = blocking(move || {
+        heads::fill(&state, || !state.is_ready())?;
+        to_json(&stations::all(&state, owner.as_deref(), &base, &id, bounds)?)
+    });
+    Ok(answered(found.await?, Form::GeoJson.media_type()))
+}
+
+/// All times at a station, bilinear between the centres of cells.
+#[utoipa::path(
+    get,
+    path = "/collections/{id}/locations/{station}",
+    tag = "ogc",
+    params(
+        ("id" = String, Path, description = "The network's name"),
+        ("station" = String, Path, description = "The station's code"),
+        WhatQuery,
+    ),
+    responses(
+        (status = 200, description = "The values", content(
+            (Value = "application/prs.coverage+json"),
+            (String = "text/csv"),
+        )),
+        (status = 204, description = "No map has the station at such a time"),
+        (status = 304, description = "As the client knows it (`If-None-Match`)"),
+        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such collection or station", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn location(
+    State(state): State<AppState>,
+    Path((id, station)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let query = Query::parse(request.uri().query());
+    let what = what(query, request.headers(), &FORMS_OF_PLACES, false)?;
+    let (owner, shared, collection) = (whose(&Caller::of(&request)), state.clone(), id.clone());
+    let place = blocking(move || {
+        heads::fill(&shared, || !shared.is_ready())?;
+        stations::place(&shared, owner.as_deref(), &collection, &station)
+    });
+    let place = place.await?;
+    values(state, id, request, place, what).await
 }
 
 /// The cells of maps within polygons.
@@ -134,7 +213,7 @@ pub(crate) async fn position(
     path = "/collections/{id}/area",
     tag = "ogc",
     params(
-        ("id" = String, Path, description = "The collection's name"),
+        ("id" = String, Path, description = "The collection's name", example = "maps"),
         CoordsQuery, WhatQuery, ResolutionQuery,
     ),
     responses(
@@ -159,7 +238,7 @@ pub(crate) async fn area(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let coords: CoordsQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let coords: CoordsQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS, true)?;
     values(state, id, request, Where::area(&coords)?, what).await
 }
@@ -170,7 +249,7 @@ pub(crate) async fn area(
     path = "/collections/{id}/cube",
     tag = "ogc",
     params(
-        ("id" = String, Path, description = "The collection's name"),
+        ("id" = String, Path, description = "The collection's name", example = "maps"),
         BboxQuery, WhatQuery, ResolutionQuery,
     ),
     responses(
@@ -195,17 +274,17 @@ pub(crate) async fn cube(
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut query = Query::parse(request.uri().query());
-    let bounds: BboxQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let bounds: BboxQuery = query.take().map_err(ApiError::into_bad_request)?;
     let what = what(query, request.headers(), &FORMS, true)?;
     values(state, id, request, Where::cube(&bounds)?, what).await
 }
 
 /// That what is left of a query, and the headers, want JSON.
 fn as_json(mut query: Query, headers: &HeaderMap) -> Result<(), ApiError> {
-    let JsonQuery { f } = query.take().map_err(ApiError::as_bad_request)?;
+    let JsonQuery { f } = query.take().map_err(ApiError::into_bad_request)?;
     query
         .nothing_left("/openapi.json lists those that there are")
-        .map_err(ApiError::as_bad_request)?;
+        .map_err(ApiError::into_bad_request)?;
     Wanted::of(f.as_deref(), headers, &[accept::Form::Json]).map(drop)
 }
 
@@ -216,14 +295,14 @@ fn what(
     forms: &[Form],
     has_cells: bool,
 ) -> Result<What, ApiError> {
-    let read: WhatQuery = query.take().map_err(ApiError::as_bad_request)?;
+    let read: WhatQuery = query.take().map_err(ApiError::into_bad_request)?;
     let resolution: ResolutionQuery = match has_cells {
-        true => query.take().map_err(ApiError::as_bad_request)?,
+        true => query.take().map_err(ApiError::into_bad_request)?,
         false => ResolutionQuery::default(),
     };
     query
         .nothing_left("/openapi.json lists those that there are")
-        .map_err(ApiError::as_bad_request)?;
+        .map_err(ApiError::into_bad_request)?;
     let f = read.f.as_deref().map(|name| match name.to_ascii_lowercase().as_str() {
         "coveragejson" => "covjson".to_owned(),
         other => other.to_owned(),
@@ -243,7 +322,7 @@ async fn values(
     let (words, form) = (request.uri().to_string(), what.form);
     let ask = Ask { owner, collection, place, what, words };
     let (seat, headers, shared) = (state.seat()?, request.headers().clone(), state.clone());
-    let job = move |cancel: &Cancel| find(&shared, &ask, |tag| is_known(&headers, tag), cancel);
+    let job = move |turn: &Turn| find(&shared, &ask, |tag| is_known(&headers, tag), turn);
     let (tag, found) = state.compute(seat, job).await?;
     let mut headers = HeaderMap::new();
     let (name, value) = entity_tag(&tag);

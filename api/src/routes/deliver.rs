@@ -9,17 +9,20 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance, Sink};
 use isopleth_engine::report::{StageReport, iso_8601};
-use isopleth_engine::{Cancel, Plan, Report, Targets, run};
+use isopleth_engine::{Error, Plan, Progress, Report, Targets, run};
 use tokio_util::io::ReaderStream;
 
-use super::{answered, of_engine, quietly, to_json};
+use super::keep::{self, KeptAt};
+use super::{answered, of_engine, to_json};
 use crate::accept::{Form, Wanted};
 use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::jobs::beyond_now;
+use crate::limits::Turn;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::answer::MapAnswer;
 
 /// Files of up to so many bytes before compression are made in memory, without a disk.
@@ -34,6 +37,8 @@ pub(crate) enum Made {
     Memory { bytes: Vec<u8>, form: Form, name: String },
     /// In memory.
     Json(Vec<u8>),
+    /// Any of these, and where it is kept.
+    Kept { made: Box<Made>, at: KeptAt },
 }
 
 /// Who asks, and what the request is called.
@@ -57,30 +62,44 @@ pub(crate) struct Delivery<'a> {
     pub(crate) from: &'a Origin,
     /// The registered network, whose residuals are remembered.
     pub(crate) network: Option<&'a Registered>,
-    pub(crate) cancel: &'a Cancel,
+    /// Whose map it is in the catalogue, if it is to be kept.
+    pub(crate) keep: Option<&'a str>,
+    /// Slow maps take another one than quick ones.
+    pub(crate) turn: &'a Turn,
 }
 
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
     pub(crate) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
+        if self.keep.is_some() {
+            keep::check(plan)?;
+        }
         let possible: &[Form] = match plan.targets {
             Targets::Grid(_) => &[Form::NetCdf, Form::Json],
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
+        // A network that is asked for again has its method already.
+        let seconds = plan.estimate.seconds - plan.seconds_of_choosing();
+        let _memory = self.state.admit(self.turn, seconds, beyond_now(plan))?;
         let form = self.wanted.best(possible)?;
+        if form == Form::Json {
+            keep_json_small(self.state, plan)?;
+        }
         let estimate = &plan.estimate;
         let values = estimate.cells.saturating_mul(estimate.fields);
         self.from.caller.spend(self.state.store(), values)?;
         let _until_made = self.state.watch().planned(estimate);
+        if let Some(owner) = self.keep {
+            return self.kept(owner, plan, form, reading);
+        }
         match form {
             Form::Json => self.json(plan, reading),
             Form::NetCdf if plan.estimate.output_bytes <= IN_MEMORY => {
                 let provenance = self.provenance();
                 let layout = Layout::of(plan, &provenance);
                 let file = NetcdfFile::in_memory(&layout, self.state.heads()).map_err(of_engine)?;
-                let report = self.run(plan, &file, reading)?;
+                let report = self.run(plan, &file, reading).map_err(of_engine)?;
                 let bytes = file.into_bytes(&report).map_err(of_engine)?;
                 Ok(Made::Memory { bytes, form, name: file_name(plan, form) })
             }
@@ -88,28 +107,34 @@ impl Delivery<'_> {
         }
     }
 
-    fn run(&self, plan: &Plan, sink: &dyn Sink, reading: StageReport) -> Result<Report, ApiError> {
-        let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
+    pub(super) fn run(
+        &self,
+        plan: &Plan,
+        sink: &dyn Sink,
+        reading: StageReport,
+    ) -> Result<Report, Error> {
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: self.turn };
+        let run = |sink: &dyn Sink| run(plan, sink, progress, self.state.factors());
         let mut report = match self.network {
             Some(network) => run(&Remembering::new(sink, plan, &network.last)),
             None => run(sink),
-        }
-        .map_err(of_engine)?;
+        }?;
         report.book(reading);
         let network = self.network.map_or("", |network| &network.id);
         self.state.watch().mapped(&plan.estimate, &report, network);
         Ok(report)
     }
 
-    fn provenance(&self) -> Provenance {
+    pub(super) fn provenance(&self) -> Provenance {
         let RequestId(id) = &self.from.id;
         Provenance::now(format!("{}, request {id}", self.command))
     }
 
     fn json(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
-        keep_json_small(self.state, plan)?;
         let sink = in_memory(plan);
-        let report = self.run(plan, &sink, reading)?;
+        let report = self.run(plan, &sink, reading).map_err(of_engine)?;
         to_json(&MapAnswer::new(plan, &sink.into_maps(), &report)).map(Made::Json)
     }
 
@@ -121,13 +146,13 @@ impl Delivery<'_> {
             let provenance = self.provenance();
             let layout = Layout::of(plan, &provenance);
             let file = NetcdfFile::create(&path, &layout).map_err(of_engine)?;
-            let report = self.run(plan, &file, reading)?;
+            let report = self.run(plan, &file, reading).map_err(of_engine)?;
             file.finish(&report).map_err(of_engine)?;
         } else if let Targets::Points(places) = &plan.targets {
             let (variables, times) = (plan.observations.variables(), plan.observations.times());
             let file = PointsCsv::create(&path, places, variables, times, &plan.layers)
                 .map_err(of_engine)?;
-            self.run(plan, &file, reading)?;
+            self.run(plan, &file, reading).map_err(of_engine)?;
             file.finish().map_err(of_engine)?;
         }
         opened(&path, form, file_name(plan, form))
@@ -175,7 +200,7 @@ pub(crate) fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiEr
 }
 
 /// Opens the file; its name goes with the folder, its bytes with the handle.
-fn opened(path: &Path, form: Form, name: String) -> Result<Made, ApiError> {
+pub(super) fn opened(path: &Path, form: Form, name: String) -> Result<Made, ApiError> {
     let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (bytes, file) =
         file.map_err(|error| ApiError::internal("the answer could not be read again", error))?;
@@ -183,7 +208,7 @@ fn opened(path: &Path, form: Form, name: String) -> Result<Made, ApiError> {
 }
 
 /// `pm25_2017-07-07T080000Z.nc`, `6-variables.nc`: letters that every system takes.
-fn file_name(plan: &Plan, form: Form) -> String {
+pub(super) fn file_name(plan: &Plan, form: Form) -> String {
     let variables = plan.observations.variables();
     let mut name = match variables {
         [only] => only.name.clone(),
@@ -210,9 +235,25 @@ fn file_headers(form: Form, name: &str, bytes: u64) -> [(HeaderName, HeaderValue
     ]
 }
 
+/// Where the map is from now on; for its file also that this is what is there.
+fn kept_headers(mut response: Response, at: &KeptAt) -> Response {
+    let mut put = |name, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::LOCATION, format!("/v1/maps/{}", at.id));
+    if at.is_file {
+        put(header::CONTENT_LOCATION, format!("/v1/maps/{}/data", at.id));
+        put(header::ETAG, format!("\"{}\"", at.digest));
+    }
+    response
+}
+
 impl IntoResponse for Made {
     fn into_response(self) -> Response {
         match self {
+            Self::Kept { made, at } => kept_headers(made.into_response(), &at),
             Self::Json(body) => answered(body, Form::Json.media_type()),
             Self::Memory { bytes, form, name } => {
                 (file_headers(form, &name, bytes.len() as u64), bytes).into_response()

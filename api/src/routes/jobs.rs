@@ -16,8 +16,10 @@ use super::deliver::Made;
 use crate::accept::Form;
 use crate::doors::Caller;
 use crate::error::{ApiError, PROBLEM_JSON, Problem};
+use crate::intake::Received;
 use crate::jobs::results::{self, MapRow};
-use crate::jobs::{self, Filter, Job, State, Wish};
+use crate::jobs::{self, Filter, Job, State, Submission, Wish, submit};
+use crate::limits::{Seat, Turn};
 use crate::state::AppState;
 use crate::wire::jobs::{JobAnswer, JobsAnswer, JobsQuery, Link, iso};
 use crate::wire::query::Query;
@@ -54,18 +56,45 @@ impl<S: Sync> FromRequestParts<S> for Owner {
     }
 }
 
+/// What becomes of a request that may become a job.
+pub(super) enum Fate {
+    /// It is one: the answer.
+    Job(Response),
+    /// It is answered at once.
+    AtOnce(Seat, Received),
+}
+
+/// Makes a job of what wishes to be one, if it can be.
+///
+/// # Errors
+/// As for a map that is made at once, and what [`submit`] refuses.
+pub(super) async fn settle(
+    state: &AppState,
+    seat: Seat,
+    received: Received,
+    wish: Option<Wish>,
+) -> Result<Fate, ApiError> {
+    let Some(wish) = wish else { return Ok(Fate::AtOnce(seat, received)) };
+    let shared = state.clone();
+    let work = move |turn: &Turn| submit(&shared, received, &wish, turn);
+    match state.compute(seat, work).await? {
+        Submission::Job(job) => Ok(Fate::Job(created(state, *job, "/v1/jobs").await?)),
+        Submission::AtOnce(received) => Ok(Fate::AtOnce(state.seat()?, received)),
+    }
+}
+
 /// Whether a request asks for a job (RFC 7240).
-pub(crate) fn prefers_a_job(headers: &HeaderMap) -> bool {
+fn prefers_a_job(headers: &HeaderMap) -> bool {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut each = values.flat_map(|value| value.split([',', ';']));
     each.any(|one| one.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// What a request for a job has beside its body.
+/// What a request for a job has beside its body; none where it asks for none.
 ///
 /// # Errors
 /// 422 for a header that makes no sense.
-pub(crate) fn wish(owner: Owner, request: &Request) -> Result<Wish, ApiError> {
+pub(crate) fn wish(owner: Owner, request: &Request) -> Result<Option<Wish>, ApiError> {
     let (headers, uri) = (request.headers(), request.uri());
     let text = |name: HeaderName| {
         let Some(value) = headers.get(&name) else { return Ok(None) };
@@ -80,13 +109,15 @@ pub(crate) fn wish(owner: Owner, request: &Request) -> Result<Wish, ApiError> {
         let text = format!("the Idempotency-Key is longer than {LONGEST_KEY} characters");
         return Err(ApiError::meaningless(text));
     }
-    Ok(Wish {
+    let webhook = text(WEBHOOK_URL)?;
+    Ok(prefers_a_job(headers).then(|| Wish {
         owner: owner.0,
         caller: Caller::of(request),
         query: uri.query().unwrap_or_default().to_owned(),
         idempotency_key,
-        webhook: text(WEBHOOK_URL)?,
-    })
+        webhook,
+        network: None,
+    }))
 }
 
 /// 201, and where the job is; `at`: where jobs are.

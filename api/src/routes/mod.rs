@@ -8,6 +8,7 @@ pub(crate) mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
+mod keep;
 pub(crate) mod kernels;
 pub(crate) mod map_data;
 pub(crate) mod maps;
@@ -22,15 +23,17 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::progress::Stage;
 use isopleth_engine::report::StageReport;
-use isopleth_engine::{Cancel, Error, Progress, machine};
+use isopleth_engine::{Error, machine};
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::watch::traces;
 
 /// Does some work and says how long it took, as the stage of reading.
 pub(crate) fn timed<T>(
     work: impl FnOnce() -> Result<T, ApiError>,
 ) -> Result<(T, StageReport), ApiError> {
+    let _span = traces::step("read").entered();
     let start = Instant::now();
     let result = work()?;
     let stage = StageReport {
@@ -39,11 +42,6 @@ pub(crate) fn timed<T>(
         peak_memory_bytes: machine::peak_memory_bytes(),
     };
     Ok((result, stage))
-}
-
-/// Progress that tells nobody, and stops when told to.
-pub(crate) fn quietly(cancel: &Cancel) -> Progress<'_> {
-    Progress { on_event: &|_| (), cancel }
 }
 
 pub(crate) fn of_engine(error: impl Into<Error>) -> ApiError {

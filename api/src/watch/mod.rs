@@ -6,6 +6,7 @@
 mod jobs;
 mod memory;
 mod text;
+pub(crate) mod traces;
 
 use std::collections::HashSet;
 use std::fmt;

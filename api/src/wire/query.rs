@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::catalogue::YesNo;
 use super::request::{
     BackName, ChooseName, CompatName, CompressName, DigitsRequest, DuplicatesName, GridRequest,
     LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, PrecisionName, ReadRequest,
@@ -23,6 +24,16 @@ pub struct FormQuery {
     /// `netcdf`, `json`, or, for a list of points, `csv`; counts before the header `Accept`.
     #[param(example = "netcdf")]
     pub f: Option<String>,
+}
+
+/// Whether a map stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct KeepQuery {
+    /// `true`: the map is kept, for as long as results of jobs are, and found again under `/v1/maps`. Those of
+    /// jobs always are.
+    pub keep: Option<YesNo>,
 }
 
 /// Where to map, for a body that is a table.
@@ -92,6 +103,17 @@ pub struct MethodQuery {
     pub smoothing: Option<String>,
     /// Degree of the drift, −1 (none) to 2.
     pub degree: Option<String>,
+    /// Two ranges, `RATIO:ANGLE` such as `2:30` (degrees from east towards north); `none`; or `auto` (default).
+    pub anisotropy: Option<String>,
+    /// A grid that the operator of the service has, taken off the readings and added back: its name, or
+    /// `pm25=ctm` for one variable; may be given several times. Default: none.
+    #[serde(default)]
+    pub background: Vec<String>,
+    /// A grid that values depend on, such as elevation: its name; may be given several times. Default: none.
+    #[serde(default)]
+    pub covariate: Vec<String>,
+    /// `true`: cells beyond what the stations have of a covariate get the nearest end of it.
+    pub covariate_clamp: Option<YesNo>,
     /// `chordal` (default), `great_circle` or `planar`.
     #[param(example = "chordal")]
     pub metric: Option<String>,
@@ -145,7 +167,9 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 15] = [
+    "background",
+    "covariate",
     "exceed",
     "folds",
     "variable",
@@ -248,6 +272,10 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             epsilon: method.epsilon.map(|text| number("epsilon", &text)).transpose()?,
             smoothing: method.smoothing.as_deref().map(smoothing_of).transpose()?,
             degree: method.degree.as_deref().map(degree_of).transpose()?,
+            anisotropy: method.anisotropy,
+            background: method.background.iter().map(|text| background_of(text)).collect(),
+            covariates: method.covariate,
+            covariate_clamp: method.covariate_clamp == Some(YesNo::True),
             metric: method.metric,
             compat: method.compat,
             duplicates: method.duplicates,
@@ -357,6 +385,12 @@ fn degree_of(text: &str) -> Result<i8, ApiError> {
 fn bound_of(name: &str, text: &str) -> Result<(String, Option<f64>), ApiError> {
     let bound: Bound = text.parse().map_err(|reason| wrong(name, reason))?;
     Ok((bound.variable.unwrap_or_else(|| "*".to_owned()), bound.value))
+}
+
+/// Of one variable, or of the only one.
+fn background_of(text: &str) -> (String, String) {
+    let (variable, grid) = text.split_once('=').unwrap_or(("*", text));
+    (variable.trim().to_owned(), grid.trim().to_owned())
 }
 
 fn role_of(pair: &str) -> Result<(String, String), ApiError> {

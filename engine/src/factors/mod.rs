@@ -93,7 +93,8 @@ impl Key {
         let mut hash = blake3::Hasher::new();
         // Another version may factorise in another way.
         hash.update(concat!("isopleth factor ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
-        let Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates } = method;
+        let Resolved { kernel, epsilon, degree, metric, convention, .. } = method;
+        let Resolved { diagonal, covariates, stretch, .. } = method;
         hash.update(
             format!("{kernel} {degree} {metric} {convention:?} {}", stations.len()).as_bytes(),
         );
@@ -101,6 +102,9 @@ impl Key {
         let axes = (0..stations.dims()).map(|k| stations.axis(k));
         // As many of each as there are stations, so that nothing can be taken for something else.
         for number in axes.flatten().chain(diagonal).chain(covariates.iter().flatten()) {
+            hash.update(&number.to_le_bytes());
+        }
+        for number in stretch.iter().flat_map(|stretch| stretch.rows()).flatten() {
             hash.update(&number.to_le_bytes());
         }
         Self(*hash.finalize().as_bytes())
@@ -355,6 +359,9 @@ mod tests {
         let mut smooth = plain.clone();
         smooth.diagonal[7] = 1e-300;
         others.push(smooth);
+        let anisotropy = isopleth_kernels::Anisotropy::new(2.0, 30.0).ok();
+        let stretched = Method { anisotropy, metric: Metric::Planar, ..Method::default() };
+        others.push(stretched.resolve(&stations).unwrap());
         let key = Key::new(&stations, &plain);
         assert!(others.iter().all(|other| Key::new(&stations, other) != key));
         assert_ne!(Key::new(&network(21), &method(Kernel::Linear, &network(21))), key);

@@ -21,6 +21,8 @@ const STATION: &[&str] = &[
     "aqsid",
     "full_aqsid",
     "station_eoi_code",
+    "samplingpoint",
+    "sampling_point",
     "监测点编码",
     "站点",
 ];

@@ -66,6 +66,12 @@ pub enum ReadError {
     Csv { name: String, message: String },
     #[error("{name} is not a JSON document of readings: {message}")]
     Json { name: String, at: Option<Box<Location>>, message: String },
+    #[error("{name}: the {form} file is damaged or cut short ({message}); write or fetch it again")]
+    Damaged { name: String, form: &'static str, message: String },
+    #[error("{name}: {what}, more than the limit of {limit}; send less at once")]
+    TooMuch { name: String, what: String, limit: u64 },
+    #[error("{name}: {message}")]
+    NotReadings { name: String, message: String },
     #[error("{name}, {at}: {message}")]
     Shape { name: String, at: Box<Location>, message: String },
     #[error("{name} has no column `{column}`; its columns are: {header}")]

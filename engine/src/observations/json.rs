@@ -1,9 +1,10 @@
-//! JSON: a document `{stations, times, values}`, or an array of flat records.
+//! JSON: a document `{stations, times, values}`, an array of flat records, or a GeoJSON collection of points.
 //!
 //! Both are read as a stream: the values of a document go to the store as they come, whatever the
 //! order of its keys; lengths are compared at the end.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use csv::StringRecord;
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use super::collect::Collector;
 use super::document::Document;
 use super::error::{Location, ReadError};
+use super::geojson::{Crs, Feature};
 use super::layouts::Rows;
 use super::table::{At, pointer_token};
 use super::text::{Text, read_error};
@@ -47,7 +49,7 @@ enum JsonVariable {
 
 /// Where reading failed, and why, if the JSON itself is right.
 #[derive(Default)]
-struct Failure {
+pub(super) struct Failure {
     error: Option<ReadError>,
     /// Where the reader is.
     pointer: Option<String>,
@@ -91,7 +93,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         let mut document = Document::new(collector);
         let (mut stations, mut times) = (None, None);
         let mut variables: Vec<JsonVariable> = Vec::new();
-        let mut has_values = false;
+        let (mut has_values, mut is_geojson) = (false, false);
         while let Some(key) = map.next_key::<String>()? {
             failure.pointer = Some(format!("/{}", pointer_token(&key)));
             match key.as_str() {
@@ -102,6 +104,17 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
                     has_values = true;
                     map.next_value_seed(Values { document: &mut document, failure })?;
                 }
+                "features" => {
+                    is_geojson = true;
+                    let collector = &mut *document.collector;
+                    map.next_value_seed(Records::<Feature>::new(collector, failure))?;
+                }
+                "crs" => {
+                    let crs: Option<Crs> = map.next_value()?;
+                    let planar = document.collector.options.planar;
+                    failure.keep(Crs::check(crs.as_ref(), planar, document.collector.source()))?;
+                }
+                "type" | "name" | "bbox" => drop(map.next_value::<IgnoredAny>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     document.collector.report.ignored.push(format!("{key}: not a known key"));
@@ -109,6 +122,9 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
             }
         }
         failure.pointer = None;
+        if is_geojson {
+            return Ok(());
+        }
         if stations.is_none() || !has_values {
             return Err(A::Error::custom("it needs the keys `stations` and `values`"));
         }
@@ -128,16 +144,89 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         failure.keep(done)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { collector, failure } = self;
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        Records::<Map<String, Value>>::new(self.collector, self.failure).visit_seq(seq)
+    }
+}
+
+/// Something that is a row of a table once its keys are columns.
+pub(super) trait Flat: for<'de> Deserialize<'de> {
+    /// Where arrays of it stand.
+    const AT: &'static str;
+
+    fn at(index: u64) -> At;
+
+    /// Columns and their values.
+    ///
+    /// # Errors
+    /// Where in it something is wrong, as a JSON pointer, and what.
+    fn flat(self, planar: bool) -> Result<Map<String, Value>, (String, String)>;
+}
+
+impl Flat for Map<String, Value> {
+    const AT: &'static str = "";
+
+    fn at(index: u64) -> At {
+        At::Record(index)
+    }
+
+    fn flat(self, _planar: bool) -> Result<Map<String, Value>, (String, String)> {
+        Ok(self)
+    }
+}
+
+/// An array of records, read one by one.
+struct Records<'v, 'o, R> {
+    collector: &'v mut Collector<'o>,
+    failure: &'v mut Failure,
+    of: PhantomData<R>,
+}
+
+impl<'v, 'o, R: Flat> Records<'v, 'o, R> {
+    fn new(collector: &'v mut Collector<'o>, failure: &'v mut Failure) -> Self {
+        Self { collector, failure, of: PhantomData }
+    }
+
+    fn next<'de, A: SeqAccess<'de>>(
+        &mut self,
+        seq: &mut A,
+        index: u64,
+    ) -> Result<Option<Map<String, Value>>, A::Error> {
+        self.failure.pointer = Some(format!("{}/{index}", R::AT));
+        let Some(record) = seq.next_element::<R>()? else { return Ok(None) };
+        let flat = record.flat(self.collector.options.planar);
+        let flat = flat.map_err(|(place, message)| {
+            let at = Location::pointer(format!("{}/{index}{place}", R::AT));
+            ReadError::Shape { name: self.collector.source().to_owned(), at, message }
+        });
+        self.failure.keep(flat).map(Some)
+    }
+}
+
+impl<'de, R: Flat> DeserializeSeed<'de> for Records<'_, '_, R> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, R: Flat> Visitor<'de> for Records<'_, '_, R> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of records")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         let mut first: Vec<Map<String, Value>> = Vec::new();
         while first.len() < LOOKED_AT {
-            failure.pointer = Some(format!("/{}", first.len()));
-            let Some(record) = seq.next_element()? else { break };
+            let Some(record) = self.next(&mut seq, first.len() as u64)? else { break };
             first.push(record);
         }
         if first.is_empty() {
-            return failure.keep(Err(ReadError::Empty { name: collector.source().to_owned() }));
+            let name = self.collector.source().to_owned();
+            return self.failure.keep(Err(ReadError::Empty { name }));
         }
         let mut header: Vec<String> = Vec::new();
         for key in first.iter().flat_map(Map::keys) {
@@ -145,22 +234,20 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
                 header.push(key.clone());
             }
         }
-        let rows = Rows::start(header.clone(), None, collector);
-        let mut records =
-            Records { header, rows: failure.keep(rows)?, record: StringRecord::new() };
+        let rows = Rows::start(header.clone(), None, self.collector);
+        let rows = self.failure.keep(rows)?;
+        let mut table = AsTable { header, rows, record: StringRecord::new() };
         let mut index = 0;
         for record in first {
-            failure.keep(records.take(&record, index, collector))?;
+            self.failure.keep(table.take(&record, R::at(index), self.collector))?;
             index += 1;
         }
-        loop {
-            failure.pointer = Some(format!("/{index}"));
-            let Some(record) = seq.next_element()? else { break };
-            failure.keep(records.take(&record, index, collector))?;
+        while let Some(record) = self.next(&mut seq, index)? {
+            self.failure.keep(table.take(&record, R::at(index), self.collector))?;
             index += 1;
         }
-        failure.pointer = None;
-        records.rows.finish(collector);
+        self.failure.pointer = None;
+        table.rows.finish(self.collector);
         Ok(())
     }
 }
@@ -177,20 +264,19 @@ impl Failure {
 }
 
 /// Takes records as rows of a table.
-struct Records {
+struct AsTable {
     header: Vec<String>,
     rows: Rows,
     record: StringRecord,
 }
 
-impl Records {
+impl AsTable {
     fn take(
         &mut self,
         map: &Map<String, Value>,
-        index: u64,
+        at: At,
         collector: &mut Collector<'_>,
     ) -> Result<(), ReadError> {
-        let at = At::Record(index);
         self.record.clear();
         for name in &self.header {
             match map.get(name) {

@@ -64,6 +64,10 @@ impl Rows {
         let options = collector.options;
         let name = collector.source().to_owned();
         let mut roles = Roles::recognise(&header, options, &name)?;
+        if options.every_station && roles.station.is_some() {
+            // The places of a network are its own.
+            roles.place = None;
+        }
         collector.in_plane |= roles.place.is_some() && !roles.in_degrees(&header);
         let layout = layout.unwrap_or_else(|| likely_layout(&roles, collector.places.is_some()));
         if collector.selects_times() && roles.time == TimeColumns::None {

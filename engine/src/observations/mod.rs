@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! Source → Text (gzip, encoding) → rows or values → Collector → Store (memory, then disk)
-//!          text                    table, columns,  collect     store
-//!                                  layouts, json,
-//!                                  document
+//!        │ text                    table, columns,  collect     store
+//!        │                         layouts, json,
+//!        │                         geojson, document
+//!        └ File, if it is Parquet or NetCDF ─┘
+//!          binary, parquet, timeseries
 //! ```
 //!
 //! Rows are read one by one and kept as 24 bytes a reading; what exceeds a limit goes to an unnamed
@@ -24,14 +26,17 @@ use crate::report::ReadingsReport;
 use crate::series::{self, TimeCells, Treatment};
 
 mod aside;
+mod binary;
 mod by_station;
 mod cells;
 mod collect;
 mod columns;
 mod document;
 mod error;
+mod geojson;
 mod json;
 mod layouts;
+mod parquet;
 mod places;
 pub(crate) mod store;
 mod table;
@@ -39,6 +44,7 @@ mod table;
 mod tests;
 mod text;
 mod times;
+mod timeseries;
 
 pub use error::{Location, ReadError};
 
@@ -52,7 +58,7 @@ use layouts::Rows;
 use places::PlaceTable;
 use store::Sorted;
 use table::Table;
-use text::Text;
+use text::{Bytes, Text};
 
 /// A station as received.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -218,6 +224,9 @@ pub struct ReadOptions {
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
     pub max_stations: usize,
+    /// What Parquet and NetCDF may become in bytes when unpacked, and half as many readings: a small file can hold a
+    /// great many. Of texts whoever opens the stream has to see to it.
+    pub max_unpacked_bytes: u64,
     /// What to do with several readings of one station, variable and time.
     pub duplicates: Duplicates,
     /// What is done to the series of each station before anything is mapped; with any of it,
@@ -243,6 +252,7 @@ impl Default for ReadOptions {
             units: BTreeMap::new(),
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
+            max_unpacked_bytes: u64::MAX,
             duplicates: Duplicates::default(),
             series: Treatment::default(),
         }
@@ -417,9 +427,15 @@ pub fn stations_of(source: Source, options: &ReadOptions) -> Result<Vec<Station>
 
 fn read_source(source: Source, collector: &mut Collector<'_>) -> Result<(), ReadError> {
     let options = collector.options;
-    let text = Text::open(source, options.encoding.as_deref())?;
-    collector.begin(&text.name);
+    let bytes = Bytes::open(source)?;
+    collector.begin(&bytes.name);
     let told = options.layout;
+    match binary::form_of(&bytes.start) {
+        Some(binary::Form::Parquet) => return parquet::read(bytes, collector),
+        Some(binary::Form::NetCdf) => return timeseries::read(bytes, collector),
+        None => (),
+    }
+    let text = Text::decode(bytes, options.encoding.as_deref())?;
     if told == Some(Layout::Json) || (told.is_none() && text.is_json()) {
         return json::read(text, collector);
     }

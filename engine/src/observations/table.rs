@@ -10,16 +10,18 @@ use super::text::{Text, read_error};
 /// A row of a table, or a record of a JSON array: where something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// Line of the text, the header being 1.
+    /// Line of the text, the header being 1; of a file that is no text the row or the reading, from 1.
     Row(u64),
     /// Index in the array.
     Record(u64),
+    /// Index in the features of a GeoJSON document.
+    Feature(u64),
 }
 
 impl At {
     pub(super) fn number(self) -> u64 {
         match self {
-            Self::Row(number) | Self::Record(number) => number,
+            Self::Row(number) | Self::Record(number) | Self::Feature(number) => number,
         }
     }
 
@@ -29,6 +31,14 @@ impl At {
             (Self::Record(index), None) => Location::pointer(format!("/{index}")),
             (Self::Record(index), Some(column)) => {
                 Location::pointer(format!("/{index}/{}", pointer_token(column)))
+            }
+            (Self::Feature(index), None) => Location::pointer(format!("/features/{index}")),
+            (Self::Feature(index), Some("lon" | "lat" | "x" | "y")) => {
+                Location::pointer(format!("/features/{index}/geometry/coordinates"))
+            }
+            (Self::Feature(index), Some(column)) => {
+                let column = pointer_token(column);
+                Location::pointer(format!("/features/{index}/properties/{column}"))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! UTF-8 is passed on unchecked; whoever parses it checks it and can say in which row it is wrong.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use flate2::bufread::MultiGzDecoder;
@@ -13,6 +13,66 @@ use super::error::{Location, ReadError};
 
 /// How much of a text is looked at to recognise it: the header of 10 000 stations fits.
 const PREFIX_BYTES: usize = 1 << 17;
+
+/// How much of a source is looked at to tell what it is.
+const MAGIC_BYTES: usize = 8;
+
+/// The bytes of a source, unzipped.
+pub(super) struct Bytes {
+    /// What messages call it.
+    pub(super) name: String,
+    /// The first of them, to recognise it by; `reader` yields them again.
+    pub(super) start: Vec<u8>,
+    reader: Box<dyn Read + Send>,
+    /// Where they are a file that is not zipped.
+    file: Option<std::path::PathBuf>,
+}
+
+impl Bytes {
+    /// Opens a source.
+    pub(super) fn open(source: Source) -> Result<Self, ReadError> {
+        let (name, mut file) = (source.name(), None);
+        let raw: Box<dyn Read + Send> = match source {
+            Source::File(path) if path.as_os_str() == "-" => Box::new(io::stdin()),
+            Source::File(path) => {
+                let opened = open_file(&path).map_err(|e| read_error(&name, e))?;
+                file = opened.metadata().is_ok_and(|m| m.is_file()).then_some(path);
+                Box::new(opened)
+            }
+            Source::Stream { reader, .. } => reader,
+        };
+        let (magic, raw) = peek(raw, 2).map_err(|e| read_error(&name, e))?;
+        let bytes: Box<dyn Read + Send> = if magic == [0x1f, 0x8b] {
+            file = None;
+            Box::new(Unzipped(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw))))
+        } else {
+            Box::new(raw)
+        };
+        let (start, bytes) = peek(bytes, MAGIC_BYTES).map_err(|e| read_error(&name, e))?;
+        Ok(Self { name, start, reader: Box::new(bytes), file })
+    }
+
+    /// The same as a file, for what is not read from its beginning to its end: the one it is, or else an unnamed
+    /// temporary one.
+    pub(super) fn into_file(mut self) -> Result<File, ReadError> {
+        if let Some(path) = &self.file {
+            return open_file(path).map_err(|error| read_error(&self.name, error));
+        }
+        let spill = |error| ReadError::Spill { error };
+        let mut file = tempfile::tempfile().map_err(spill)?;
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            match self.reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => file.write_all(&buffer[..read]).map_err(spill)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(read_error(&self.name, error)),
+            }
+        }
+        file.rewind().map_err(spill)?;
+        Ok(file)
+    }
+}
 
 /// A text to parse.
 pub(super) struct Text {
@@ -27,19 +87,13 @@ pub(super) struct Text {
 impl Text {
     /// Opens a source and looks at its beginning.
     pub(super) fn open(source: Source, encoding: Option<&str>) -> Result<Self, ReadError> {
-        let name = source.name();
+        Self::decode(Bytes::open(source)?, encoding)
+    }
+
+    /// Bytes as text.
+    pub(super) fn decode(bytes: Bytes, encoding: Option<&str>) -> Result<Self, ReadError> {
         let told = encoding.map(known_encoding).transpose()?;
-        let raw: Box<dyn Read + Send> = match source {
-            Source::File(path) if path.as_os_str() == "-" => Box::new(io::stdin()),
-            Source::File(path) => Box::new(open_file(&path).map_err(|e| read_error(&name, e))?),
-            Source::Stream { reader, .. } => reader,
-        };
-        let (magic, raw) = peek(raw, 2).map_err(|e| read_error(&name, e))?;
-        let bytes: Box<dyn Read + Send> = if magic == [0x1f, 0x8b] {
-            Box::new(Unzipped(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw))))
-        } else {
-            Box::new(raw)
-        };
+        let Bytes { name, reader: bytes, .. } = bytes;
         let (start, bytes) = peek(bytes, 3).map_err(|e| read_error(&name, e))?;
         let marked = Encoding::for_bom(&start);
         let encoding = told.or(marked.map(|(encoding, _)| encoding)).unwrap_or(UTF_8);

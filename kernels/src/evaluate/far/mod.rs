@@ -133,6 +133,7 @@ impl<'a> Far<'a> {
         scheme: Scheme,
         views: Option<&Views>,
     ) -> Self {
+        assert!(!surface.is_stretched(), "boxes go along the axes of the grid");
         let (x, y) = rows.axes();
         let [wide, high] = tile;
         let trees = || {
