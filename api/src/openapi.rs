@@ -20,6 +20,7 @@ use crate::routes::{
     metrics, network_maps, networks,
 };
 use crate::state::AppState;
+use crate::wire::catalogue::YesNo;
 use crate::wire::query::MaskName;
 use crate::wire::request::{CrossvalidationRequest, MapRequest};
 
@@ -39,8 +40,8 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "ogc", description = "As the OGC has it: API – Processes"),
         (name = "service", description = "The state of the service"),
     ),
-    // Only a parameter has it, and those do not bring their schemas.
-    components(schemas(MaskName))
+    // Only a parameter has them, and those do not bring their schemas.
+    components(schemas(MaskName, YesNo))
 )]
 struct Described;
 

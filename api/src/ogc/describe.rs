@@ -142,7 +142,7 @@ fn readings(schemas: &Value) -> Value {
     });
     document = inlined(&document, schemas);
     older::schema(&mut document);
-    json!({"oneOf": [
+    json!({"anyOf": [
         document,
         {"type": "string", "contentMediaType": "text/csv"},
         {"type": "string", "contentMediaType": "text/csv", "contentEncoding": "base64"},
