@@ -10,6 +10,7 @@ mod commands;
 mod correlation;
 mod examples;
 mod export;
+mod forms;
 mod hostile;
 mod jobs;
 mod judges;
