@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load storm bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ memory: build ## peak memory of large maps beside what is foreseen
 
 load: build ## maps a second of the service: whole requests, and values of a registered network (needs wrk)
 	"$(PYTHON)" benches/service/load.py --program "$(PROGRAM)" --keep
+
+storm: build ## four times as many requests as the service can answer, for five minutes (SECONDS=…)
+	benches/service/storm.py --program "$(PROGRAM)" --seconds $(or $(SECONDS),300) --keep
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked

@@ -11,6 +11,7 @@ mod logging;
 mod progress;
 mod series;
 mod table;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -43,6 +43,37 @@ impl Form {
     }
 }
 
+/// For a program, or for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Json,
+    Html,
+}
+
+/// Whether `f`, else `Accept`, asks for a page to look at. Whoever accepts both alike is a browser.
+///
+/// # Errors
+/// 406 for another `f`.
+pub(crate) fn page(f: Option<&str>, headers: &HeaderMap) -> Result<Page, ApiError> {
+    match f {
+        Some("json") => return Ok(Page::Json),
+        Some("html") => return Ok(Page::Html),
+        Some(_) => {
+            let text = "this answer comes as application/json, or, for a person, text/html: ask \
+                        with f=json or f=html";
+            return Err(ApiError::not_acceptable(text));
+        }
+        None => (),
+    }
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(&str, f32)> =
+        lines.flat_map(|line| line.split(',')).filter_map(range).collect();
+    let named = ranges.iter().any(|(range, _)| range.eq_ignore_ascii_case("text/html"));
+    let html = quality_of("text/html", &ranges);
+    let json = quality_of("application/json", &ranges);
+    Ok(if named && html > 0.0 && html >= json { Page::Html } else { Page::Json })
+}
+
 /// What a client accepts: forms, the most wanted first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted(Vec<Form>);
@@ -62,6 +93,11 @@ impl Wanted {
             None => by_quality(headers, offered),
         };
         if forms.is_empty() { Err(refusal(offered)) } else { Ok(Self(forms)) }
+    }
+
+    /// This one and no other.
+    pub(crate) fn only(form: Form) -> Self {
+        Self(vec![form])
     }
 
     /// The most wanted of `possible`.

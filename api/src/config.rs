@@ -1,5 +1,6 @@
 //! Every setting of the service with its default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub struct ServiceConfig {
     pub queue_length: usize,
     /// Longest wait in the queue in seconds; then 503. Default 30.
     pub queue_wait_seconds: u64,
+    /// A map at once foreseen to take more seconds, the choice of a method apart, goes, once it is read, into a lane of its own, in which half as many
+    /// are computed at once, so that smaller ones do not wait behind it. Default 0.1.
+    pub quick_seconds: f64,
     /// Threads of one map. Default: the processors this process may use, whatever the concurrency:
     /// maps made at the same time share them.
     pub threads_per_map: Option<usize>,
@@ -49,6 +53,10 @@ pub struct ServiceConfig {
     pub head_read_seconds: u64,
     /// Longest time in seconds in which a request's body must have arrived. Default 120.
     pub body_read_seconds: u64,
+    /// Bytes a second that must arrive of a body, on average over `body_stall_seconds`; 0: any at all. Default 500.
+    pub body_bytes_per_second: u64,
+    /// Seconds over which they are averaged, which is also the longest pause. Default 10.
+    pub body_stall_seconds: u64,
     /// After the word to stop: seconds to go on taking requests with `/readyz` saying no already,
     /// so that a load balancer notices. Default 0.
     pub drain_seconds: u64,
@@ -123,6 +131,9 @@ pub struct ServiceConfig {
     pub tls_key: Option<PathBuf>,
     /// Whether `/metrics` needs no key where others do. Default no.
     pub metrics_open: bool,
+    /// Where traces go (OTLP over HTTP), without `/v1/traces`: `http://collector:4318`. Default: nowhere, unless
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says where.
+    pub otlp_endpoint: Option<String>,
     /// Most registered networks. Default 1000.
     pub max_networks: usize,
     /// Most bytes of their documents together. Default 256 MiB.
@@ -130,6 +141,14 @@ pub struct ServiceConfig {
     /// Folder of temporary files: bodies beyond 1 MiB, and answers until they are sent. Default: the
     /// system's.
     pub spill_dir: PathBuf,
+    /// Most kept maps that one answer below `/collections` is cut out of. Default 2000.
+    pub collection_max_maps: usize,
+    /// Where clients find the service, with the path under which a proxy has it
+    /// (`https://example.org/isopleth`): what links begin with. Default: the host that was asked.
+    pub public_url: Option<String>,
+    /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
+    /// opened anew for every map. Default: none.
+    pub grids: BTreeMap<String, String>,
 }
 
 impl Default for ServiceConfig {
@@ -144,6 +163,7 @@ impl Default for ServiceConfig {
             concurrency: 2,
             queue_length: 16,
             queue_wait_seconds: 30,
+            quick_seconds: 0.1,
             threads_per_map: None,
             memory_bytes_per_map: None,
             factor_memory_bytes: 256 << 20,
@@ -151,6 +171,8 @@ impl Default for ServiceConfig {
             factor_dir_bytes: 1 << 30,
             head_read_seconds: 10,
             body_read_seconds: 120,
+            body_bytes_per_second: 500,
+            body_stall_seconds: 10,
             drain_seconds: 0,
             grace_seconds: 30,
             job_concurrency: 1,
@@ -182,9 +204,13 @@ impl Default for ServiceConfig {
             tls_certificate: None,
             tls_key: None,
             metrics_open: false,
+            otlp_endpoint: None,
             max_networks: 1000,
             max_networks_bytes: 256 << 20,
             spill_dir: std::env::temp_dir(),
+            collection_max_maps: 2000,
+            public_url: None,
+            grids: BTreeMap::new(),
         }
     }
 }
@@ -244,10 +270,12 @@ impl ServiceConfig {
             ("concurrency", self.concurrency as u64),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
+            ("collection_max_maps", self.collection_max_maps as u64),
             ("job_attempts", u64::from(self.job_attempts)),
             ("job_block_values", self.job_block_values),
             ("head_read_seconds", self.head_read_seconds),
             ("body_read_seconds", self.body_read_seconds),
+            ("body_stall_seconds", self.body_stall_seconds),
             ("send_stall_seconds", self.send_stall_seconds),
             ("max_connections", self.max_connections as u64),
             ("max_connections_per_address", self.max_connections_per_address as u64),
@@ -303,6 +331,27 @@ impl ServiceConfig {
             let needed =
                 "an origin is http:// or https://, a host and perhaps a port, and no path; or *";
             return Err(ConfigError { name: "cors_origins", got: wrong.clone(), needed });
+        }
+        let url = |text: &String| text.parse::<axum::http::Uri>().ok();
+        if let Some(got) = &self.public_url
+            && !url(got).is_some_and(|url| {
+                matches!(url.scheme_str(), Some("http" | "https"))
+                    && url.host().is_some()
+                    && url.query().is_none()
+            })
+        {
+            let needed = "it must be http:// or https://, a host, and perhaps a path";
+            return Err(ConfigError { name: "public_url", got: got.clone(), needed });
+        }
+        let odd = |url: &&String| {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            !url.is_empty() && (host.is_empty() || url.contains(['@', ' ']))
+        };
+        if let Some(wrong) = self.otlp_endpoint.as_ref().filter(odd) {
+            let needed = "it begins with http:// or https:// and a host; secrets go into OTEL_EXPORTER_OTLP_HEADERS";
+            let got = wrong.rsplit('@').next().unwrap_or_default().to_owned();
+            return Err(ConfigError { name: "otlp_endpoint", got, needed });
         }
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
             let (name, needed) = match self.tls_key {

@@ -3,6 +3,8 @@
 //! The public sentence says what we got, what is needed and what to do; what the machine said stays
 //! in the log. Every error of the engine becomes a status in [`ApiError::from`], and nowhere else.
 
+use std::path::Path;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::observations::{Location, ReadError};
@@ -59,6 +61,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
     Unreadable,
+    BadRequest,
     Unauthorized,
     Forbidden,
     NotFound,
@@ -85,6 +88,7 @@ impl Code {
         use StatusCode as S;
         match self {
             Self::Unreadable => (S::BAD_REQUEST, "unreadable", "The request cannot be read"),
+            Self::BadRequest => (S::BAD_REQUEST, "bad-request", "The request makes no sense"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A key is needed"),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "The key does not allow this"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is nothing here"),
@@ -129,11 +133,14 @@ pub struct ApiError {
     retry_after: Option<u64>,
     /// For the log only.
     cause: Option<String>,
+    /// What a standard calls it.
+    called: Option<&'static str>,
 }
 
 impl ApiError {
     fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), places: Vec::new(), retry_after: None, cause: None }
+        let detail = detail.into();
+        Self { code, detail, places: Vec::new(), retry_after: None, cause: None, called: None }
     }
 
     /// 400: not the syntax it claims to be.
@@ -199,6 +206,17 @@ impl ApiError {
     /// 422: understood, but it makes no sense.
     pub(crate) fn meaningless(detail: impl Into<String>) -> Self {
         Self::new(Code::Meaningless, detail)
+    }
+
+    /// 400, where a standard wants it for what is 422 elsewhere.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(Code::BadRequest, detail)
+    }
+
+    /// The same error, 400 in place of 422.
+    pub(crate) fn into_bad_request(self) -> Self {
+        let code = if self.code == Code::Meaningless { Code::BadRequest } else { self.code };
+        Self { code, ..self }
     }
 
     /// 413.
@@ -294,6 +312,11 @@ impl ApiError {
         self
     }
 
+    /// The same error under the name that a standard has for it, a URI.
+    pub(crate) fn called(self, name: &'static str) -> Self {
+        Self { called: Some(name), ..self }
+    }
+
     /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -305,7 +328,9 @@ impl ApiError {
     pub fn problem(&self) -> Problem {
         let (status, name, title) = self.code.parts();
         Problem {
-            r#type: format!("urn:isopleth:problem:{name}"),
+            r#type: self
+                .called
+                .map_or_else(|| format!("urn:isopleth:problem:{name}"), str::to_owned),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: self.detail.clone(),
@@ -326,7 +351,13 @@ impl From<Error> for ApiError {
                 Self::meaningless(error.to_string()).at_pointer("/grid")
             }
             (Kind::BadInput, Error::Method(method)) => of_method(method),
-            (Kind::BadInput, _) => Self::meaningless(error.to_string()),
+            (Kind::BadInput, _) => {
+                // Where the operator keeps files is nobody's business.
+                let folder = error.grid_path().and_then(Path::parent).map(|path| path.join(""));
+                let folder = folder.map(|path| path.display().to_string()).unwrap_or_default();
+                let text = error.to_string();
+                Self::meaningless(if folder.is_empty() { text } else { text.replace(&folder, "") })
+            }
             (Kind::Limit, _) => Self::too_large(error.to_string()),
             (Kind::Io, _) => Self::internal("a file or thread of the service failed", error),
             (Kind::Cancelled, _) => Self::stopping(),

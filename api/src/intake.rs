@@ -1,6 +1,7 @@
 //! A request's body in any of its forms, received first and understood later: receiving waits for
 //! the network, understanding computes.
 
+mod execution;
 mod kept;
 mod of_network;
 
@@ -9,11 +10,14 @@ use std::io::BufReader;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use isopleth_engine::observations::{Parts, ReadError};
-use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source};
+use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source, machine};
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading, Spool, Spooler};
+use crate::doors::pace;
 use crate::error::{ApiError, Place};
+use crate::jobs::Process;
+use crate::ogc::execute;
 use crate::state::AppState;
 use crate::wire::order::{House, Order};
 use crate::wire::quality::QualityQuery;
@@ -21,6 +25,7 @@ use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
 
+pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
 pub(crate) use of_network::OfNetwork;
 
@@ -31,6 +36,8 @@ pub(crate) enum Received {
     Document { body: Spool, gzip: bool },
     /// A table, or what becomes one (GeoJSON, Parquet, NetCDF); the choices came in the query.
     Table { body: Spool, gzip: bool, request: Box<MapRequest> },
+    /// What a process is to be run with, as the OGC has it.
+    Execution { process: Process, body: Spool, gzip: bool },
     /// A form: the choices as JSON, the readings as files.
     Form(Box<Form>),
 }
@@ -69,17 +76,11 @@ pub(crate) async fn receive(
     query: Query,
     with_grid: bool,
 ) -> Result<Received, ApiError> {
-    let patience = state.config().body_read();
-    let receiving = receive_patiently(state, request, query, with_grid);
-    tokio::time::timeout(patience, receiving).await.unwrap_or_else(|_| {
-        Err(ApiError::timeout(format!(
-            "the body did not arrive within {} s; send less at once",
-            patience.as_secs()
-        )))
-    })
+    let receiving = |request| receive_all(state, request, query, with_grid);
+    pace::patiently(state.config(), request, receiving).await
 }
 
-async fn receive_patiently(
+async fn receive_all(
     state: &AppState,
     request: Request,
     query: Query,
@@ -227,6 +228,10 @@ impl Received {
                 let order = Order::new(request.into(), house(state))?;
                 from_document(order)
             }
+            Self::Execution { process, body, gzip } => {
+                let ran = execute::understand(state, process, body, &reading(gzip));
+                ran.map(|(understood, _)| understood)
+            }
             Self::Table { body, gzip, request } => {
                 let understood = Order::new(*request, house(state)).and_then(|order| {
                     let body = vec![("the body".to_owned(), body)];
@@ -256,13 +261,15 @@ impl Received {
     }
 }
 
-pub(crate) fn house(state: &AppState) -> House {
+pub(crate) fn house(state: &AppState) -> House<'_> {
     let config = state.config();
     House {
         threads: config.threads_per_map,
-        memory_bytes: config.memory_of_a_map(),
+        // A plan counts what is resident, which is others' here: a map is not refused for them.
+        memory_bytes: config.memory_of_a_map().saturating_add(machine::resident_bytes()),
         max_cells: config.max_cells,
         max_stations: config.max_stations,
+        grids: state.grids(),
     }
 }
 

@@ -13,12 +13,15 @@ mod accept;
 mod body;
 pub mod config;
 pub mod doors;
+mod edr;
 pub mod error;
+pub mod grids;
 mod intake;
 pub mod jobs;
 mod limits;
 mod networks;
 mod observe;
+mod ogc;
 pub mod openapi;
 mod routes;
 mod serve;
@@ -40,11 +43,12 @@ pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
+pub use watch::traces::is_traced;
 
 /// Every route of the service.
 pub fn router(state: AppState) -> Router {
     let limit = usize::try_from(state.config().max_body_bytes).unwrap_or(usize::MAX);
-    let routes = openapi::described().0.merge(openapi::pages()).merge(openapi::standard());
+    let routes = openapi::described().0.merge(openapi::pages());
     let routes = routes.layer(DefaultBodyLimit::max(limit));
     around(routes, &state).with_state(state)
 }

@@ -2,19 +2,25 @@
 //!
 //! A request takes a *seat* before its body is read (computing and waiting places together), and a
 //! *permit* before it computes. Both are given back by the thread that computes, when it has ended:
-//! never when the client has gone while the thread still works.
+//! never when the client has gone while the thread still works. What takes long goes on in a lane of its
+//! own ([`turn`]).
 
+mod turn;
+
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isopleth_engine::Cancel;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
 use crate::error::ApiError;
+pub(crate) use turn::Turn;
+use turn::{Place, SlowLane};
 
 /// Semaphores count no further.
 const MOST_MIB: u32 = 1 << 28;
@@ -29,8 +35,13 @@ pub(crate) struct Admission {
     memory_mib: u32,
     computing: usize,
     places: usize,
-    wait: Duration,
+    slow: SlowLane,
+    waiting: Waiting,
 }
+
+/// How long anybody waits.
+#[derive(Clone, Copy, Debug)]
+struct Waiting(Duration);
 
 /// Memory that a map may take.
 #[derive(Debug)]
@@ -50,7 +61,8 @@ pub(crate) struct Seat {
 /// A place at the table; holds its seat.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _seat: Seat,
+    seat: Seat,
+    slow: Option<Place>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -72,7 +84,8 @@ impl Admission {
             permits: Arc::new(Semaphore::new(config.concurrency)),
             computing: config.concurrency,
             places: config.concurrency + config.queue_length,
-            wait: config.queue_wait(),
+            slow: SlowLane::new(config),
+            waiting: Waiting(config.queue_wait()),
         }
     }
 
@@ -80,7 +93,8 @@ impl Admission {
     pub(crate) fn seat(&self) -> Result<Seat, ApiError> {
         let seat = Arc::clone(&self.seats).try_acquire_owned();
         seat.map(|_seat| Seat { _seat }).map_err(|_| {
-            ApiError::busy("every place to compute and to wait is taken", self.retry_after())
+            let what = "every place to compute and to wait is taken";
+            ApiError::busy(what, self.waiting.retry_after())
         })
     }
 
@@ -90,35 +104,35 @@ impl Admission {
         seat: Seat,
         stop: &CancellationToken,
     ) -> Result<Permit, ApiError> {
-        let waiting = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned());
+        let waiting =
+            tokio::time::timeout(self.waiting.0, Arc::clone(&self.permits).acquire_owned());
         tokio::select! {
             permit = waiting => match permit {
-                Ok(Ok(_permit)) => Ok(Permit { _seat: seat, _permit }),
-                _ => Err(ApiError::busy(
-                    &format!("waited {} s for a turn to compute", self.wait.as_secs()),
-                    self.retry_after(),
-                )),
+                Ok(Ok(_permit)) => Ok(Permit { seat, slow: None, _permit }),
+                _ => Err(self.waiting.over("a turn to compute")),
             },
             () = stop.cancelled() => Err(ApiError::stopping()),
         }
     }
 
-    /// Memory for a map that somebody waits for, in the order in which it was asked for. Blocks, on a
-    /// thread of the runtime that may.
-    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
-        let asked = Arc::clone(&self.memory).acquire_many_owned(self.mib(bytes));
-        let (mut asked, runtime) = (pin!(asked), Handle::current());
+    /// Memory for a map that somebody waits for, and a turn among slow ones if so many seconds are foreseen; quick ones
+    /// get memory in the order in which they ask. Blocks, on a thread of the runtime that may.
+    pub(crate) fn admit(&self, turn: &Turn, seconds: f64, bytes: u64) -> Result<Memory, ApiError> {
+        self.slow.enter(turn, seconds, &self.waiting)?;
+        let what = "memory that other maps take";
+        let (memory, mib) = (&self.memory, self.mib(bytes));
+        if !turn.is_slow() {
+            let asked = Arc::clone(memory).acquire_many_owned(mib);
+            return Ok(Memory { _permit: self.waiting.block_on(asked, turn, what)? });
+        }
+        // Asks again and again, so that nobody quick waits behind it.
         let start = Instant::now();
         loop {
-            match runtime.block_on(async { tokio::time::timeout(PATIENCE, asked.as_mut()).await }) {
-                Ok(Ok(_permit)) => return Ok(Memory { _permit }),
-                _ if cancel.is_cancelled() => return Err(ApiError::stopping()),
-                Err(_) if start.elapsed() < self.wait => {}
-                _ => {
-                    let seconds = self.wait.as_secs();
-                    let what = format!("waited {seconds} s for memory that other maps take");
-                    return Err(ApiError::busy(&what, self.retry_after()));
-                }
+            match Arc::clone(memory).try_acquire_many_owned(mib) {
+                Ok(_permit) => return Ok(Memory { _permit }),
+                _ if turn.is_cancelled() => return Err(ApiError::stopping()),
+                _ if start.elapsed() >= self.waiting.0 => return Err(self.waiting.over(what)),
+                _ => std::thread::sleep(PATIENCE),
             }
         }
     }
@@ -143,7 +157,8 @@ impl Admission {
 
     /// Who is in the house just now.
     pub(crate) fn occupancy(&self) -> Occupancy {
-        let computing = self.computing.saturating_sub(self.permits.available_permits());
+        let quick = self.computing.saturating_sub(self.permits.available_permits());
+        let computing = quick + self.slow.computing();
         let inside = self.places.saturating_sub(self.seats.available_permits());
         Occupancy { computing, waiting: inside.saturating_sub(computing) }
     }
@@ -154,11 +169,37 @@ impl Admission {
         // An error means that the semaphore is closed, which only this function does.
         let _ = self.permits.acquire_many(all).await;
         self.permits.close();
+        self.slow.quiet().await;
+    }
+}
+
+impl Waiting {
+    /// Seconds after which asking again makes sense: a full wait later, the queue has moved.
+    fn retry_after(self) -> u64 {
+        self.0.as_secs().max(1)
     }
 
-    /// Seconds after which asking again makes sense: a full wait later, the queue has moved.
-    fn retry_after(&self) -> u64 {
-        self.wait.as_secs().max(1)
+    fn over(self, what: &str) -> ApiError {
+        ApiError::busy(&format!("waited {} s for {what}", self.0.as_secs()), self.retry_after())
+    }
+
+    /// Waits on a thread of the runtime that may, as long as nobody says stop.
+    fn block_on(
+        self,
+        asked: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+        cancel: &Cancel,
+        what: &str,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        let (mut asked, runtime) = (pin!(asked), Handle::current());
+        let start = Instant::now();
+        loop {
+            match runtime.block_on(async { tokio::time::timeout(PATIENCE, asked.as_mut()).await }) {
+                Ok(Ok(permit)) => return Ok(permit),
+                _ if cancel.is_cancelled() => return Err(ApiError::stopping()),
+                Err(_) if start.elapsed() < self.0 => {}
+                _ => return Err(self.over(what)),
+            }
+        }
     }
 }
 
@@ -200,20 +241,61 @@ mod tests {
         };
         let admission = Arc::new(Admission::new(&config));
         let given = tokio::task::spawn_blocking(move || {
-            let cancel = Cancel::default();
-            let first = admission.memory(60 << 20, &cancel).expect("all is free");
-            assert_eq!(admission.memory(60 << 20, &cancel).expect_err("too much").status(), 503);
+            let turn = || {
+                let runtime = Handle::current();
+                let seat = admission.seat().expect("a seat");
+                let stop = CancellationToken::new();
+                let permit = runtime.block_on(admission.permit(seat, &stop)).expect("a permit");
+                Turn::new(permit, Cancel::default())
+            };
+            let (one, two) = (turn(), turn());
+            let first = admission.admit(&one, 0.0, 60 << 20).expect("all is free");
+            let error = admission.admit(&two, 0.0, 60 << 20).expect_err("too much");
+            assert_eq!(error.status(), 503);
             let other = Arc::clone(&admission);
             let job = std::thread::spawn(move || {
                 // More than there is: it waits until it is alone.
                 other.memory_for_job(1 << 40, &Cancel::default()).is_some()
             });
-            drop(admission.memory(40 << 20, &cancel).expect("the job does not stand in the way"));
+            let quick = admission.admit(&two, 0.0, 40 << 20);
+            drop(quick.expect("the job does not stand in the way"));
             drop(first);
             assert!(job.join().expect("no panic"));
             let stop = Cancel::default();
             stop.cancel();
             assert!(admission.memory_for_job(1, &stop).is_none());
+        });
+        given.await.expect("no panic");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn slow_maps_leave_permits_and_seats_to_quick_ones() {
+        let config = ServiceConfig {
+            concurrency: 2,
+            queue_length: 2,
+            queue_wait_seconds: 0,
+            quick_seconds: 1.0,
+            ..ServiceConfig::default()
+        };
+        let admission = Arc::new(Admission::new(&config));
+        let given = tokio::task::spawn_blocking(move || {
+            let turn = || {
+                let seat = admission.seat().expect("a seat");
+                let stop = CancellationToken::new();
+                let permit = Handle::current().block_on(admission.permit(seat, &stop));
+                Turn::new(permit.expect("a permit"), Cancel::default())
+            };
+            let slow = turn();
+            let _its_memory = admission.admit(&slow, 60.0, 1).expect("the lane is free");
+            assert_eq!(admission.occupancy(), Occupancy { computing: 1, waiting: 0 });
+            let (one, two) = (turn(), turn());
+            let second = admission.admit(&one, 60.0, 1).expect_err("one at a time");
+            assert_eq!(second.status(), 503);
+            assert!(one.is_slow(), "it has left its permit");
+            let quick = admission.admit(&two, 0.5, 1);
+            assert!(quick.is_ok() && !two.is_slow());
+            drop((slow, one));
+            admission.admit(&turn(), 60.0, 1).expect("the lane is free again");
         });
         given.await.expect("no panic");
     }

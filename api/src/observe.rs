@@ -7,10 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::error::{ApiError, PROBLEM_JSON};
 use crate::state::AppState;
+use crate::watch::traces;
 
 /// Names a request, in its answer and in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,15 +38,18 @@ pub(crate) async fn observe(
     request.extensions_mut().insert(RequestId(id.clone()));
     let counted = state.watch().request(request.method(), request.extensions().get());
     let path = request.uri().path().to_owned();
+    let traced = traces::request(&id, request.method(), request.extensions().get(), &path);
     let span = tracing::info_span!("request", id, method = %request.method(), path);
+    let (around, logged) = (traced.clone(), span.clone());
     let quiet = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
-    async move {
+    let answering = async move {
         let mut hung_up = HungUp { armed: true };
         let start = Instant::now();
         let mut response = as_problem(next.run(request).await, &path);
         hung_up.armed = false;
         let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
         counted.answered(status, seconds);
+        traces::answered(&traced, status);
         if !quiet {
             tracing::info!(status, seconds, "answered");
         }
@@ -53,9 +57,19 @@ pub(crate) async fn observe(
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
-    }
-    .instrument(span)
-    .await
+    };
+    LOGGED.scope(logged, answering.instrument(around).instrument(span)).await
+}
+
+tokio::task_local! {
+    /// The span of a request in the log; the current one may be of a trace.
+    static LOGGED: Span;
+}
+
+/// The spans of the request that this task answers, in the log and in a trace: for a thread that works for it.
+pub(crate) fn spans() -> [Span; 2] {
+    let logged = LOGGED.try_with(Span::clone).unwrap_or_else(|_| Span::none());
+    [logged, Span::current()]
 }
 
 /// Says so when the request is dropped before its answer.

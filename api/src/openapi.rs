@@ -14,9 +14,10 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
+use crate::ogc;
 use crate::routes::{
-    catalogue, crossvalidations, estimates, health, jobs, kernels, map_data, maps, metrics,
-    network_maps, networks,
+    catalogue, collections, crossvalidations, estimates, health, jobs, kernels, map_data, maps,
+    metrics, network_maps, networks,
 };
 use crate::state::AppState;
 use crate::wire::query::MaskName;
@@ -35,6 +36,7 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
         (name = "jobs", description = "Large maps, made one after the other"),
+        (name = "ogc", description = "As the OGC has it: API – Processes"),
         (name = "service", description = "The state of the service"),
     ),
     // Only a parameter has it, and those do not bring their schemas.
@@ -89,19 +91,12 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(network_maps::make_map))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(health::index))
         .routes(routes!(metrics::metrics))
+        .merge(ogc::routes())
+        .merge(collections::described())
         .split_for_parts();
     doors::described::describe(&mut document);
     (router, document)
-}
-
-/// The same jobs where OGC API – Processes looks for them.
-pub(crate) fn standard() -> Router<AppState> {
-    Router::new()
-        .route("/jobs", get(jobs::list))
-        .route("/jobs/{id}", get(jobs::status).delete(jobs::dismiss))
-        .route("/jobs/{id}/results", get(jobs::result))
 }
 
 /// The document.
@@ -125,9 +120,11 @@ pub fn document_json() -> String {
 pub(crate) fn pages() -> Router<AppState> {
     let config = Config::from("/openapi.json").validator_url("none");
     let document: Arc<Bytes> = Arc::new(document_json().into());
+    let older: Arc<Bytes> = Arc::new(ogc::older_document(&described().1).into());
     Router::new()
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(serve_document).layer(Extension(document)))
+        .route("/openapi-3.0.json", get(serve_document).layer(Extension(older)))
 }
 
 async fn serve_document(Extension(document): Extension<Arc<Bytes>>) -> impl IntoResponse {

@@ -15,7 +15,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
@@ -76,6 +76,9 @@ pub async fn serve(
         (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
         _ => None,
     };
+    // Heard from before the first connection on. Without certificates a hang-up ends the process, as it does every
+    // program of a terminal.
+    let told = tls.as_ref().and_then(|_| signal(SignalKind::hangup()).ok());
     let state = AppState::new(config)?;
     let (config, keys) = (state.config(), state.doors().needs_keys());
     if !keys && config.auth != Auth::Off && !address.ip().is_loopback() {
@@ -102,7 +105,7 @@ pub async fn serve(
     };
     tokio::select! {
         () = connections.accept(&listener) => (),
-        () = connections.look_after() => (),
+        () = connections.look_after(told) => (),
         () = drained => (),
     }
     drop(listener);
@@ -188,9 +191,7 @@ impl Connections {
     }
 
     /// What is done now and then, or when told to by SIGHUP; never ends.
-    async fn look_after(&self) {
-        // Without certificates a hang-up ends the process, as it does every program of a terminal.
-        let mut told = self.tls.as_ref().and_then(|_| signal(SignalKind::hangup()).ok());
+    async fn look_after(&self, mut told: Option<Signal>) {
         loop {
             let in_any_case = match &mut told {
                 Some(told) => tokio::select! {

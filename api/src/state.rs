@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
+use crate::grids::{Grids, GridsError};
 use crate::jobs::Jobs;
-use crate::limits::{Admission, Memory, Occupancy, Seat};
+use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
+use crate::observe;
 use crate::store::{Store, StoreError};
-use crate::watch::Watch;
+use crate::watch::{Watch, traces};
 
 /// Why there is no service.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,9 @@ pub enum StartError {
     /// Nothing can be remembered.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A grid of the configuration is none.
+    #[error(transparent)]
+    Grids(#[from] GridsError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -35,6 +41,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: ServiceConfig,
+    grids: Grids,
     factors: FactorCache,
     heads: Heads,
     networks: Networks,
@@ -56,6 +63,7 @@ impl AppState {
     pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
+        let grids = Grids::new(&config.grids)?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
@@ -71,6 +79,7 @@ impl AppState {
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
             config,
+            grids,
             admission,
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
@@ -81,6 +90,11 @@ impl AppState {
     #[must_use]
     pub fn config(&self) -> &ServiceConfig {
         &self.0.config
+    }
+
+    /// Gridded files that requests may name.
+    pub(crate) fn grids(&self) -> &Grids {
+        &self.0.grids
     }
 
     /// Factorisations of networks seen before.
@@ -109,13 +123,15 @@ impl AppState {
         &self.0.jobs
     }
 
-    /// Memory for a map that somebody waits for.
-    pub(crate) fn memory(&self, bytes: u64, cancel: &Cancel) -> Result<Memory, ApiError> {
-        self.0.admission.memory(bytes, cancel)
+    /// Memory for a map that somebody waits for, once it is its turn among those that take as long.
+    pub(crate) fn admit(&self, turn: &Turn, seconds: f64, bytes: u64) -> Result<Memory, ApiError> {
+        let _span = traces::step("wait for memory").entered();
+        self.0.admission.admit(turn, seconds, bytes)
     }
 
     /// The same for a job; none when it is to stop.
     pub(crate) fn memory_for_job(&self, bytes: u64, cancel: &Cancel) -> Option<Memory> {
+        let _span = traces::step("wait for memory").entered();
         self.0.admission.memory_for_job(bytes, cancel)
     }
 
@@ -197,20 +213,20 @@ impl AppState {
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         seat: Seat,
-        job: impl FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+        job: impl FnOnce(&Turn) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = self.0.admission.permit(seat, &self.0.stop).await?;
+        let waiting = self.0.admission.permit(seat, &self.0.stop);
+        let permit = waiting.instrument(traces::step("wait")).await?;
         let guard = CancelOnDrop(Cancel::default());
-        let (cancel, span) = (guard.0.clone(), tracing::Span::current());
+        let (cancel, [logged, traced]) = (guard.0.clone(), observe::spans());
         let mut thread = tokio::task::spawn_blocking(move || {
-            let _until_the_end = permit;
-            span.in_scope(|| {
-                let result = job(&cancel);
-                if cancel.is_cancelled() {
-                    tracing::info!("stopped computing");
-                }
-                result
-            })
+            let turn = Turn::new(permit, cancel);
+            let _spans = (logged.entered(), traced.entered());
+            let result = job(&turn);
+            if turn.is_cancelled() {
+                tracing::info!("stopped computing");
+            }
+            result
         });
         let ended = tokio::select! {
             ended = &mut thread => ended,
@@ -261,7 +277,7 @@ mod tests {
         let waiting = {
             let (state, seat) = (state.clone(), state.seat().expect("a place"));
             tokio::spawn(async move {
-                let job = move |cancel: &Cancel| {
+                let job = move |cancel: &Turn| {
                     began.send(()).expect("the test waits");
                     may_end.recv().expect("the test says when");
                     ended.send(cancel.is_cancelled()).expect("the test waits");

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Kills the service at random moments of a job and looks what becomes of it.
+"""Kills the service, or fills its disk, at random moments of a job and looks what becomes of it.
 
     benches/jobs/kill.py target/release/isopleth --kills 50 --fields 200
     benches/jobs/kill.py target/release/isopleth --kills 20 --signal TERM
+    benches/jobs/kill.py target/release/isopleth --kills 20 --disk-full      (as root: it mounts a small disk)
 
 One job is accepted by a service that runs none; its folder is copied for each trial, so that all trials make the same
 map. The first is undisturbed. In each of the others the service gets the signal at a random moment and is started
-again. Told: whether the bytes are those of the first, how many blocks were computed twice, what is left in the folder.
-Needs nothing but Python.
+again. With --disk-full the folder is a small disk in memory, which is full from a random moment on and has room again some
+seconds later; the service goes on all the time. Told: whether the bytes are those of the first, how many blocks were computed
+twice, what is left in the folder. Needs nothing but Python.
 """
 
 import argparse
+import errno
 import hashlib
 import json
 import math
@@ -94,6 +97,29 @@ def readings(stations, hours):
     return "\n".join(rows).encode()
 
 
+class Disk:
+    """A small disk in memory, mounted on a folder."""
+
+    def __init__(self, folder, size):
+        self.folder, self.ballast = folder, folder / "ballast"
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+
+    def fill(self):
+        """To the last page, again where something was removed meanwhile."""
+        with open(self.ballast, "ab", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+
+    def end(self):
+        subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+
 def left_over(data):
     """What should not be there after the end."""
     names = [str(p.relative_to(data)) for d in ("work", "inputs", "maps") for p in (data / d).rglob("*")]
@@ -108,6 +134,7 @@ def main():
     parser.add_argument("--stations", type=int, default=300)
     parser.add_argument("--shape", default="700x500")
     parser.add_argument("--signal", choices=["KILL", "TERM"], default="KILL")
+    parser.add_argument("--disk-full", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
@@ -128,11 +155,31 @@ def main():
 
         def trial(name, moment=None):
             data = folder / name
-            shutil.copytree(seed, data)
+            disk = None
+            if arguments.disk_full and moment is not None:
+                # Room for the work and the map, with what is being put together, and for the database.
+                disk = Disk(data, 4 * size + (64 << 20))
+            shutil.copytree(seed, data, dirs_exist_ok=True)
+            try:
+                return run(data, moment, disk)
+            finally:
+                if disk:
+                    disk.end()
+                shutil.rmtree(data)
+
+        def run(data, moment, disk):
             began = time.monotonic()
             service = Service(arguments.program, data, 1)
             computed, at_kill = [], None
-            if moment is not None:
+            if disk:
+                time.sleep(moment)
+                at_kill = len(list((data / "work").rglob("block-*.json")))
+                free = time.monotonic() + random.uniform(0.5, 5)
+                while time.monotonic() < free:
+                    disk.fill()
+                    time.sleep(0.05)
+                disk.ballast.unlink()
+            elif moment is not None:
                 time.sleep(moment)
                 service.end(how)
                 computed += service.blocks()
@@ -151,9 +198,9 @@ def main():
             files = [p for p in left if p.startswith("maps/") and p.endswith(".nc")]
             digest = hashlib.sha256((data / files[0]).read_bytes()).hexdigest() if files else None
             size = (data / files[0]).stat().st_size if files else 0
-            shutil.rmtree(data)
             return status, digest, computed, [p for p in left if p not in files], seconds, at_kill, size
 
+        size = 0
         status, whole, computed, left, seconds, _, size = trial("undisturbed")
         if status["status"] != "successful":
             sys.exit(f"undisturbed: {status}")
@@ -172,7 +219,7 @@ def main():
             repeated += twice
             most_repeated = max(most_repeated, twice)
             print(
-                f"{k + 1:3}: {arguments.signal} after {moment:.2f} s, {at_kill} of {blocks} blocks done then; "
+                f"{k + 1:3}: {'disk full' if arguments.disk_full else arguments.signal} after {moment:.2f} s, {at_kill} of {blocks} blocks done then; "
                 f"{status['status']}, same bytes: {digest == whole}, {twice} blocks twice, left over: {left}, {took:.2f} s",
                 flush=True,
             )

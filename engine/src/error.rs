@@ -1,6 +1,6 @@
 //! What can go wrong between readings and a file, and of what kind it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::background::BackgroundError;
 use crate::covariates::CovariateError;
@@ -156,6 +156,16 @@ pub enum Kind {
 }
 
 impl Error {
+    /// The file of a background or covariate that it is about, if it is about one.
+    #[must_use]
+    pub fn grid_path(&self) -> Option<&Path> {
+        match self {
+            Self::Background(BackgroundError::Model(error))
+            | Self::Covariate(CovariateError::Model { error, .. }) => error.path(),
+            _ => None,
+        }
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub fn kind(&self) -> Kind {

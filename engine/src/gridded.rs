@@ -34,6 +34,20 @@ pub enum GriddedError {
     TooLarge { path: PathBuf, variable: String, cells: usize, limit: usize },
 }
 
+impl GriddedError {
+    /// The file that it is about.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NoVariable { path, .. }
+            | Self::Dimensions { path, .. }
+            | Self::Axis { path, .. }
+            | Self::TooLarge { path, .. } => path,
+        }
+    }
+}
+
 /// Values where two axes cross.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gridded {

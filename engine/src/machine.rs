@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Peak resident memory of this process so far (`VmHWM`), in bytes; 0 where the system does not
-/// say.
+/// Peak resident memory of this process so far (`VmHWM`), in bytes, as it was 5 ms ago at most; 0 where the system
+/// does not say.
 #[must_use]
 pub fn peak_memory_bytes() -> u64 {
-    Machine::this().kilobytes("self/status", "VmHWM:").unwrap_or(0)
+    static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(5));
+    KNOWN.get(|| Machine::this().kilobytes("self/status", "VmHWM:").unwrap_or(0))
 }
 
-/// Resident memory of this process now (`VmRSS`), in bytes; 0 where the system does not say.
+/// Resident memory of this process (`VmRSS`), in bytes, as it was 5 ms ago at most; 0 where the system does not say.
 #[must_use]
 pub fn resident_bytes() -> u64 {
-    Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0)
+    static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(5));
+    KNOWN.get(|| Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0))
 }
 
 /// Memory of this process with its share of what others use, too (PSS), in bytes; none where the system does
@@ -45,12 +47,6 @@ pub struct GroupMemory {
 #[must_use]
 pub fn group_memory() -> Option<GroupMemory> {
     Machine::this().group_memory()
-}
-
-/// The same as it was a moment ago at most: for plans, many of which are made in that time.
-pub(crate) fn resident_bytes_lately() -> u64 {
-    static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(20));
-    KNOWN.get(resident_bytes)
 }
 
 /// Memory that this process may use, in bytes: the smallest limit of its control groups and the

@@ -59,6 +59,21 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// The file that it is about, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Form { .. } => None,
+            Self::Gridded(error) => Some(error.path()),
+            Self::File { path, .. }
+            | Self::Dimensions { path, .. }
+            | Self::NotDegrees { path, .. }
+            | Self::Times { path, .. }
+            | Self::Untimed { path, .. }
+            | Self::NoStep { path, .. } => Some(path),
+        }
+    }
+
     /// Whether the machine failed, not what is in the file.
     #[must_use]
     pub fn is_io(&self) -> bool {

@@ -39,14 +39,18 @@ const FEWEST_CELLS: usize = 16_384;
 /// Of maps with up to so many tiles those that were tried are kept: they are a good part of the map.
 const FEW_TILES: usize = 16;
 
-/// Views that are kept of one network on one grid: so many numbers of 8 bytes.
-const MOST_VIEWS: usize = 1 << 17;
+/// Bytes of views that are kept of one network on one grid.
+const MOST_VIEWS: usize = 1 << 21;
+
+/// Of larger networks they are not kept.
+const MOST_STATIONS: usize = 2048;
 
 /// How stations appear to boxes of a small grid: found out for one map, good for all like it.
 pub(crate) fn views(plan: &Plan, method: &Resolved, factors: &FactorCache) -> Option<Arc<Views>> {
     let Targets::Grid(grid) = &plan.targets else { return None };
     let stations = plan.network.len();
-    if plan.tiling.count() > FEW_TILES || grid.crs().is_some() || stations > MOST_VIEWS / 64 {
+    let exact = grid.crs().is_some() || method.stretch.is_some();
+    if plan.tiling.count() > FEW_TILES || exact || stations > MOST_STATIONS {
         return None;
     }
     let mut hash = blake3::Hasher::new();
@@ -59,7 +63,7 @@ pub(crate) fn views(plan: &Plan, method: &Resolved, factors: &FactorCache) -> Op
     for axis in [grid.x(), grid.y()] {
         hash.update(bytemuck::cast_slice(axis));
     }
-    let new = || Views::new(stations, MOST_VIEWS);
+    let new = || Views::new(MOST_VIEWS);
     Some(factors.lore().views.get(hash.finalize(), stations, new))
 }
 
@@ -171,7 +175,9 @@ impl Pilot<'_> {
             let scheme = orders.scheme();
             let trial = self.attempt(scheme)?;
             if orders.is_enough(&trial.verdict) {
-                if !orders.lower(&trial.verdict) {
+                // What was tried is kept: of a small map that is more than a lower order would save.
+                let mostly_done = 2 * trial.tried.len() >= self.tiling.count();
+                if mostly_done || !orders.lower(&trial.verdict) {
                     return Some(Chosen { scheme, cost: trial.cost, tried: trial.tried });
                 }
             } else if !orders.raise(&trial.verdict) {
@@ -185,7 +191,7 @@ impl Pilot<'_> {
     fn attempt(&self, scheme: Scheme) -> Option<Trial> {
         let tile = [self.tiling.tile_columns, self.tiling.tile_rows];
         let far =
-            Far::new(self.surface, self.evaluator, self.rows, tile, scheme).with_views(self.views);
+            Far::with_views(self.surface, self.evaluator, self.rows, tile, scheme, self.views);
         let tried: Vec<Tried> =
             self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k)).collect();
         let (mut verdict, mut pairs, mut tried_cells) = (Verdict::default(), 0, 0);

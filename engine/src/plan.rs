@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::background::{self, Backgrounds};
 use crate::choice;
-use crate::covariates::{self, CovariateError, Covariates};
+use crate::covariates::{self, Covariates};
 use crate::error::Error;
 use crate::grid::Targets;
 use crate::machine;
@@ -174,9 +174,6 @@ impl Plan {
         let solved = network.stations().len() / STATIONS_TO_A_SOLVED_FIELD;
         let steps_solved_at_once = (solved / variables).clamp(steps_at_once, steps);
         let layers = settings.uncertainty.layers(observations.variables())?;
-        if !layers.is_empty() && covariates.is_some() {
-            return Err(CovariateError::Layers.into());
-        }
         let steps_solved_at_once = if layers.is_empty() {
             steps_solved_at_once
         } else {
@@ -268,11 +265,7 @@ impl Plan {
         let factorisations = match &self.settings.method {
             Choice::Told(_) => 1.0,
             // Each variable may get its own, after the choice.
-            Choice::Auto(_) => {
-                let tried =
-                    choice::TRIED as f64 * (choice::MOST_STATIONS as f64 / n).min(1.0).powi(3);
-                tried + self.observations.variables().len() as f64
-            }
+            Choice::Auto(_) => self.tried() + self.observations.variables().len() as f64,
         };
         let solve = (2.0 * n.powi(3) * factorisations + 2.0 * n * n * fields as f64) / SOLVER_FLOPS;
         let batches = self.observations.times().len().div_ceil(self.steps_at_once) as f64;
@@ -318,7 +311,7 @@ impl Plan {
             + self.mesh_bytes(n, solved);
         let layers = (self.layers.len() * self.observations.times().len()) as u64;
         let chunks = self.tiling.count() as u64 * (self.estimated_fields() + layers);
-        machine::resident_bytes_lately()
+        machine::resident_bytes()
             + THREADS
             + EXAMINATION
             + solving.max(evaluating as u64)
@@ -332,7 +325,9 @@ impl Plan {
         let cells = self.tiling.cells_of_a_tile();
         match &self.targets {
             _ if self.layers.is_empty() => 0,
-            Targets::Grid(_) => 2 * cells * 8 + 2 * 256 * stations * 8,
+            Targets::Grid(_) => {
+                (2 + 2 * self.settings.covariates.all.len()) * cells * 8 + 2 * 256 * stations * 8
+            }
             Targets::Points(_) => (3 + solved) * cells * 8 + 2 * 256 * stations * 8,
         }
     }
@@ -345,7 +340,27 @@ impl Plan {
         }
         let cells = usize::try_from(self.targets.cells()).unwrap_or(usize::MAX);
         let nodes = cells.min(30 * stations + cells / 100);
-        nodes * (4 * (1 + solved) + 32) + stations * stations * 16
+        let layers = 1 + self.settings.covariates.all.len();
+        nodes * (4 * layers * (1 + solved) + 32) + stations * stations * 16
+    }
+
+    /// Factorisations of the whole network that choosing a method is worth.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate needs no 53 bits")]
+    fn tried(&self) -> f64 {
+        let share = choice::MOST_STATIONS as f64 / self.network.stations().len() as f64;
+        choice::TRIED as f64 * share.min(1.0).powi(3)
+    }
+
+    /// Seconds of the estimate that are for choosing a method: none where it is told, and none of them are needed where
+    /// the network is known.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate needs no 53 bits")]
+    #[must_use]
+    pub fn seconds_of_choosing(&self) -> f64 {
+        let n = self.network.stations().len() as f64;
+        match &self.settings.method {
+            Choice::Told(_) => 0.0,
+            Choice::Auto(_) => 2.0 * n.powi(3) * self.tried() / SOLVER_FLOPS / self.threads as f64,
+        }
     }
 
     fn estimated_fields(&self) -> u64 {
@@ -388,7 +403,11 @@ fn is_fast(targets: &Targets, settings: &Settings) -> bool {
         Targets::Grid(grid) => grid.crs().is_none(),
         Targets::Points(places) => places.x.len() >= scattered::FEWEST_PLACES,
     };
-    enough && settings.tolerance != Tolerance::Exact
+    let stretched = match &settings.method {
+        Choice::Told(method) => method.anisotropy.is_some(),
+        Choice::Auto(auto) => auto.anisotropy.told().is_some(),
+    };
+    enough && !stretched && settings.tolerance != Tolerance::Exact
 }
 
 /// Half of what the system allows; where it does not say, what every machine has.

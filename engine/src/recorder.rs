@@ -33,12 +33,7 @@ pub(crate) struct Recorder {
     share: Share,
     /// What happened to this run and need not to another.
     mishaps: Vec<String>,
-    /// As asked for last; 0 before.
-    peak_memory_bytes: u64,
 }
-
-/// Seconds of work after which the memory of the process is looked at again.
-const WORTH_ASKING: f64 = 2e-3;
 
 /// What a run found in some time steps, whenever it was and on whatever machine; shares of others can
 /// be added.
@@ -97,7 +92,7 @@ impl Share {
         self.covariates.merge(covariates);
     }
 
-    pub(crate) fn add_doubt(&mut self, doubt: DoubtShare) {
+    fn add_doubt(&mut self, doubt: DoubtShare) {
         self.doubt.get_or_insert_default().merge(doubt);
     }
 
@@ -131,7 +126,6 @@ impl Recorder {
             stages: Vec::new(),
             share: Share::default(),
             mishaps: Vec::new(),
-            peak_memory_bytes: 0,
         }
     }
 
@@ -156,7 +150,7 @@ impl Recorder {
         (number, chosen): (usize, &Chosen),
         obtained: &Obtained,
     ) {
-        let factor = &obtained.factor;
+        let factor = &obtained.value;
         let report = MethodReport {
             solver: factor.decomposition().to_owned(),
             condition: factor.condition(),
@@ -168,6 +162,12 @@ impl Recorder {
         self.share.methods.insert(number, report);
         self.share.warnings.extend(factor.warnings().iter().map(ToString::to_string));
         self.mishaps.extend(obtained.warning.clone());
+    }
+
+    /// Books what was found of the uncertainty of some fields, and what the user should know of it.
+    pub(crate) fn add_doubt(&mut self, share: DoubtShare, warnings: Vec<String>) {
+        self.share.add_doubt(share);
+        self.mishaps.extend(warnings);
     }
 
     fn method(&mut self) -> Option<&mut MethodReport> {
@@ -190,7 +190,7 @@ impl Recorder {
         let start = Instant::now();
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
-        let peak_memory_bytes = self.peak_memory_bytes(seconds);
+        let peak_memory_bytes = machine::peak_memory_bytes();
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
@@ -199,15 +199,6 @@ impl Recorder {
             None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
         }
         result
-    }
-
-    /// The peak of the process after so many seconds of work. Asking takes longer than the stages of a small map,
-    /// which change nothing about it.
-    fn peak_memory_bytes(&mut self, seconds: f64) -> u64 {
-        if self.peak_memory_bytes == 0 || seconds > WORTH_ASKING {
-            self.peak_memory_bytes = machine::peak_memory_bytes();
-        }
-        self.peak_memory_bytes
     }
 
     /// Books a batch of fields: readings and fit are stations × fields.
@@ -260,13 +251,13 @@ impl Recorder {
 
     /// The report, unless there is nothing to report on.
     pub(crate) fn into_report(
-        mut self,
+        self,
         plan: &Plan,
         instructions: &str,
         quality: QualityReport,
     ) -> Result<Report, Error> {
         let seconds = self.start.elapsed().as_secs_f64();
-        let peak_memory_bytes = self.peak_memory_bytes(seconds);
+        let peak_memory_bytes = machine::peak_memory_bytes();
         let mut share = self.share;
         // Methods come one after another, and fields with them.
         share.fields.sort_by_key(|(id, _)| (id.time, id.variable));
@@ -363,6 +354,7 @@ fn method_report(chosen: &Chosen) -> MethodReport {
         epsilon: method.epsilon,
         smoothing: if low < high { vec![low, high] } else { vec![low] },
         degree: method.degree,
+        anisotropy: method.stretch.map(|stretch| stretch.anisotropy().to_string()),
         transform: chosen.transform,
         metric: method.metric.to_string(),
         convention: match method.convention {

@@ -147,6 +147,10 @@ pub struct MethodReport {
     pub smoothing: Vec<f64>,
     /// Degree of the drift, −1 for none.
     pub degree: i8,
+    /// Ratio of the ranges along and across, and the angle of the first in degrees from east (x); none where it
+    /// is the same in all directions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anisotropy: Option<String>,
     /// In what form readings were mapped, as it can be told: `none`, `sqrt`, `log:OFFSET`,
     /// `boxcox:LAMBDA:OFFSET`.
     pub transform: Transform,

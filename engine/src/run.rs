@@ -33,7 +33,7 @@ use crate::report::Report;
 use crate::scattered;
 use crate::settings::{Choice, Tolerance};
 use crate::transform::{Neighbours, Transform, WayBack};
-use crate::uncertainty::{BlockDoubt, Doubt, Mesh};
+use crate::uncertainty::{self, BlockDoubt, Doubt, Mesh};
 
 /// Makes every field of the plan and hands it to the sink.
 ///
@@ -104,11 +104,11 @@ pub(crate) struct Tools<'a> {
 }
 
 /// The meshes of methods, kept from block to block of a job's work.
-pub(crate) type Meshes = HashMap<usize, Mesh>;
+pub(crate) type Meshes = HashMap<usize, Arc<Mesh>>;
 
 impl Tools<'_> {
-    /// Makes the fields of some time steps, method by method, on the threads it is called on. With
-    /// `meshes` the values of layers do not depend on which steps came before.
+    /// Makes the fields of some time steps, method by method, on the threads it is called on. In
+    /// `meshes` those of the methods are found by later steps.
     pub(crate) fn steps(
         &self,
         steps: Range<usize>,
@@ -129,7 +129,7 @@ impl Tools<'_> {
                 factors.obtain(plan.network.points(), &chosen.method, par, progress.cancel)
             })?;
             recorder.begin_method(plan, (number, chosen), &obtained);
-            let (factor, evaluator) = (obtained.factor, Evaluator::new());
+            let (factor, evaluator) = (obtained.value, Evaluator::new());
             let (method, account) = ((methods, number), (&backgrounds, &dependence));
             let run = Run {
                 plan,
@@ -145,17 +145,16 @@ impl Tools<'_> {
                 neighbours,
                 account,
             };
-            let mut doubt = Doubt::new(plan, &run.factor, (number, chosen.transform), par)?;
-            if let Some(meshes) = meshes.as_mut()
-                && let Some(new) = doubt.take()
-            {
-                let known = meshes.remove(&number);
-                doubt = Some(recorder.time(Stage::Evaluate, || new.with_mesh(known))?);
-            }
+            let before = meshes.as_ref().and_then(|meshes| meshes.get(&number).cloned());
+            let tools = uncertainty::Tools { par, factors, cancel: progress.cancel };
+            let of_method = (number, chosen.transform);
+            let mut doubt = recorder.time(Stage::Evaluate, || {
+                Doubt::new(plan, &run.factor, of_method, tools, before)
+            })?;
             run.blocks(steps.clone(), recorder, exam, doubt.as_mut())?;
             if let Some(doubt) = doubt {
-                let (share, mesh) = doubt.into_parts();
-                recorder.share().add_doubt(share);
+                let (share, mesh, warnings) = doubt.into_parts();
+                recorder.add_doubt(share, warnings);
                 if let (Some(mesh), Some(meshes)) = (mesh, meshes.as_mut()) {
                     meshes.insert(number, mesh);
                 }
@@ -477,8 +476,10 @@ impl Run<'_> {
         let Tolerance::Relative(tolerance) = plan.settings.tolerance else {
             return fields.exactly();
         };
-        if matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some()) {
-            // The tree of boxes wants rows of one latitude, which a projected grid has not.
+        let projected = matches!(&plan.targets, Targets::Grid(grid) if grid.crs().is_some());
+        if projected || surface.is_stretched() {
+            // The tree of boxes wants rows of one latitude, which a projected grid has not, and distances that
+            // count the same in all directions.
             return fields.exactly();
         }
         let places = plan.network.stations().iter().map(|s| (s.x, s.y));
@@ -522,8 +523,8 @@ impl Run<'_> {
             return fields.exactly();
         };
         let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let far = Far::new(surface, self.evaluator, &rows, tile, chosen.scheme)
-            .with_views(self.views.as_deref());
+        let views = self.views.as_deref();
+        let far = Far::with_views(surface, self.evaluator, &rows, tile, chosen.scheme, views);
         let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
         enter(certificate, &account, &chosen, tolerance);
         Ok(())

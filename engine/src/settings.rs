@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::background::Background;
 use crate::bounds::Bounds;
 use crate::covariates;
-use crate::kernels::{Kernel, Method, Metric};
+use crate::kernels::{Anisotropy, Kernel, Method, Metric};
 use crate::mask::Masks;
 use crate::network::Duplicates;
 use crate::quality::Rules;
@@ -91,6 +91,50 @@ pub struct Auto {
     pub kernels: Vec<Kernel>,
     /// One method for all fields of a variable, or one for each field.
     pub each: Each,
+    /// Whether the range may differ by direction.
+    pub anisotropy: Directions,
+}
+
+/// Whether values may resemble each other farther in one direction than in others.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Directions {
+    /// The readings tell, on networks that are small enough: see docs/math.md, 3.
+    #[default]
+    Auto,
+    /// The same in all directions.
+    Same,
+    /// As told.
+    Told(Anisotropy),
+}
+
+impl FromStr for Directions {
+    type Err = String;
+
+    /// `auto`, `none`, or `RATIO:ANGLE`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::Same),
+            _ => text.parse().map(Self::Told).map_err(|_| {
+                format!(
+                    "anisotropy `{text}` is neither `auto` nor `none` nor RATIO:ANGLE, such as 2:30: a \
+                     ratio of ranges from 1 to 100, and the direction of the longer one in degrees \
+                     from east (x) towards north (y)"
+                )
+            }),
+        }
+    }
+}
+
+impl Directions {
+    /// For a method that is told, and chooses nothing: `auto` is none there.
+    #[must_use]
+    pub fn told(self) -> Option<Anisotropy> {
+        match self {
+            Self::Told(anisotropy) => Some(anisotropy),
+            Self::Auto | Self::Same => None,
+        }
+    }
 }
 
 /// What has a method of its own.

@@ -71,7 +71,7 @@ pub fn survey(
     let pool = pools::borrow(threads)?;
     for (by, variable, method) in methods_of(&network, settings, factors)? {
         let obtain = || factors.obtain(network.points(), &method, Par::rayon(threads), cancel);
-        let factor = pool.install(obtain)?.factor;
+        let factor = pool.install(obtain)?.value;
         let found = solvable(by, &method, factor.decomposition(), factor.condition());
         let known = methods
             .iter_mut()

@@ -5,15 +5,15 @@
 use std::path::Path;
 
 use isopleth_engine::background::{Background, From};
-use isopleth_engine::covariates::{Covariate, CovariateError, CovariateReport, Wanted};
+use isopleth_engine::covariates::{Covariate, CovariateReport, Wanted};
 use isopleth_engine::grid::Size;
 use isopleth_engine::kernels::{Kernel, Method, Metric, Smoothing};
 use isopleth_engine::observations::{Parts, Station, Variable};
 use isopleth_engine::output::{FieldId, Maps, MapsInMemory};
 use isopleth_engine::{
     Auto, Bound, Bounds, Cancel, Choice, Error, FactorCache, Folds, Grid, Limits, Observations,
-    Plan, Progress, ReadOptions, Registration, Report, Settings, Targets, Tolerance, Uncertainty,
-    crossvalidate, run,
+    Plan, Progress, ReadOptions, Registration, Report, Settings, Targets, Tolerance, crossvalidate,
+    run,
 };
 
 /// A grid of whole numbers, 0 to 20 each way, on a plane; rows from the north.
@@ -281,12 +281,6 @@ fn what_cannot_be_told_apart_or_is_not_known_is_refused_by_name() {
     refused(&[&height_of], Some(-1), &["--degree -1"]);
     // A tilted plane says something of its own where the drift is a constant.
     assert!(planned(parts(40, false, bumps), settings(&[&tilted], false)).is_ok());
-    let layers = Settings {
-        uncertainty: Uncertainty { deviation: true, ..Uncertainty::default() },
-        ..settings(&[&height_of], false)
-    };
-    let error = planned(parts(40, false, bumps), layers).unwrap_err();
-    assert!(matches!(error, Error::Covariate(CovariateError::Layers)), "{error}");
     // A height that changes from day to day is none.
     let mut moving = parts(40, true, bumps);
     moving.values[1].1[1][3] = Some(1.0);

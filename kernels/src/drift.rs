@@ -25,7 +25,7 @@ impl Drift {
     /// The terms of `degree` (−1: none), scaled to the box of the stations.
     #[must_use]
     pub fn new(degree: i8, stations: &Points, metric: Metric) -> Self {
-        let frame = if metric.is_spherical() { frame_at_middle(stations) } else { IDENTITY };
+        let frame = frame(stations, metric);
         let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
         let mut size = 0.0_f64;
         for i in 0..stations.len() {
@@ -95,6 +95,11 @@ impl Drift {
 
 fn turn(frame: &[[f64; 3]; 3], place: [f64; 3]) -> [f64; 3] {
     frame.map(|axis| axis[0] * place[0] + axis[1] * place[1] + axis[2] * place[2])
+}
+
+/// The axes of a network: its own in a plane; else east, north and up at its middle.
+pub(crate) fn frame(stations: &Points, metric: Metric) -> [[f64; 3]; 3] {
+    if metric.is_spherical() { frame_at_middle(stations) } else { IDENTITY }
 }
 
 /// East, north and up at the middle of the places; any axes where there is no middle.

@@ -22,6 +22,16 @@ pub enum Error {
     SmoothingLength { got: usize, stations: usize },
     #[error("a covariate has {got} values for {stations} stations; give one per station")]
     CovariateLength { got: usize, stations: usize },
+    #[error(
+        "anisotropy {got} is not RATIO:ANGLE, such as 2:30: a ratio of ranges from 1 to 100, and the \
+         direction of the longer one in degrees from east (x) towards north (y)"
+    )]
+    BadAnisotropy { got: String },
+    #[error(
+        "anisotropy needs distances in a plane or through the Earth, and two coordinates; leave it \
+         out with metric great_circle and with compat scipy-rbf"
+    )]
+    NoAnisotropy,
     #[error("a covariate is {value} at station number {station}; it must be finite")]
     BadCovariate { station: usize, value: f64 },
     #[error("drift degree {degree} is not -1, 0, 1 or 2")]
@@ -64,11 +74,6 @@ pub enum Error {
     BadReading { station: usize, field: usize, value: f64 },
     #[error("field {field} has no reading at any station")]
     AllMissing { field: usize },
-    #[error(
-        "the variance of a surface with covariates is not computed; leave the covariates out, or \
-         what is asked of the uncertainty"
-    )]
-    VarianceWithCovariates,
     #[error(
         "kernel {kernel} with a drift of degree {degree} and {metric} distance is no covariance on \
          this network, so that nothing can be said of the surface's uncertainty; choose degree \

@@ -1,6 +1,9 @@
 //! Every choice that defines a surface, apart from the stations and their values.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
+use crate::stretch::{Anisotropy, Stretch};
 use crate::{Kernel, Metric, Points};
 
 /// Which of SciPy's two interpolators the numbers follow.
@@ -43,6 +46,8 @@ pub struct Method {
     pub metric: Metric,
     /// Which SciPy the numbers follow.
     pub convention: Convention,
+    /// Two ranges and an angle; none: the same range in all directions.
+    pub anisotropy: Option<Anisotropy>,
 }
 
 /// A [`Method`] with nothing left open, in one convention: that of `RBFInterpolator`.
@@ -66,9 +71,19 @@ pub struct Resolved {
     /// Further columns of the drift, known at the stations, one entry per station: what else the
     /// values depend on, such as elevation. Centred, and of size 1, for the sake of the condition.
     pub covariates: Vec<Vec<f64>>,
+    /// What coordinates go through before distances are measured; not the drift.
+    pub stretch: Option<Stretch>,
 }
 
 impl Resolved {
+    /// Places as distances see them.
+    pub(crate) fn stretched<'p>(&self, points: &'p Points) -> Cow<'p, Points> {
+        match &self.stretch {
+            None => Cow::Borrowed(points),
+            Some(stretch) => Cow::Owned(stretch.points(points)),
+        }
+    }
+
     /// The same for some of the stations.
     #[must_use]
     pub fn select(&self, which: &[usize]) -> Self {
@@ -115,6 +130,12 @@ impl Method {
                 (self.scipy_rbf_epsilon(stations), -1)
             }
         };
+        let isotropic = self.metric == Metric::GreatCircle
+            || self.convention == Convention::ScipyRbf
+            || stations.dims() < 2;
+        if self.anisotropy.is_some() && isotropic {
+            return Err(Error::NoAnisotropy);
+        }
         Ok(Resolved {
             kernel: self.kernel,
             epsilon,
@@ -123,6 +144,7 @@ impl Method {
             metric: self.metric,
             convention: self.convention,
             covariates: Vec::new(),
+            stretch: self.anisotropy.map(|of| of.stretch(stations, self.metric)),
         })
     }
 

@@ -6,7 +6,9 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::{lblt, llt};
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::linalg::triangular_solve::{
+    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
+};
 use faer::perm::Perm;
 use faer::{Mat, MatMut, MatRef, Par};
 
@@ -146,6 +148,11 @@ impl Symmetric {
     /// Overwrites right-hand sides with `L⁻¹` of them. Cholesky only.
     pub(crate) fn solve_half(&self, rhs: MatMut<'_, f64>, par: Par) {
         solve_lower_triangular_in_place(self.block(), rhs, par);
+    }
+
+    /// Overwrites right-hand sides with `L⁻ᵀ` of them. Cholesky only.
+    pub(crate) fn solve_other_half(&self, rhs: MatMut<'_, f64>, par: Par) {
+        solve_upper_triangular_in_place(self.block().transpose(), rhs, par);
     }
 
     fn inverse_one_norm(&self, par: Par) -> f64 {

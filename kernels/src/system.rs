@@ -55,7 +55,7 @@ fn same_place(stations: &Points, metric: Metric) -> Option<(usize, usize)> {
 
 /// `Φ + λI`, its lower half; the upper half is 0, and so is a column to spare for the inverse.
 pub(crate) fn radial_part(stations: &Points, method: &Resolved, par: Par) -> Mat<f64> {
-    let n = stations.len();
+    let (n, stations) = (stations.len(), &*method.stretched(stations));
     let mut matrix = Mat::zeros(n, n + 1);
     let fill = |j: usize, column: ColMut<'_, f64>| {
         let column = column.try_as_col_major_mut().expect("columns of a matrix are contiguous");

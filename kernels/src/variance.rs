@@ -17,17 +17,35 @@
 //!
 //! Without the stations `M` it grows by `ω_Mᵀ B[M,M]⁻¹ ω_M`, with `ω = Q₁u + Z L⁻ᵀy` the weights of
 //! the readings in the prediction: rank |M|, whatever the place.
+//!
+//! Covariates `z` are further terms of the drift, and known only where they are wanted. As a function
+//! of them σ² is a parabola,
+//!
+//! ```text
+//! σ²(x, z) = σ₀²(x) + (z − ẑ(x))ᵀ C (z − ẑ(x))
+//! ```
+//!
+//! with `ẑ` the surface of the same kernel through the covariates at the stations, `σ₀²` the variance
+//! without covariates and `C` that of the slopes: what depends on the place alone, and the rest.
+
+mod growth;
+mod slopes;
+
+use std::borrow::Cow;
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::prelude::{Reborrow, ReborrowMut};
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::prelude::ReborrowMut;
+use faer::{Accum, ColRef, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use self::slopes::Slopes;
 use crate::error::Error;
 use crate::nullspace::Side;
 use crate::symmetric::Symmetric;
 use crate::{Convention, Factor, Points};
+
+pub use self::growth::Growth;
 
 /// Bytes of the columns that a thread works on at once: they stay in its second-level cache, more or
 /// less, and are enough of them for products at full speed.
@@ -46,8 +64,12 @@ const ROUNDING: f64 = 64.0;
 #[derive(Debug)]
 pub struct Variance<'a> {
     factor: &'a Factor,
+    /// As distances see them.
+    stations: Cow<'a, Points>,
     /// `Q₁ᵀAQ₁`.
     of_drift: Mat<f64>,
+    /// Of the covariates.
+    slopes: Slopes,
 }
 
 /// What a set of missing stations adds.
@@ -57,6 +79,17 @@ pub struct Gap {
     of_rest: Mat<f64>,
     /// `L_M⁻¹ Q₁[M,:]`: missing × drift terms.
     of_drift: Mat<f64>,
+    /// Of the covariates, and `L_M⁻¹` of what they weigh at the missing stations.
+    slopes: Slopes,
+    of_slopes: Mat<f64>,
+}
+
+/// Some places in the basis of the drift.
+struct Whitened {
+    /// `u`, of covariates that are 0.
+    drift: Mat<f64>,
+    /// `Q₁ᵀφ` above `y`.
+    columns: Mat<f64>,
 }
 
 impl<'a> Variance<'a> {
@@ -64,13 +97,9 @@ impl<'a> Variance<'a> {
     ///
     /// # Errors
     /// Where φ is no covariance: SciPy's `Rbf` without its drift, a degree below the kernel's least,
-    /// a matrix that is not positive definite on this network. Or where the drift has covariates,
-    /// which would have to be given at every place.
+    /// a matrix that is not positive definite on this network.
     pub fn new(factor: &'a Factor) -> Result<Self, Error> {
         let method = factor.method();
-        if !method.covariates.is_empty() {
-            return Err(Error::VarianceWithCovariates);
-        }
         let valid = method.convention == Convention::Native
             && method.degree >= method.kernel.least_degree()
             && factor.core().is_cholesky();
@@ -82,7 +111,22 @@ impl<'a> Variance<'a> {
         let q = factor.space().terms();
         let kept = factor.core().matrix();
         let of_drift = Mat::from_fn(q, q, |i, j| kept[(i.max(j), i.min(j))]);
-        Ok(Self { factor, of_drift })
+        let slopes = Slopes::new(factor, &of_drift);
+        let stations = method.stretched(factor.stations());
+        Ok(Self { factor, stations, of_drift, slopes })
+    }
+
+    /// Number of covariates.
+    #[must_use]
+    pub fn covariates(&self) -> usize {
+        self.slopes.count()
+    }
+
+    /// `C`, the variance of the slopes of covariates, covariates × covariates: of the whole network,
+    /// or with a gap.
+    #[must_use]
+    pub fn of_slopes<'g>(&'g self, gap: Option<&'g Gap>) -> MatRef<'g, f64> {
+        gap.map_or(&self.slopes, |gap| &gap.slopes).variance()
     }
 
     /// What is missing, to be given to [`at`](Self::at). None where it is a third of the network or
@@ -130,12 +174,16 @@ impl<'a> Variance<'a> {
             core.solve_half(half.as_mut(), par);
             half
         };
-        Some(Gap { of_rest: half(rest), of_drift: half(top.as_ref()) })
+        let (of_rest, of_drift) = (half(rest), half(top.as_ref()));
+        let of_slopes = self.slopes.at_missing(&of_rest, &of_drift);
+        let slopes = self.slopes.without(&of_slopes);
+        Some(Gap { of_rest, of_drift, slopes, of_slopes })
     }
 
     /// σ² of the field at `places` (in the coordinates of [`Metric::embed`](crate::Metric::embed)):
     /// places × (1 + gaps), the first column that of the whole network. That of a new reading is λ
-    /// more.
+    /// more. With `k` covariates there are 1 + k columns for each of these: `σ₀²`, then `ẑ`; what they
+    /// come to at a place is told by [`spread`].
     ///
     /// Costs `n² + 2n|M|` multiplications a place, and `4 MB` a thread.
     ///
@@ -160,7 +208,7 @@ impl<'a> Variance<'a> {
         } else {
             firsts.par_iter().map(some).collect()
         };
-        let mut out = Mat::zeros(places.len(), 1 + gaps.len());
+        let mut out = Mat::zeros(places.len(), (1 + self.covariates()) * (1 + gaps.len()));
         for (first, part) in firsts.iter().zip(&parts) {
             out.as_mut().subrows_mut(*first, part.nrows()).copy_from(part);
         }
@@ -168,42 +216,54 @@ impl<'a> Variance<'a> {
     }
 
     fn some(&self, places: &Points, gaps: &[&Gap]) -> Mat<f64> {
-        let (space, core) = (self.factor.space(), self.factor.core());
-        let (q, m, count) = (space.terms(), core.size(), places.len());
+        let (q, width) = (self.factor.space().terms(), 1 + self.covariates());
         let at_zero = self.factor.method().kernel.phi(0.0);
-        let mut columns = self.radial(places);
-        space.apply(Side::Transposed, columns.as_mut(), Par::Seq);
-        let drift = space.weights_of_drift(&self.drift(places), Par::Seq);
-        let (top, mut rest) = columns.as_mut().split_at_row_mut(q);
-        subtract_product(rest.rb_mut(), core.beside(), drift.as_ref());
-        debug_assert_eq!(rest.nrows(), m);
-        core.solve_half(rest.rb_mut(), Par::Seq);
-        let mut squares = Mat::zeros(q, count);
+        let Whitened { drift, columns } = self.whitened(places);
+        let (top, rest) = columns.as_ref().split_at_row(q);
+        let mut squares = Mat::zeros(q, places.len());
         matmul(squares.as_mut(), Accum::Replace, &self.of_drift, &drift, 1.0, Par::Seq);
-        let mut out = Mat::zeros(count, 1 + gaps.len());
-        for c in 0..count {
-            let cross: f64 = drift.col(c).transpose() * top.rb().col(c);
+        let mut out = Mat::zeros(places.len(), width * (1 + gaps.len()));
+        let mut whole = vec![0.0; width];
+        for c in 0..places.len() {
+            let cross: f64 = drift.col(c).transpose() * top.col(c);
             let square: f64 = drift.col(c).transpose() * squares.col(c);
-            let known = rest.rb().col(c).squared_norm_l2();
-            let left = at_zero - 2.0 * cross + square - known;
-            let terms = at_zero.abs() + 2.0 * cross.abs() + square.abs() + known;
+            let known = rest.col(c).squared_norm_l2();
+            let less = self.slopes.at(top.col(c), squares.col(c), rest.col(c), &mut whole[1..]);
+            let left = at_zero - 2.0 * cross + square - known - less;
+            let terms = at_zero.abs() + 2.0 * cross.abs() + square.abs() + known + less.abs();
             let floor = ROUNDING * f64::EPSILON * terms;
-            out[(c, 0)] = if left > floor { left } else { 0.0 };
+            whole[0] = if left > floor { left } else { 0.0 };
+            whole.iter().enumerate().for_each(|(k, value)| out[(c, k)] = *value);
         }
         for (g, gap) in gaps.iter().enumerate() {
-            let mut more = Mat::zeros(gap.of_rest.nrows(), count);
-            matmul(more.as_mut(), Accum::Replace, &gap.of_rest, rest.rb(), 1.0, Par::Seq);
+            let mut more = Mat::zeros(gap.of_rest.nrows(), places.len());
+            matmul(more.as_mut(), Accum::Replace, &gap.of_rest, rest, 1.0, Par::Seq);
             matmul(more.as_mut(), Accum::Add, &gap.of_drift, &drift, 1.0, Par::Seq);
-            for c in 0..count {
-                out[(c, 1 + g)] = out[(c, 0)] + more.col(c).squared_norm_l2();
+            for c in 0..places.len() {
+                (0..width).for_each(|k| whole[k] = out[(c, k)]);
+                gap.widen(&mut whole, more.col(c));
+                (0..width).for_each(|k| out[(c, (1 + g) * width + k)] = whole[k]);
             }
         }
         out
     }
 
+    fn whitened(&self, places: &Points) -> Whitened {
+        let (space, core) = (self.factor.space(), self.factor.core());
+        let mut columns = self.radial(places);
+        space.apply(Side::Transposed, columns.as_mut(), Par::Seq);
+        let drift = space.weights_of_drift(&self.drift(places), Par::Seq);
+        let (_, mut rest) = columns.as_mut().split_at_row_mut(space.terms());
+        debug_assert_eq!(rest.nrows(), core.size());
+        subtract_product(rest.rb_mut(), core.beside(), drift.as_ref());
+        core.solve_half(rest, Par::Seq);
+        Whitened { drift, columns }
+    }
+
     /// `φ(ε|x − xᵢ|)`: stations × places.
     fn radial(&self, places: &Points) -> Mat<f64> {
-        let (stations, method) = (self.factor.stations(), self.factor.method());
+        let (stations, method) = (&self.stations, self.factor.method());
+        let places = &*method.stretched(places);
         let scale = method.epsilon * method.epsilon;
         let mut columns = Mat::zeros(stations.len(), places.len());
         for c in 0..places.len() {
@@ -222,15 +282,53 @@ impl<'a> Variance<'a> {
         columns
     }
 
-    /// `p(x)`: terms × places.
+    /// `p(x)`, covariates 0: terms × places.
     fn drift(&self, places: &Points) -> Mat<f64> {
         let drift = self.factor.drift();
-        let mut terms = Mat::zeros(drift.terms(), places.len());
+        let mut terms = Mat::zeros(self.factor.space().terms(), places.len());
         for c in 0..places.len() {
-            drift.at(places.at(c), terms.col_as_slice_mut(c));
+            drift.at(places.at(c), &mut terms.col_as_slice_mut(c)[..drift.terms()]);
         }
         terms
     }
+}
+
+impl Gap {
+    /// `σ₀²` and `ẑ` of the whole network become those without the missing stations; `more` is what
+    /// they weigh at the place, covariates 0, times `L_M⁻¹`.
+    ///
+    /// Least over z of `σ₀² + (z − ẑ)ᵀC(z − ẑ) + |more + of_slopes z|²`.
+    fn widen(&self, whole: &mut [f64], more: ColRef<'_, f64>) {
+        let [variance, expected @ ..] = whole else { return };
+        if expected.is_empty() {
+            *variance += more.squared_norm_l2();
+            return;
+        }
+        let mut more = more.to_owned();
+        for (k, z) in expected.iter().enumerate() {
+            (0..more.nrows()).for_each(|i| more[i] += self.of_slopes[(i, k)] * z);
+        }
+        let down: Vec<f64> =
+            (0..expected.len()).map(|k| self.of_slopes.col(k).transpose() * &more).collect();
+        let shift = self.slopes.undo(&down);
+        let less: f64 = down.iter().zip(&shift).map(|(a, b)| a * b).sum();
+        *variance += (more.squared_norm_l2() - less).max(0.0);
+        expected.iter_mut().zip(&shift).for_each(|(z, shift)| *z -= shift);
+    }
+}
+
+/// `σ²` at a place where the covariates are `z`, from `σ₀²` and `ẑ` there and `C`
+/// ([`Variance::of_slopes`]).
+#[must_use]
+pub fn spread(at_place: &[f64], z: &[f64], of_slopes: MatRef<'_, f64>) -> f64 {
+    let off = |k: usize| z[k] - at_place[1 + k];
+    let mut sum = at_place[0];
+    for i in 0..z.len() {
+        for j in 0..z.len() {
+            sum += off(i) * of_slopes[(i, j)] * off(j);
+        }
+    }
+    sum
 }
 
 fn subtract_product(to: MatMut<'_, f64>, left: MatRef<'_, f64>, right: MatRef<'_, f64>) {

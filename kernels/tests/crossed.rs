@@ -45,8 +45,16 @@ fn case(stations: usize, fields: usize, epsilon: f64, degree: i8) -> Case {
     let stations = Points::new(vec![x, y]);
     let (kernel, metric) = (Kernel::Gaussian, Metric::Planar);
     let (diagonal, convention) = (vec![0.0; stations.len()], Convention::Native);
-    let method =
-        Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates: Vec::new() };
+    let method = Resolved {
+        kernel,
+        epsilon,
+        diagonal,
+        degree,
+        metric,
+        convention,
+        covariates: Vec::new(),
+        stretch: None,
+    };
     let drift = Drift::new(degree, &stations, metric);
     let weights = Weights {
         stations: Mat::from_fn(stations.len(), fields, |_, _| random.next()),
@@ -131,7 +139,7 @@ proptest! {
             let weights = Weights { stations: some(&case.weights.stations), drift: some(&case.weights.drift) };
             let (diagonal, metric) = (vec![0.0; 300], Metric::Planar);
             let (kernel, convention) = (Kernel::Gaussian, Convention::Native);
-            let method = Resolved { kernel, epsilon, diagonal, degree: 1, metric, convention, covariates: Vec::new() };
+            let method = Resolved { kernel, epsilon, diagonal, degree: 1, metric, convention, covariates: Vec::new(), stretch: None };
             Surface::new(&case.stations, &method, &case.drift, &weights)
         };
         for evaluator in Evaluator::available() {
@@ -164,8 +172,16 @@ fn a_field_that_could_not_be_solved_is_nan_far_from_all_stations_too() {
     let (diagonal, metric) = (vec![0.0; 40], Metric::Planar);
     let (kernel, epsilon, degree) = (Kernel::Gaussian, 20.0, -1);
     let convention = Convention::Native;
-    let method =
-        Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates: Vec::new() };
+    let method = Resolved {
+        kernel,
+        epsilon,
+        diagonal,
+        degree,
+        metric,
+        convention,
+        covariates: Vec::new(),
+        stretch: None,
+    };
     let surface = Surface::new(&case.stations, &method, &case.drift, &case.weights);
     let (x, y) = (line(10.0, 5.0, 9), line(0.0, 5.0, 6));
     let rows = GridRows::new(&x, &y, metric);

@@ -100,7 +100,7 @@ fn fast_with(
 ) -> (Vec<f64>, Vec<f64>) {
     let rows = GridRows::new(x, y, case.method.metric);
     let tile = [32, 32];
-    let far = Far::new(&case.surface, Evaluator::new(), &rows, tile, scheme).with_views(views);
+    let far = Far::with_views(&case.surface, Evaluator::new(), &rows, tile, scheme, views);
     let mut out = vec![f64::NAN; case.surface.fields() * x.len() * y.len()];
     let mut bound = out.clone();
     let (mut boxes, mut scratch) = (vec![far.root()], Scratch::default());
@@ -181,7 +181,7 @@ fn views_found_for_one_map_change_no_bit_of_another_of_the_same_network() {
     for kernel in Kernel::ALL {
         for metric in Metric::ALL {
             // Room for all boxes, and for some.
-            for views in [Views::new(120, 1 << 20), Views::new(120, 120 * 20)] {
+            for views in [Views::new(1 << 24), Views::new(50_000)] {
                 for (fields, order) in [(1, 8), (3, 14), (1, 14), (1, 8)] {
                     let case = case(&places, kernel, metric, fields);
                     let scheme = Scheme { order, rho: 3.0, leaf: 16 };

@@ -75,6 +75,7 @@ impl Case {
                 "native" => Convention::Native,
                 _ => Convention::ScipyRbf,
             },
+            anisotropy: None,
         }
     }
 

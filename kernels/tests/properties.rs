@@ -126,7 +126,7 @@ proptest! {
         let targets = targets(metric);
         let method = Method {
             kernel, metric, degree: Some(degree), smoothing,
-            epsilon: Some(epsilon(metric)), convention: Default::default(),
+            epsilon: Some(epsilon(metric)), convention: Default::default(), anisotropy: None,
         };
         let factor = factor(&stations, &resolve(&method, &stations));
         let polynomial = |places: &Points| {

@@ -48,6 +48,7 @@ impl Case {
             degree: 1,
             metric,
             convention: Convention::Native,
+            stretch: None,
             covariates: Vec::new(),
         };
         let drift = Drift::new(1, &stations, metric);

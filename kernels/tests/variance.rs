@@ -6,7 +6,7 @@ use std::path::Path;
 use faer::linalg::solvers::Solve;
 use isopleth_kernels::{
     Convention, Error, Factor, Kernel, Mat, Method, Metric, Par, Points, Resolved, Smoothing,
-    Variance, drift::Drift,
+    Variance, drift::Drift, variance,
 };
 use serde::Deserialize;
 
@@ -36,6 +36,7 @@ fn method(kernel: Kernel, epsilon: f64, degree: i8, smoothing: f64) -> Method {
         degree: Some(degree),
         metric: Metric::Planar,
         convention: Convention::Native,
+        anisotropy: None,
     }
 }
 
@@ -59,26 +60,38 @@ fn shape(kernel: Kernel) -> f64 {
 
 /// `φ(0) − vᵀK⁻¹v` by an LU of the whole matrix.
 fn directly(stations: &Points, method: &Resolved, places: &Points) -> Vec<f64> {
+    with_covariates(stations, method, (places, &[]))
+}
+
+/// The same of a method with covariates, of which each has a value at every place.
+fn with_covariates(
+    stations: &Points,
+    method: &Resolved,
+    (places, beside): (&Points, &[Vec<f64>]),
+) -> Vec<f64> {
     let drift = Drift::new(method.degree, stations, method.metric);
-    let (n, q) = (stations.len(), drift.terms());
+    let (n, terms) = (stations.len(), drift.terms());
+    let q = terms + beside.len();
     let phi = |a: [f64; 3], b: [f64; 3]| {
         let squared = (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>();
         method.kernel.phi(method.epsilon * squared.sqrt())
     };
-    let row = |place: [f64; 3]| {
+    let row = |place: [f64; 3], (of, at): (&[Vec<f64>], usize)| {
         let mut row: Vec<f64> = (0..n).map(|i| phi(place, stations.at(i))).collect();
-        row.resize(n + q, 0.0);
+        row.resize(n + terms, 0.0);
         drift.at(place, &mut row[n..]);
+        row.extend(of.iter().map(|column| column[at]));
         row
     };
-    let rows: Vec<Vec<f64>> = (0..n).map(|i| row(stations.at(i))).collect();
+    let known = &method.covariates;
+    let rows: Vec<Vec<f64>> = (0..n).map(|i| row(stations.at(i), (known, i))).collect();
     let matrix = Mat::from_fn(n + q, n + q, |i, j| match (i < n, j < n) {
         (true, true) if i == j => method.kernel.phi(0.0) + method.diagonal[i],
         (true, _) => rows[i][j],
         (_, true) => rows[j][i],
         _ => 0.0,
     });
-    let rows: Vec<Vec<f64>> = (0..places.len()).map(|c| row(places.at(c))).collect();
+    let rows: Vec<Vec<f64>> = (0..places.len()).map(|c| row(places.at(c), (beside, c))).collect();
     let columns = Mat::from_fn(n + q, places.len(), |i, c| rows[c][i]);
     let solved = matrix.partial_piv_lu().solve(&columns);
     let known = |c: usize| (0..n + q).map(|i| columns[(i, c)] * solved[(i, c)]).sum::<f64>();
@@ -208,6 +221,84 @@ fn missing_stations_give_the_variance_of_the_smaller_network() {
                     let difference = (got[(c, 1 + g)] - want[(c, 0)]).abs();
                     assert!(difference < 1e-9 * largest, "{kernel} {gap:?}: {difference:e}");
                     assert!(got[(c, 1 + g)] >= got[(c, 0)], "less is known without stations");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_missing_stations_add_is_had_from_the_whole_networks_variance_for_every_kernel() {
+    let (stations, places) = network(60);
+    let gaps = [vec![3], vec![0, 1, 2, 30, 59], (0..60).step_by(4).collect()];
+    for kernel in Kernel::ALL {
+        for (degree, smoothing) in [(kernel.least_degree().max(0), 0.0), (2, 0.05)] {
+            let method = method(kernel, shape(kernel), degree, smoothing);
+            let method = method.resolve(&stations).expect("valid");
+            let factor = Factor::new(&stations, &method, Par::Seq).expect("solvable");
+            let variance = Variance::new(&factor).expect("definite");
+            let made: Vec<_> = gaps.iter().filter_map(|m| variance.gap(m, Par::Seq)).collect();
+            let refs: Vec<_> = made.iter().collect();
+            let want = variance.at(&places, &refs, Par::Seq);
+            let growth = variance.growth(&refs, Par::Seq);
+            let got = growth.at(&places, want.col_as_slice(0), Par::Seq);
+            assert_eq!(got, growth.at(&places, want.col_as_slice(0), Par::rayon(2)), "{kernel}");
+            assert!(!made.is_empty());
+            // The weights of the surfaces know the inverse to condition × ε.
+            let allowed = 1e-10 + 64.0 * f64::EPSILON * factor.condition().min(1e9);
+            let largest = want.norm_max().max(1.0);
+            for (g, c) in (0..made.len()).flat_map(|g| (0..places.len()).map(move |c| (g, c))) {
+                let difference = (got[(c, g)] - want[(c, 1 + g)]).abs();
+                assert!(difference <= allowed * largest, "{kernel} {degree}: {difference:e}");
+            }
+        }
+    }
+}
+
+/// Two covariates: one that is all but a term of place, one that is not.
+fn beside(places: &Points) -> Vec<Vec<f64>> {
+    let along = |i: usize| places.axis(0)[i] + 0.2 * (9.0 * places.axis(1)[i]).sin();
+    let rough = |i: usize| (37.0 * places.axis(0)[i] + 51.0 * places.axis(1)[i]).sin();
+    vec![(0..places.len()).map(along).collect(), (0..places.len()).map(rough).collect()]
+}
+
+#[test]
+fn with_covariates_the_variance_is_that_of_the_whole_system_also_without_some_stations() {
+    let (stations, places) = network(60);
+    let z = beside(&places);
+    for (kernel, degree) in [(Kernel::Linear, 0), (Kernel::Exponential, 0), (Kernel::Cubic, 2)] {
+        for (smoothing, count) in [(0.0, 1), (0.05, 2)] {
+            let method = method(kernel, 3.0, degree, smoothing).resolve(&stations).expect("valid");
+            let covariates = beside(&stations)[..count].to_vec();
+            let method = Resolved { covariates, ..method };
+            let factor = Factor::new(&stations, &method, Par::Seq).expect("solvable");
+            let variance = Variance::new(&factor).expect("definite");
+            assert_eq!(variance.covariates(), count);
+            let missing = [0, 1, 2, 30, 59];
+            let gap = variance.gap(&missing, Par::Seq).expect("small");
+            let parts = variance.at(&places, &[&gap], Par::Seq);
+            let row = |c: usize, first: usize| -> Vec<f64> {
+                (first..=first + count).map(|k| parts[(c, k)]).collect()
+            };
+            let whole: Vec<f64> = (0..places.len()).flat_map(|c| row(c, 0)).collect();
+            let gaps = [&gap];
+            let grown = variance.growth(&gaps, Par::Seq).at(&places, &whole, Par::Seq);
+            let present: Vec<usize> = (0..60).filter(|i| !missing.contains(i)).collect();
+            let less = stations.select(&present);
+            let of_all = with_covariates(&stations, &method, (&places, &z[..count]));
+            let of_less = with_covariates(&less, &method.select(&present), (&places, &z[..count]));
+            let largest = of_less.iter().copied().fold(1.0, f64::max);
+            for c in 0..places.len() {
+                let here: Vec<f64> = z[..count].iter().map(|column| column[c]).collect();
+                let of = |row: &[f64], gap| variance::spread(row, &here, variance.of_slopes(gap));
+                let grown: Vec<f64> = (0..=count).map(|k| grown[(c, k)]).collect();
+                for (got, want) in [
+                    (of(&row(c, 0), None), of_all[c]),
+                    (of(&row(c, 1 + count), Some(&gap)), of_less[c]),
+                    (of(&grown, Some(&gap)), of_less[c]),
+                ] {
+                    let difference = (got - want).abs();
+                    assert!(difference < 1e-8 * largest, "{kernel} {count}: {difference:e}");
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &CacheArguments) -> Result<(), Failure> {
     let store = store(folder.clone(), arguments.options.cache_size)?;
     match arguments.action {
         CacheAction::List => {
-            let mut table = Table::new(&["factorisation", "size", "last used"]);
+            let mut table = Table::new(&["what", "size", "last used"]);
             for entry in store.entries().map_err(io)? {
                 let what = entry.what.unwrap_or_else(|| "not readable by this version".into());
                 let used = jiff::Timestamp::try_from(entry.used).map_err(io)?;

@@ -1,32 +1,41 @@
 //! `isopleth healthcheck`: is a service alive? A container image then needs no curl.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ureq::Agent;
+use ureq::tls::TlsConfig;
 
 use crate::cli::HealthcheckArguments;
 use crate::failure::{Failure, io};
 
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Where it is set the service speaks HTTPS.
+const CERTIFICATE: &str = "ISOPLETH_SERVE_TLS_CERTIFICATE";
 
 pub(crate) fn run(arguments: &HealthcheckArguments) -> Result<(), Failure> {
     // A service that listens everywhere is asked at home.
     let address = arguments.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    ask(&address).with_context(|| format!("no healthy service at {address}")).map_err(io)
+    let tls = arguments.tls || std::env::var_os(CERTIFICATE).is_some_and(|path| !path.is_empty());
+    let url = format!("{}://{address}/healthz", if tls { "https" } else { "http" });
+    ask(&url).with_context(|| format!("no healthy service at {address}")).map_err(io)
 }
 
-fn ask(address: &str) -> anyhow::Result<()> {
-    let place = address.to_socket_addrs()?.next().context("the name has no address")?;
-    let mut stream = TcpStream::connect_timeout(&place, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer)?;
-    if &answer != b"HTTP/1.1 200" {
-        bail!("it answered `{}`", String::from_utf8_lossy(&answer));
+fn ask(url: &str) -> anyhow::Result<()> {
+    // The certificate is one for the name that clients use, not for this machine's own address; nothing secret is
+    // sent, and what is asked is whether somebody answers.
+    let tls = TlsConfig::builder().disable_verification(true).build();
+    let agent: Agent = Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .tls_config(tls)
+        .build()
+        .into();
+    let status = agent.get(url).call()?.status();
+    if status != 200 {
+        bail!("it answered `{status}`");
     }
     Ok(())
 }

@@ -95,6 +95,7 @@ fn choice(arguments: &MethodArguments) -> Result<Choice, Failure> {
             degree,
             each,
             kernels: Vec::new(),
+            anisotropy: arguments.anisotropy,
         }));
     }
     if arguments.kernel == "auto" {
@@ -103,7 +104,8 @@ fn choice(arguments: &MethodArguments) -> Result<Choice, Failure> {
     }
     let kernel = named::<Kernel>(&arguments.kernel)?;
     let smoothing = Smoothing::Same(smoothing.unwrap_or(0.0));
-    Ok(Choice::Told(Method { kernel, epsilon, smoothing, degree, metric, convention }))
+    let anisotropy = arguments.anisotropy.told();
+    Ok(Choice::Told(Method { kernel, epsilon, smoothing, degree, metric, convention, anisotropy }))
 }
 
 /// What readings are examined for.

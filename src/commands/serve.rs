@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::print;
 use crate::cli::ServeArguments;
 use crate::failure::{Failure, io};
+use crate::traces::Traces;
 use crate::{config, logging};
 
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
@@ -13,7 +14,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     if arguments.print_config {
         return print(&config::show(&config)?);
     }
-    logging::start();
+    config.check().map_err(|error| Failure::Usage(error.to_string()))?;
+    let traces = Traces::new(&config)?;
+    logging::start(traces.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
@@ -29,7 +32,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         isopleth_api::serve(config, listener, shutdown).await.map_err(|error| match error {
             ServeError::Config(_)
             | ServeError::Tls(_)
-            | ServeError::Start(StartError::Doors(_)) => Failure::Usage(error.to_string()),
+            | ServeError::Start(StartError::Doors(_) | StartError::Grids(_)) => {
+                Failure::Usage(error.to_string())
+            }
             other => io(other),
         })
     })

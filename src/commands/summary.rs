@@ -133,6 +133,9 @@ fn methods(text: &mut String, report: &Report) {
             several => drop(write!(line, ", smoothing {several:.3?}")),
         }
         let _ = write!(line, ", drift degree {}, condition {:.1e}", m.degree, m.condition);
+        if let Some(anisotropy) = &m.anisotropy {
+            let _ = write!(line, ", anisotropy {anisotropy}");
+        }
         if let Some(back) = m.back_transform {
             let _ = write!(line, ", {} (back by the {})", m.transform, back.name());
         }

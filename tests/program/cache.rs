@@ -73,3 +73,33 @@ fn a_folder_that_cannot_be_is_told() {
     assert!(!bench.path("out.nc").exists());
     bench.run(&["cache", "list", "--cache", "none"]).failed(2, &["--cache DIR"]);
 }
+
+/// σ on the grid comes from before, also for readings of another hour.
+#[test]
+fn the_next_run_takes_up_the_deviations_and_makes_the_same_layers() {
+    let bench = Bench::new();
+    bench.file("in.csv", readings(150, 3));
+    let map = |output: &str, cache: &str| {
+        let arguments = ["map", "in.csv", "-o", output, "--bounds", "100,30,110,38", "--shape"];
+        let more = ["200x150", "--kernel", "linear", "--uncertainty", "--cache", cache];
+        let more = [&more[..], &["--report", "report.json"]].concat();
+        bench.run(&[&arguments[..], &more].concat()).succeeded();
+        let text = fs::read_to_string(bench.path("report.json")).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        report["uncertainty"]["mesh"].as_str().expect("where it came from").to_owned()
+    };
+    let layer = |name: &str| -> Vec<u64> {
+        let file = netcdf::open(bench.path(name)).expect("a NetCDF file");
+        let layer = file.variable("pm25_standard_error").expect("the layer");
+        let values: Vec<f64> = layer.get_values(..).expect("its values");
+        values.iter().map(|v| v.to_bits()).collect()
+    };
+    let origins = [map("first.nc", "kept"), map("second.nc", "kept"), map("third.nc", "none")];
+    assert_eq!(origins, ["computed", "disk", "computed"]);
+    assert_eq!(layer("first.nc"), layer("second.nc"));
+    assert_eq!(layer("first.nc"), layer("third.nc"));
+    let list = bench.run(&["cache", "list", "--cache", "kept"]).succeeded().stdout;
+    assert!(list.contains("deviation of 150 stations on 200 x 150 cells, linear"), "{list}");
+    let clear = bench.run(&["cache", "clear", "--cache", "kept"]).succeeded().stdout;
+    assert!(clear.starts_with("removed 2 files"), "{clear}");
+}

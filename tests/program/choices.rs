@@ -54,7 +54,9 @@ fn a_choice_has_the_least_error_and_can_be_told_to_the_same_bits() {
     let kernel = method["kernel"].as_str().expect("a name");
     let told = ["--kernel", kernel, "--epsilon", &epsilon, "--smoothing", &smoothing];
     let transform = method["transform"].as_str().expect("a form");
+    let direction = method["anisotropy"].as_str().unwrap_or("none");
     let form = ["--degree", &degree, "--variable", "pm25", "--transform", transform];
+    let form = [&form[..], &["--anisotropy", direction]].concat();
     let told = [&told[..], &form].concat();
     let same = map(&bench, &input, "told.nc", &told);
     assert_eq!(same["methods"][0]["chosen_by"], "told");
@@ -200,4 +202,25 @@ fn kernels_are_compared_each_at_its_best() {
     }
     let told = ["crossval", &input, "--compare", "--kernel", "linear"];
     bench.run(&told).failed(2, &["leave --kernel away"]);
+}
+
+#[test]
+fn two_ranges_and_an_angle_are_in_report_and_file_and_nonsense_is_refused() {
+    let bench = Bench::new();
+    let input = bench.file("in.csv", noisy());
+    let told = ["--kernel", "linear", "--variable", "temperature", "--anisotropy"];
+    let report = map(&bench, &input, "told.nc", &[&told[..], &["3:100"]].concat());
+    assert_eq!(report["methods"][0]["anisotropy"], "3:100");
+    let file = netcdf::open(bench.path("told.nc")).expect("a NetCDF file");
+    let attribute = file.attribute("isopleth_anisotropy").expect("it is told").value();
+    assert_eq!(attribute.expect("its value"), netcdf::AttributeValue::Str("3:100".into()));
+    let plain = map(&bench, &input, "plain.nc", &[&told[..], &["none"]].concat());
+    assert!(plain["methods"][0].get("anisotropy").is_none());
+    assert_ne!(values(&bench, "told.nc", "temperature"), values(&bench, "plain.nc", "temperature"));
+    let arguments = ["map", &input, "-o", "out.nc"];
+    bench
+        .run(&[&arguments[..], &GRID, &["--anisotropy", "0.5:10"]].concat())
+        .failed(2, &["RATIO:ANGLE"]);
+    let along = [&arguments[..], &GRID, &["--metric", "great_circle", "--anisotropy", "2:0"]];
+    bench.run(&along.concat()).failed(3, &["anisotropy", "great_circle"]);
 }

@@ -1,7 +1,7 @@
 //! Jobs of the service as a program: killed, started again, and the map has the same bytes.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
@@ -205,5 +205,74 @@ fn a_job_that_ends_its_process_each_time_is_given_up_and_others_go_on() {
     assert!(failed["message"].as_str().expect("text").contains("2 attempts"), "{failed}");
     assert_eq!(service.ended(&other)["status"], "successful");
     only_map(&bench, "data");
+    assert_eq!(service.stop(), 0);
+}
+
+/// A small disk of its own on a folder of the bench.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// None, said aloud, where nothing can be mounted.
+    fn mount(bench: &Bench, data: &str, size: &str) -> Option<Self> {
+        let folder = bench.path(data);
+        fs::create_dir(&folder).expect("a new folder");
+        let size = format!("size={size}");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).stderr(Stdio::null());
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(Self(folder));
+        }
+        eprintln!("skipped: no disk can be mounted here");
+        None
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// To the last page.
+    fn fill(&self) {
+        let mut options = fs::File::options();
+        let mut file = options.create(true).append(true).open(self.ballast()).expect("a file");
+        for size in [1 << 20, 4096] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_job_whose_disk_is_full_for_a_while_ends_with_the_bytes_of_an_undisturbed_one() {
+    let bench = Bench::new();
+    let Some(disk) = Disk::mount(&bench, "data", "200m") else { return };
+    let service = Service::start(&bench, "seed", &NONE);
+    let job = service.submit(MAP, &many_hours(480));
+    assert_eq!(service.stop(), 0);
+    copy(&bench.path("seed"), &bench.path("data"));
+    let undisturbed = Service::start(&bench, "seed", &[]);
+    assert_eq!(undisturbed.ended(&job)["status"], "successful");
+    let whole = only_map(&bench, "seed");
+    assert_eq!(undisturbed.stop(), 0);
+
+    let service = Service::start(&bench, "data", &[]);
+    let seen = service.until(&job, |s| s["blocks"]["done"].as_u64() >= Some(3));
+    disk.fill();
+    // What was removed since, such as a file of the database, makes room: again and again.
+    for _ in 0..30 {
+        std::thread::sleep(Duration::from_millis(100));
+        disk.fill();
+    }
+    let full = service.status(&job);
+    assert!(full["status"] == "running" || full["status"] == "accepted", "{seen} {full}");
+    assert!(full["blocks"]["done"].as_u64() < full["blocks"]["total"].as_u64(), "{full}");
+    fs::remove_file(disk.ballast()).expect("it is there");
+    let ended = service.ended(&job);
+    assert_eq!(ended["status"], "successful", "{ended}");
+    assert!(only_map(&bench, "data") == whole);
     assert_eq!(service.stop(), 0);
 }

@@ -2,12 +2,14 @@
 
 mod harness;
 
+mod api_page;
 mod background;
 mod bad_input;
 mod cache;
 mod choices;
 mod commands;
 mod correlation;
+mod edr;
 mod examples;
 mod export;
 mod forms;
@@ -22,6 +24,9 @@ mod quality;
 mod real_files;
 mod series;
 mod serve;
+mod sockets;
+mod tls;
+mod traces;
 mod transforms;
 mod uncertainty;
 mod work;

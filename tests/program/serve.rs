@@ -53,6 +53,20 @@ impl Service {
         self.log.lock().expect("nobody panicked").clone()
     }
 
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it has had.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+        let kib = line.split_whitespace().nth(1).expect("a number");
+        kib.parse::<u64>().expect("a number") * 1024
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -110,6 +124,23 @@ fn a_posted_csv_gives_the_bits_of_the_command_line() {
 }
 
 #[test]
+fn every_line_about_a_request_has_its_id() {
+    let bench = Bench::new();
+    let service = Service::start(&bench);
+    ureq::post(service.url("/v1/maps?bounds=100,30,110,38&shape=5x4"))
+        .header("content-type", "text/csv")
+        .header("x-request-id", "day-7")
+        .send(readings(20, 2).as_bytes())
+        .expect("a map");
+    let log = service.log();
+    for words in ["\"mapped\"", "\"answered\""] {
+        let line = log.lines().find(|line| line.contains(words)).expect("a line");
+        assert!(line.contains("\"id\":\"day-7\""), "{line}");
+    }
+    assert_eq!(service.stop(), 0);
+}
+
+#[test]
 fn the_health_check_knows_a_living_service_from_a_dead_one() {
     let bench = Bench::new();
     let service = Service::start(&bench);
@@ -141,6 +172,8 @@ fn the_clients_of_the_examples_work() {
         ("bash", "job.sh", "job.nc"),
         ("python3", "network.py", "network-python.nc"),
         ("bash", "network.sh", "network-curl.nc"),
+        ("python3", "edr.py", "edr-python.nc"),
+        ("bash", "edr.sh", "edr-curl.nc"),
     ] {
         let needs = if program == "bash" { "curl" } else { program };
         if std::process::Command::new(needs).arg("--version").output().is_err() {

@@ -21,6 +21,7 @@ pub mod audit;
 mod clients;
 pub(crate) mod described;
 pub mod keys;
+pub(crate) mod pace;
 pub(crate) mod patient;
 mod ring;
 mod rules;

@@ -20,8 +20,13 @@ pub(super) fn need(method: &Method, path: &str, metrics_open: bool) -> Need {
     match path {
         "/healthz" | "/readyz" if reads => Need::Nothing,
         "/metrics" if reads && metrics_open => Need::Nothing,
-        "/" | "/openapi.json" | "/docs" if reads => Need::NoKey,
+        "/" | "/conformance" | "/processes" | "/openapi.json" | "/openapi-3.0.json" | "/docs"
+            if reads =>
+        {
+            Need::NoKey
+        }
         _ if reads && path.starts_with("/docs/") => Need::NoKey,
+        _ if reads && path.starts_with("/processes/") => Need::NoKey,
         // Says what a map would take, and computes none.
         "/v1/estimates" => Need::Key(Scope::Read),
         _ if reads => Need::Key(Scope::Read),
@@ -42,7 +47,15 @@ mod tests {
             assert_eq!(ask("GET", path), Need::Nothing);
             assert_eq!(ask("POST", path), Need::Key(Scope::Map));
         }
-        for path in ["/", "/openapi.json", "/docs", "/docs/index.html"] {
+        for path in [
+            "/",
+            "/conformance",
+            "/processes",
+            "/processes/map",
+            "/openapi.json",
+            "/docs",
+            "/docs/index.html",
+        ] {
             assert_eq!(ask("GET", path), Need::NoKey);
         }
         for path in ["/v1/maps", "/jobs/1", "/docsx", "/healthz/", "/HEALTHZ", "//", "/metrics"] {

@@ -6,17 +6,22 @@ use serde::{Deserialize, Serialize};
 use super::of_network::KeptNetwork;
 use super::{Form, Received, Understood, request_of_table};
 use crate::error::ApiError;
-use crate::jobs::Inputs;
+use crate::jobs::{Inputs, Process};
+use crate::ogc::execute::Wanted;
 use crate::state::AppState;
 use crate::wire::network::UnknownQuery;
 use crate::wire::query::{FormQuery, KeepQuery, Query};
-use crate::wire::request::MapRequest;
 
 /// Which inputs make a request, by their digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Kept {
     Document {
+        body: String,
+        gzip: bool,
+    },
+    Execution {
+        process: Process,
         body: String,
         gzip: bool,
     },
@@ -48,6 +53,9 @@ impl Received {
         let named = |(name, body)| Ok::<_, ApiError>((name, inputs.keep(body)?));
         Ok(match self {
             Self::Document { body, gzip } => Kept::Document { body: inputs.keep(body)?, gzip },
+            Self::Execution { process, body, gzip } => {
+                Kept::Execution { process, body: inputs.keep(body)?, gzip }
+            }
             Self::Table { body, gzip, .. } => {
                 Kept::Table { body: inputs.keep(body)?, gzip, query: query.to_owned() }
             }
@@ -70,6 +78,9 @@ impl Kept {
             |(name, digest): (String, String)| Ok::<_, ApiError>((name, inputs.open(&digest)?));
         Ok(match self {
             Self::Document { body, gzip } => Received::Document { body: inputs.open(&body)?, gzip },
+            Self::Execution { process, body, gzip } => {
+                Received::Execution { process, body: inputs.open(&body)?, gzip }
+            }
             Self::Table { body, gzip, query } => {
                 let mut query = Query::parse(Some(&query));
                 let FormQuery { .. } = query.take()?;
@@ -87,21 +98,33 @@ impl Kept {
         })
     }
 
-    /// Reads the body, with its network as that was.
+    /// Reads what is to be made of the body, with its network as that was.
     ///
     /// # Errors
     /// As [`Received::understand`]; 500 where an input is gone.
-    pub(crate) fn understand(
+    pub(crate) fn wanted(
         self,
         state: &AppState,
         inputs: &Inputs,
         cancel: &Cancel,
-    ) -> Result<Understood, ApiError> {
+    ) -> Result<(Process, Understood, Wanted), ApiError> {
         match self {
             Self::Network { network, body } => {
-                network.open(inputs)?.understand(state, body.open(inputs)?, cancel)
+                let of = network.open(inputs)?;
+                let understood = of.understand(state, body.open(inputs)?, cancel)?;
+                Ok((Process::Map, understood, Wanted::default()))
             }
-            other => other.open(inputs)?.understand::<MapRequest>(state, cancel),
+            other => other.open(inputs)?.wanted(state, cancel),
+        }
+    }
+
+    /// What becomes of an error that speaks of the choices: they are not where a document has them.
+    pub(crate) fn pointing(&self) -> fn(ApiError) -> ApiError {
+        match self {
+            Self::Table { .. } => ApiError::in_query,
+            Self::Execution { .. } => |error| error.below("/inputs"),
+            Self::Network { body, .. } => body.pointing(),
+            Self::Document { .. } | Self::Form { .. } => |error| error,
         }
     }
 
@@ -132,7 +155,9 @@ impl Kept {
     /// Digests of all parts, each once.
     pub(crate) fn digests(&self) -> Vec<String> {
         let mut all: Vec<String> = match self {
-            Self::Document { body, .. } | Self::Table { body, .. } => vec![body.clone()],
+            Self::Document { body, .. }
+            | Self::Execution { body, .. }
+            | Self::Table { body, .. } => vec![body.clone()],
             Self::Form { request, readings, stations } => {
                 let named = readings.iter().chain(stations).map(|(_, digest)| digest.clone());
                 request.clone().into_iter().chain(named).collect()

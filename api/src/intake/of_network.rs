@@ -108,7 +108,7 @@ impl OfNetwork {
                 let reading = Reading::new(state, gzip, cancel);
                 table(state, body, *request, self, &reading).map_err(ApiError::in_query)
             }
-            Received::Form(_) => Err(ApiError::unsupported(
+            Received::Form(_) | Received::Execution { .. } => Err(ApiError::unsupported(
                 "a registered network takes values as application/json or text/csv, not as a form",
             )),
         }

@@ -1,4 +1,4 @@
-//! One attempt at a job: from its inputs to its map, block by block, on a thread of its own.
+//! One attempt at a job: from its inputs to its result, a map block by block, on a thread of its own.
 
 use std::fs;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
 use isopleth_engine::observations::UnixSeconds;
 use isopleth_engine::output::Provenance;
-use isopleth_engine::{Error, Event, Kind, Plan, Progress};
+use isopleth_engine::{Cancel, Error, Event, Kind, Plan, Progress, Report};
 
 use super::keeping::Finished;
 use super::results;
 use super::submit::beyond_now;
-use super::{Job, Running, State, keeper, now, store};
+use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole};
 use crate::error::ApiError;
 use crate::intake::Kept;
-use crate::routes::maps::plan_of;
 use crate::state::AppState;
+use crate::watch::traces;
 
 /// Waits after a failure of the machine: seconds, doubled each time, at most.
 const FIRST_WAIT: i64 = 5;
@@ -106,7 +106,11 @@ fn fail(state: &AppState, name: (&str, i64), error: &ApiError) -> rusqlite::Resu
     let end = |tx: &rusqlite::Transaction<'_>| {
         store::end(tx, name, State::Failed, &problem.detail, Some(&text))
     };
-    state.store().write(end).map(drop)
+    if state.store().write(end)? {
+        let job = state.store().read(|c| store::by_id(c, name.0))?;
+        job.iter().for_each(|job| state.watch().job_ended(job.process, State::Failed));
+    }
+    Ok(())
 }
 
 /// The machine may be mended: the job waits, longer each time, until its patience ends.
@@ -131,7 +135,7 @@ pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
     }
     if ended != State::Successful {
         // Of an end that came while the file was put together.
-        let _ = fs::remove_file(state.jobs().map_file(&file_of(job)));
+        let _ = fs::remove_file(state.jobs().map_file(&job.file()));
     }
     let failed = |error| ApiError::internal("work cannot be removed", error);
     match fs::remove_dir_all(state.jobs().work_of(&job.id)) {
@@ -144,52 +148,60 @@ pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
     keeper::remove_old_results(state)
 }
 
+impl From<whole::Failed> for Stopped {
+    fn from(failed: whole::Failed) -> Self {
+        match failed {
+            whole::Failed::Engine(error) => error.into(),
+            whole::Failed::Answer(error) if error.status().is_server_error() => {
+                Self::Stumbled(error)
+            }
+            whole::Failed::Answer(error) => Self::Failed(error),
+        }
+    }
+}
+
 fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+    let _span = traces::attempt(&job.id, job.attempts).entered();
     let cancel = &running.cancel;
     let kept: Kept = serde_json::from_str(&job.request)
         .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
     let network = kept.network().map(str::to_owned);
-    let understood = kept.understand(state, &state.jobs().inputs(), cancel);
-    let plan = understood.and_then(|understood| plan_of(state, understood));
-    cancel.check()?;
-    let mut plan = plan.map_err(|error| match error.status().is_server_error() {
-        true => Stopped::Stumbled(error),
-        false => Stopped::Failed(error),
-    })?;
-    let memory = state.memory_for_job(beyond_now(&plan), cancel);
+    let mut task = understood(state, kept, cancel)?;
+    let memory = state.memory_for_job(beyond_now(&task.plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
-    let _until_made = state.watch().planned(&plan.estimate);
-    let work = open(state, job, network.as_deref(), &mut plan)?;
+    let _until_made = state.watch().planned(&task.plan.estimate);
+    let stages = traces::Stages::new();
     let on_event = |event| {
+        stages.tell(event);
         if let Event::Values { done, .. } = event {
             running.tell(done);
         }
     };
     let progress = Progress { on_event: &on_event, cancel };
-    let mut worker = Worker::new(&work, &plan, state.factors(), progress)?;
-    let path = file_of(job);
-    let file = state.jobs().map_file(&path);
-    book(state, job, &work, false)?;
-    let report = loop {
-        for block in 0..work.blocks() {
-            if state.jobs().drain.is_cancelled() {
-                return Err(Stopped::HandedBack("the service stopped meanwhile"));
-            }
-            if worker.run_block(block)? {
-                tracing::debug!(job = job.id, block, "block done");
-                book(state, job, &work, true)?;
-            }
-        }
-        if let Some(report) = worker.assemble(&file)? {
-            break report;
-        }
-        tracing::warn!(job = job.id, "blocks were damaged, and are computed again");
+    let (report, bounds) = if job.process == Process::Map {
+        let report = by_blocks(state, job, &mut task.plan, progress)?;
+        (report, task.plan.targets.bounds())
+    } else {
+        book(state, job, 1, 0, false)?;
+        let file = state.jobs().map_file(&job.file());
+        let told = whole::make(&task, job.form(), &file, progress, state.factors())?;
+        book(state, job, 1, 1, true)?;
+        (told.report, told.bounds)
     };
-    let of = Finished { id: &job.map, job: Some(&job.id), network, owner: &job.owner, path };
-    let row = of.row(state, &plan, &report).map_err(Stopped::Stumbled)?;
+    let of = Finished {
+        id: &job.map,
+        job: Some(&job.id),
+        network,
+        owner: &job.owner,
+        path: job.file(),
+        form: job.form().name(),
+        bounds,
+    };
+    let row = of.row(state, &task.plan, &report).map_err(Stopped::Stumbled)?;
     let name = (job.id.as_str(), job.token);
+    let message = format!("{} {} there", job.process.result(), job.process.verb());
     let ended = state.store().write(|tx| {
-        let ended = store::end(tx, name, State::Successful, "the map is there", None)?;
+        let ended = store::end(tx, name, State::Successful, &message, None)?;
         if ended {
             results::insert(tx, &row)?;
         }
@@ -199,25 +211,82 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         // Dismissed at the last moment; or another attempt has its lease, and writes the same bytes.
         return Err(Stopped::Lost);
     }
-    let network = row.network.as_deref().unwrap_or_default();
-    state.watch().mapped(&plan.estimate, &report, network);
+    state.watch().job_ended(job.process, State::Successful);
+    if job.process == Process::Map {
+        let network = row.network.as_deref().unwrap_or_default();
+        state.watch().mapped(&task.plan.estimate, &report, network);
+        if let Err(error) = heads::fill(state, || false) {
+            tracing::warn!(
+                job = job.id,
+                ?error,
+                "what the map is of is found out when somebody asks"
+            );
+        }
+    }
     tracing::info!(job = job.id, map = job.map, bytes = row.bytes, "successful");
     Ok(())
 }
 
-/// Opens the work of before; what another version or another machine began is begun again.
-fn open(
+/// The request read again, and planned.
+fn understood(state: &AppState, kept: Kept, cancel: &Cancel) -> Result<Task, Stopped> {
+    let pointing = kept.pointing();
+    let wanted = kept.wanted(state, &state.jobs().inputs(), cancel);
+    let task = wanted.and_then(|(process, understood, _)| {
+        Task::of(state, process, understood).map_err(pointing)
+    });
+    cancel.check()?;
+    task.map_err(|error| match error.status().is_server_error() {
+        true => Stopped::Stumbled(error),
+        false => Stopped::Failed(error),
+    })
+}
+
+/// Makes a map block by block, those done before left out.
+fn by_blocks(
     state: &AppState,
     job: &Job,
-    network: Option<&str>,
     plan: &mut Plan,
-) -> Result<Work, Stopped> {
-    let path = network.map_or("/v1/maps".to_owned(), |id| format!("/v1/networks/{id}/maps"));
+    progress: Progress<'_>,
+) -> Result<Report, Stopped> {
+    let work = open(state, job, plan)?;
+    let mut worker = Worker::new(&work, plan, state.factors(), progress)?;
+    let file = state.jobs().map_file(&job.file());
+    book(state, job, work.blocks(), work.done(), false)?;
+    loop {
+        for block in 0..work.blocks() {
+            if state.jobs().drain.is_cancelled() {
+                return Err(Stopped::HandedBack("the service stopped meanwhile"));
+            }
+            if worker.run_block(block)? {
+                tracing::debug!(job = job.id, block, "block done");
+                book(state, job, work.blocks(), work.done(), true)?;
+            }
+        }
+        if let Some(report) = worker.assemble(&file)? {
+            return Ok(report);
+        }
+        tracing::warn!(job = job.id, "blocks were damaged, and are computed again");
+    }
+}
+
+/// How the job was asked for, as the file tells it.
+fn how_asked(job: &Job) -> String {
+    match serde_json::from_str(&job.request) {
+        Ok(Kept::Execution { .. }) => "POST /processes/map/execution".to_owned(),
+        Ok(kept @ Kept::Network { .. }) => {
+            format!("POST /v1/networks/{}/maps", kept.network().unwrap_or_default())
+        }
+        _ => "POST /v1/maps".to_owned(),
+    }
+}
+
+/// Opens the work of before; what another version or another machine began is begun again.
+fn open(state: &AppState, job: &Job, plan: &mut Plan) -> Result<Work, Stopped> {
     let folder = state.jobs().work_of(&job.id);
     let provenance = Provenance {
         // The file tells when it was asked for, whenever it is made.
         created: UnixSeconds(job.created),
-        ..Provenance::now(format!("POST {path} (job {})", job.id))
+        ..Provenance::now(format!("{} (job {})", how_asked(job), job.id))
     };
     let size = BlockSize { fewest_values: state.config().job_block_values };
     match Work::open(&folder, plan, &provenance, size) {
@@ -235,13 +304,14 @@ fn open(
     }
 }
 
-/// Name of the file of a job's map.
-fn file_of(job: &Job) -> String {
-    format!("{}.nc", job.map)
-}
-
-fn book(state: &AppState, job: &Job, work: &Work, completed: bool) -> Result<(), Stopped> {
-    let (name, blocks, done) = ((job.id.as_str(), job.token), work.blocks(), work.done());
+fn book(
+    state: &AppState,
+    job: &Job,
+    blocks: usize,
+    done: usize,
+    completed: bool,
+) -> Result<(), Stopped> {
+    let name = (job.id.as_str(), job.token);
     let mine = state.store().write(|tx| store::progress(tx, name, blocks, done, completed))?;
     if mine { Ok(()) } else { Err(Stopped::Lost) }
 }

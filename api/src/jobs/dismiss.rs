@@ -1,6 +1,7 @@
 //! A job, or what it left, is no longer wanted.
 
-use super::{Job, attempt, keeper, store};
+use super::{Job, State, attempt, keeper, store};
+use crate::doors::audit;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -10,9 +11,20 @@ use crate::state::AppState;
 /// # Errors
 /// 500 where the database or the disk fails.
 pub(crate) fn dismiss(state: &AppState, owner: &str, id: &str) -> Result<Option<Job>, ApiError> {
-    let Some((job, file)) = state.store().write(|tx| store::delete(tx, owner, id))? else {
-        return Ok(None);
-    };
+    let deleted = state.store().write(|tx| {
+        let before = store::get(tx, owner, id)?.map(|job| job.state);
+        let deleted = store::delete(tx, owner, id)?;
+        // Dismissed once more it is dismissed as it was.
+        let anew = deleted.is_some() && before != Some(State::Dismissed);
+        if anew {
+            audit::record(tx, owner, "job dismissed", id)?;
+        }
+        Ok::<_, rusqlite::Error>(deleted.map(|(job, file)| (job, file, anew)))
+    });
+    let Some((job, file, anew)) = deleted? else { return Ok(None) };
+    if anew {
+        state.watch().job_ended(job.process, State::Dismissed);
+    }
     if let Some(file) = file {
         keeper::remove_file(state, &file);
     }

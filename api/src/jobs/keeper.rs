@@ -61,6 +61,7 @@ fn keep_once(state: &AppState, tick: u64) -> Result<(), ApiError> {
     }
     if tick.is_multiple_of(RENEW) {
         hand_back_of_the_dead(state)?;
+        hand_back_the_untold(state)?;
     }
     if tick.is_multiple_of(TIDY) {
         tidy(state)?;
@@ -76,6 +77,22 @@ fn hand_back_of_the_dead(state: &AppState) -> Result<(), ApiError> {
             tracing::warn!(job = of.id, "its process ended; it goes on from its blocks");
             let name = (of.id.as_str(), of.token);
             attempt::crashed(state, name, of.attempts, "the service ended meanwhile")?;
+            state.jobs().wake.notify_waiters();
+        }
+    }
+    Ok(())
+}
+
+/// Attempts of this process whose end could not be written down, the disk being full, say. Whether it was a good end or
+/// a bad one is told by the next attempt, which finds the blocks.
+fn hand_back_the_untold(state: &AppState) -> Result<(), ApiError> {
+    let holder = &state.jobs().holder.name;
+    for of in state.store().read(|c| store::held_by(c, holder))? {
+        if of.over && state.jobs().attempt(&of.id).is_none() {
+            tracing::warn!(job = of.id, "the end of its attempt is not written; it waits again");
+            let name = (of.id.as_str(), of.token);
+            let why = "the end of the attempt could not be written down";
+            state.store().write(|tx| store::hand_back(tx, name, false, why))?;
             state.jobs().wake.notify_waiters();
         }
     }

@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 
-use isopleth_engine::{Plan, Report};
+use isopleth_engine::{Plan, Report, export};
 use serde_json::json;
 
 use super::results::{self, MapRow};
-use super::{keeper, new_id, now};
+use super::{Form, keeper, new_id, now};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -22,6 +22,10 @@ pub(super) struct Finished<'a> {
     pub(super) owner: &'a str,
     /// Name of its file in the folder of maps.
     pub(super) path: String,
+    /// As [`Form::name`](super::Form::name).
+    pub(super) form: &'a str,
+    /// West, south, east, north of what it is of.
+    pub(super) bounds: [f64; 4],
 }
 
 impl Finished<'_> {
@@ -57,10 +61,10 @@ impl Finished<'_> {
             bytes: fs::metadata(&file).map_err(failed)?.len(),
             path: self.path,
             digest: hash.finalize().to_hex().to_string(),
-            form: "netcdf".to_owned(),
+            form: self.form.to_owned(),
             variables: serde_json::Value::from(variables).to_string(),
             times: times.first().copied().zip(times.last().copied()).map(|(a, b)| [a, b]),
-            bounds: plan.targets.bounds(),
+            bounds: self.bounds,
             report: text,
         })
     }
@@ -95,7 +99,9 @@ impl NewMap {
         report: &Report,
     ) -> Result<MapRow, ApiError> {
         let path = self.path();
-        let of = Finished { id: &self.id, job: None, network, owner, path: path.clone() };
+        let (form, bounds) = (Form::Map(export::Form::NetCdf).name(), plan.targets.bounds());
+        let of =
+            Finished { id: &self.id, job: None, network, owner, path: path.clone(), form, bounds };
         let entered = of.row(state, plan, report).and_then(|row| {
             let most = state.config().results_max_bytes;
             if row.bytes > most {

@@ -26,20 +26,28 @@
 //!
 //! Files, all in `data_dir`: `inputs/` by digest, `work/` by job, `maps/` by map, `holders/` by process. What has no
 //! row in the database is removed by the keeper.
+//!
+//! A job is of a map, which is made block by block, or of values at places or a cross-validation: these are short,
+//! one block each (`whole`), and begun again after a crash; their file appears whole or not at all.
 
 mod attempt;
 mod dismiss;
+mod forms;
+pub(crate) mod heads;
 mod holder;
 pub(crate) mod hooks;
 mod inputs;
 mod keeper;
 mod keeping;
 mod model;
+mod process;
 pub mod results;
 mod runner;
 pub mod search;
 mod store;
 mod submit;
+mod task;
+mod whole;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -56,16 +64,23 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ApiError;
 use crate::store::StoreError;
 pub(crate) use dismiss::dismiss;
+pub(crate) use forms::{Asked, Form};
 use holder::Holder;
 pub(crate) use inputs::Inputs;
 pub(crate) use keeping::NewMap;
 pub(crate) use model::{Job, State};
+pub(crate) use process::Process;
 pub use runner::start;
-pub(crate) use store::{get, list, queue_position};
+pub(crate) use store::{Census, Filter, census, get, list, queue_position};
 pub(crate) use submit::{Submission, Wish, beyond_now, submit};
+pub(crate) use task::Task;
+pub(crate) use whole::errors;
 
 /// The table of jobs and those it refers to.
 pub(crate) const SCHEMA: &str = include_str!("schema.sql");
+
+/// What a job is of, since there are others than maps.
+pub(crate) const OTHER_PROCESSES: &str = include_str!("processes.sql");
 
 /// Jobs of this process.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Asked, Form, Process};
+
 /// Where a job is (the words of OGC API – Processes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -13,16 +15,16 @@ pub(crate) enum State {
     Accepted,
     /// It is being made.
     Running,
-    /// Its map is there.
+    /// Its result is there.
     Successful,
-    /// There will be no map; `problem` says why.
+    /// There will be no result; `problem` says why.
     Failed,
     /// Somebody no longer wanted it.
     Dismissed,
 }
 
 impl State {
-    const ALL: [Self; 5] =
+    pub(super) const ALL: [Self; 5] =
         [Self::Accepted, Self::Running, Self::Successful, Self::Failed, Self::Dismissed];
 
     pub(crate) fn name(self) -> &'static str {
@@ -64,6 +66,8 @@ pub(crate) enum Lane {
 }
 
 impl Lane {
+    pub(super) const ALL: [Self; 2] = [Self::Interactive, Self::Long];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Interactive => "interactive",
@@ -75,7 +79,7 @@ impl Lane {
 impl FromSql for Lane {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
-        let known = [Self::Interactive, Self::Long].into_iter().find(|lane| lane.name() == name);
+        let known = Self::ALL.into_iter().find(|lane| lane.name() == name);
         known.ok_or(FromSqlError::InvalidType)
     }
 }
@@ -105,13 +109,15 @@ pub(crate) struct Job {
     pub(crate) map: String,
     pub(crate) message: Option<String>,
     pub(crate) problem: Option<String>,
+    pub(crate) process: Process,
+    pub(crate) asked: Asked,
 }
 
 impl Job {
     /// Columns in the order of [`Job::from_row`].
     pub(crate) const COLUMNS: &str = "id, owner, state, lane, request, fingerprint, fields, cells, \
          predicted_seconds, predicted_bytes, created, started, updated, finished, attempts, token, \
-         stumbles, blocks, blocks_done, map, message, problem";
+         stumbles, blocks, blocks_done, map, message, problem, process, asked";
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -137,7 +143,19 @@ impl Job {
             map: row.get(19)?,
             message: row.get(20)?,
             problem: row.get(21)?,
+            process: row.get(22)?,
+            asked: serde_json::from_str(row.get_ref(23)?.as_str()?).unwrap_or_default(),
         })
+    }
+
+    /// Name of the file of its result.
+    pub(super) fn file(&self) -> String {
+        format!("{}.{}", self.map, self.form().extension())
+    }
+
+    /// The form of that file.
+    pub(crate) fn form(&self) -> Form {
+        self.asked.stored(self.process)
     }
 
     /// Values in all.

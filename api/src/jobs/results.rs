@@ -27,7 +27,7 @@ pub struct MapRow {
     pub bytes: u64,
     /// BLAKE3 of the file, hexadecimal.
     pub digest: String,
-    /// `netcdf`.
+    /// `netcdf`; of results that are no maps `json` or `csv`.
     pub form: String,
     /// JSON: `[{"name": …, "units": …}]`.
     pub variables: String,
@@ -112,13 +112,13 @@ pub fn get(connection: &Connection, id: &str) -> Result<Option<MapRow>> {
     connection.prepare(&sql)?.query_row([id], from_row).optional()
 }
 
-/// Maps whose files are there, the newest first.
+/// Maps whose files are there, the newest first; no other results.
 ///
 /// # Errors
 /// The database's.
 pub fn list(connection: &Connection, limit: u32, offset: u32) -> Result<Vec<MapRow>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM maps WHERE removed IS NULL ORDER BY created DESC, rowid DESC \
+        "SELECT {COLUMNS} FROM maps WHERE removed IS NULL AND form = 'netcdf' ORDER BY created DESC, rowid DESC \
          LIMIT ?1 OFFSET ?2"
     );
     let mut statement = connection.prepare(&sql)?;

@@ -31,7 +31,8 @@ pub struct Search {
 /// # Errors
 /// The database's.
 pub fn search(connection: &Connection, search: &Search, limit: usize) -> Result<Vec<MapRow>> {
-    let (mut conditions, mut values) = (vec!["removed IS NULL".to_owned()], Vec::new());
+    let (mut conditions, mut values) =
+        (vec!["removed IS NULL AND form = 'netcdf'".to_owned()], Vec::new());
     let mut add = |condition: &str, value: Value| {
         values.push(value);
         conditions.push(condition.replace('?', &format!("?{}", values.len())));

@@ -1,9 +1,10 @@
 //! All SQL of jobs. Whoever may change a row, and when, stands in [`super`].
 
-use rusqlite::{Connection, OptionalExtension, Result, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Result, Transaction, params, params_from_iter};
 
 use super::model::{Job, Lane, State};
-use super::{now, results};
+use super::{Asked, Process, now, results};
 
 /// How long a lease lasts without being renewed.
 pub(super) const LEASE_MS: i64 = 30_000;
@@ -27,13 +28,15 @@ pub(super) struct NewJob<'a> {
     pub(super) map: &'a str,
     pub(super) inputs: &'a [String],
     pub(super) webhook: Option<&'a str>,
+    pub(super) process: Process,
+    pub(super) asked: &'a Asked,
 }
 
 pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob<'_>) -> Result<()> {
     tx.execute(
         "INSERT INTO jobs (id, owner, state, lane, request, fingerprint, idempotency_key, fields, \
-         cells, predicted_seconds, predicted_bytes, created, updated, map) \
-         VALUES (?1, ?2, 'accepted', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
+         cells, predicted_seconds, predicted_bytes, created, updated, map, process, asked) \
+         VALUES (?1, ?2, 'accepted', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
         params![
             job.id,
             job.owner,
@@ -47,6 +50,8 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob<'_>) -> Result<()> {
             job.predicted_bytes,
             now(),
             job.map,
+            job.process,
+            serde_json::to_string(job.asked).unwrap_or_default(),
         ],
     )?;
     for digest in job.inputs {
@@ -83,21 +88,63 @@ pub(super) fn by_idempotency_key(
     connection.query_row(&sql, [owner, key], Job::from_row).optional()
 }
 
+/// Which jobs of an owner; what is none or empty does not matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) states: Vec<State>,
+    pub(crate) processes: Option<Vec<Process>>,
+    /// Accepted not before, and not after.
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+    /// Seconds from its start to its end, or to now.
+    pub(crate) least_seconds: Option<i64>,
+    pub(crate) most_seconds: Option<i64>,
+}
+
 /// Jobs of an owner, the newest first.
 pub(crate) fn list(
     connection: &Connection,
     owner: &str,
-    state: Option<State>,
+    filter: &Filter,
     limit: u32,
     offset: u32,
 ) -> Result<Vec<Job>> {
+    let mut conditions = vec!["owner = ?1".to_owned()];
+    let mut values: Vec<Value> = vec![owner.to_owned().into()];
+    let mut one_of = |column: &str, names: Vec<&'static str>| {
+        let places: Vec<String> = names
+            .into_iter()
+            .map(|name| {
+                values.push(name.to_owned().into());
+                format!("?{}", values.len())
+            })
+            .collect();
+        conditions.push(format!("{column} IN ({})", places.join(", ")));
+    };
+    if !filter.states.is_empty() {
+        one_of("state", filter.states.iter().map(|state| state.name()).collect());
+    }
+    if let Some(processes) = &filter.processes {
+        one_of("process", processes.iter().map(|process| process.name()).collect());
+    }
+    let seconds = format!("coalesce(finished, {}) - started", now());
+    for (what, limit) in [
+        ("created >=", filter.from),
+        ("created <=", filter.to),
+        (&format!("{seconds} >="), filter.least_seconds),
+        (&format!("{seconds} <="), filter.most_seconds),
+    ] {
+        if let Some(limit) = limit {
+            values.push(limit.into());
+            conditions.push(format!("{what} ?{}", values.len()));
+        }
+    }
     let sql = format!(
-        "SELECT {} FROM jobs WHERE owner = ?1 AND (?2 IS NULL OR state = ?2) \
-         ORDER BY created DESC, rowid DESC LIMIT ?3 OFFSET ?4",
-        Job::COLUMNS
+        "SELECT {} FROM jobs WHERE {} ORDER BY created DESC, rowid DESC LIMIT {limit} OFFSET {offset}",
+        Job::COLUMNS,
+        conditions.join(" AND ")
     );
-    let mut statement = connection.prepare(&sql)?;
-    statement.query_map(params![owner, state, limit, offset], Job::from_row)?.collect()
+    connection.prepare(&sql)?.query_map(params_from_iter(values), Job::from_row)?.collect()
 }
 
 /// Whether a job of a lane could be taken.
@@ -105,6 +152,29 @@ pub(super) fn any_waiting(connection: &Connection, lane: Lane) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'accepted' AND lane = ?1 \
                AND not_before <= ?2)";
     connection.prepare(sql)?.query_row(params![lane.name(), now()], |row| row.get(0))
+}
+
+/// How many jobs are where.
+#[derive(Clone, Debug)]
+pub(crate) struct Census {
+    pub(crate) by_state: Vec<(State, u64)>,
+    pub(crate) waiting: Vec<(Lane, u64)>,
+}
+
+pub(crate) fn census(connection: &Connection) -> Result<Census> {
+    let sql = "SELECT state, lane, count(*) FROM jobs GROUP BY state, lane";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows: Vec<(State, Lane, u64)> = rows.collect::<Result<_>>()?;
+    let sum = |of: &dyn Fn(State, Lane) -> bool| {
+        rows.iter().filter(|(state, lane, _)| of(*state, *lane)).map(|(.., count)| count).sum()
+    };
+    Ok(Census {
+        by_state: State::ALL.map(|state| (state, sum(&|other, _| other == state))).into(),
+        waiting: Lane::ALL
+            .map(|lane| (lane, sum(&|state, other| state == State::Accepted && other == lane)))
+            .into(),
+    })
 }
 
 /// Jobs that wait.
@@ -224,7 +294,7 @@ pub(super) fn postpone(
     Ok(tx.execute(sql, params![id, token, now(), message, seconds])? == 1)
 }
 
-/// A running job that another process holds.
+/// A running job, and who holds it.
 pub(super) struct Held {
     pub(super) id: String,
     pub(super) token: i64,
@@ -234,10 +304,21 @@ pub(super) struct Held {
     pub(super) attempts: u32,
 }
 
+/// Running jobs of this process.
+pub(super) fn held_by(connection: &Connection, holder: &str) -> Result<Vec<Held>> {
+    held(connection, "IS ?1", holder)
+}
+
 pub(super) fn held_by_others(connection: &Connection, holder: &str) -> Result<Vec<Held>> {
-    let sql = "SELECT id, token, coalesce(holder, ''), lease_ms < ?2, attempts FROM jobs \
-               WHERE state = 'running' AND holder IS NOT ?1";
-    let mut statement = connection.prepare(sql)?;
+    held(connection, "IS NOT ?1", holder)
+}
+
+fn held(connection: &Connection, whose: &str, holder: &str) -> Result<Vec<Held>> {
+    let sql = format!(
+        "SELECT id, token, coalesce(holder, ''), lease_ms < ?2, attempts FROM jobs \
+         WHERE state = 'running' AND holder {whose}"
+    );
+    let mut statement = connection.prepare(&sql)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Held {
             id: row.get(0)?,

@@ -4,15 +4,15 @@ use isopleth_engine::{Cancel, Plan, Targets, machine};
 
 use super::model::Lane;
 use super::store::{self, NewJob};
-use super::{Job, hooks, new_id};
+use super::{Asked, Form, Job, Process, Task, hooks, new_id};
 use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::intake::{Kept, OfNetwork, Received};
-use crate::routes::maps::plan_of;
+use crate::routes::deliver::keep_json_small;
 use crate::state::AppState;
 
 /// What comes beside the body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wish {
     /// Whose job it is.
     pub(crate) owner: String,
@@ -49,7 +49,6 @@ pub(crate) fn submit(
     if let Some(url) = &wish.webhook {
         hooks::check(state.config(), url)?;
     }
-    let by_query = matches!(received, Received::Table { .. });
     let (submitted, digests) = {
         // Until the job has its row, nobody may take its inputs for those of a job that ended.
         let _inputs_stay = state.jobs().inputs_stay();
@@ -59,7 +58,7 @@ pub(crate) fn submit(
             kept = of.keep(kept, &inputs)?;
         }
         let digests = kept.digests();
-        (weigh(state, kept, by_query, wish, cancel), digests)
+        (weigh(state, kept, wish, cancel), digests)
     };
     // Of a request that became no job.
     state.store().write(|tx| state.jobs().remove_unneeded(tx, &digests))?;
@@ -72,7 +71,6 @@ pub(crate) fn submit(
 fn weigh(
     state: &AppState,
     kept: Kept,
-    by_query: bool,
     wish: &Wish,
     cancel: &Cancel,
 ) -> Result<Submission, ApiError> {
@@ -86,17 +84,33 @@ fn weigh(
             return the_same(known, &fingerprint, key).map(Submission::Job);
         }
     }
-    let understood = kept.clone().understand(state, &inputs, cancel);
-    let plan = understood
-        .and_then(|understood| plan_of(state, understood))
-        .map_err(|error| if by_query { error.in_query() } else { error })?;
-    if matches!(plan.targets, Targets::Points(_)) {
+    let pointing = kept.pointing();
+    let (process, understood, wanted) = kept.clone().wanted(state, &inputs, cancel)?;
+    if let Some(url) = &wanted.subscriber {
+        hooks::check(state.config(), url)?;
+    }
+    let task = Task::of(state, process, understood).map_err(pointing)?;
+    let execution = matches!(kept, Kept::Execution { .. });
+    if !execution && matches!(task.plan.targets, Targets::Points(_)) {
         return kept.open(&inputs).map(Submission::AtOnce);
     }
-    let values = plan.estimate.cells.saturating_mul(plan.estimate.fields);
-    wish.caller.spend(state.store(), values)?;
-    let job = insert(state, &plan, &kept, wish, (&request, &fingerprint))?;
+    check_form(state, &task, &wanted.asked)?;
+    if process != Process::Crossvalidation {
+        let values = task.plan.estimate.cells.saturating_mul(task.plan.estimate.fields);
+        wish.caller.spend(state.store(), values)?;
+    }
+    let webhook = wish.webhook.as_deref().or(wanted.subscriber.as_deref());
+    let wish = Wish { webhook: webhook.map(str::to_owned), ..wish.clone() };
+    let job = insert(state, &task, &kept, &wish, (&request, &fingerprint, &wanted.asked))?;
     Ok(Submission::Job(Box::new(job)))
+}
+
+/// What cannot come in the form that is asked for is refused before it is made.
+fn check_form(state: &AppState, task: &Task, asked: &Asked) -> Result<(), ApiError> {
+    if asked.form(task.process)? == Form::Json && task.process == Process::Points {
+        keep_json_small(state, &task.plan)?;
+    }
+    Ok(())
 }
 
 fn the_same(known: Job, fingerprint: &str, key: &str) -> Result<Box<Job>, ApiError> {
@@ -112,12 +126,12 @@ fn the_same(known: Job, fingerprint: &str, key: &str) -> Result<Box<Job>, ApiErr
 
 fn insert(
     state: &AppState,
-    plan: &Plan,
+    task: &Task,
     kept: &Kept,
     wish: &Wish,
-    (request, fingerprint): (&str, &str),
+    (request, fingerprint, asked): (&str, &str, &Asked),
 ) -> Result<Job, ApiError> {
-    let (config, estimate) = (state.config(), plan.estimate);
+    let (config, estimate) = (state.config(), task.plan.estimate);
     let lane =
         if estimate.seconds <= config.interactive_seconds { Lane::Interactive } else { Lane::Long };
     let (id, map, digests) = (new_id()?, new_id()?, kept.digests());
@@ -129,12 +143,14 @@ fn insert(
         fingerprint,
         idempotency_key: wish.idempotency_key.as_deref(),
         fields: estimate.fields,
-        cells: estimate.cells,
+        cells: task.cells(),
         predicted_seconds: estimate.seconds,
-        predicted_bytes: beyond_now(plan),
+        predicted_bytes: beyond_now(&task.plan),
         map: &map,
         inputs: &digests,
         webhook: wish.webhook.as_deref(),
+        process: task.process,
+        asked,
     };
     state.store().write(|tx| {
         if let Some(key) = &wish.idempotency_key

@@ -2,13 +2,14 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use isopleth_engine::crossvalidate;
+use isopleth_engine::{Progress, crossvalidate};
 
-use super::{answered, of_engine, quietly, timed, to_json};
+use super::{answered, of_engine, timed, to_json};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::answer::CrossvalidationAnswer;
 use crate::wire::quality::QualityQuery;
 use crate::wire::query::{FormQuery, MethodQuery, Query};
@@ -59,14 +60,18 @@ pub(crate) async fn crossvalidate_stations(
     let seat = state.seat()?;
     let received = intake::receive(&state, request, query, false).await?;
     let shared = state.clone();
-    let body = state.compute(seat, move |cancel| {
+    let body = state.compute(seat, move |turn| {
         let by_query = matches!(received, Received::Table { .. });
         let (understood, reading) =
-            timed(|| received.understand::<CrossvalidationRequest>(&shared, cancel))?;
+            timed(|| received.understand::<CrossvalidationRequest>(&shared, turn))?;
         let Understood { order, observations } = understood;
         let limits = shared.config().limits();
         let (settings, folds, factors) = (order.settings, order.folds, shared.factors());
-        let progress = quietly(cancel);
+        // Nothing foresees how long it takes.
+        let _memory = shared.admit(turn, f64::INFINITY, 0)?;
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: turn };
         let made = crossvalidate(observations, settings, &folds, &limits, progress, factors);
         let mut result = made
             .map_err(of_engine)

@@ -9,18 +9,20 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::output::{Layout, MapsInMemory, NetcdfFile, PointsCsv, Provenance, Sink};
 use isopleth_engine::report::{StageReport, iso_8601};
-use isopleth_engine::{Cancel, Error, Plan, Report, Targets, run};
+use isopleth_engine::{Error, Plan, Progress, Report, Targets, run};
 use tokio_util::io::ReaderStream;
 
 use super::keep::{self, KeptAt};
-use super::{answered, of_engine, quietly, to_json};
+use super::{answered, of_engine, to_json};
 use crate::accept::{Form, Wanted};
 use crate::doors::Caller;
 use crate::error::ApiError;
 use crate::jobs::beyond_now;
+use crate::limits::Turn;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
 use crate::state::AppState;
+use crate::watch::traces::Stages;
 use crate::wire::answer::MapAnswer;
 
 /// Files of up to so many bytes before compression are made in memory, without a disk.
@@ -28,7 +30,7 @@ const IN_MEMORY: u64 = 4 << 20;
 
 /// A map, ready to be sent.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(crate) enum Made {
     /// In a file that has no name any more: it is gone when it is sent, or not.
     File { file: File, bytes: u64, form: Form, name: String },
     /// A file in memory.
@@ -40,34 +42,35 @@ pub(super) enum Made {
 }
 
 /// Who asks, and what the request is called.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     caller: Caller,
     id: RequestId,
 }
 
 impl Origin {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         Self { caller: Caller::of(request), id: RequestId::of(request) }
     }
 }
 
 /// What the making of an answer needs besides the plan.
-pub(super) struct Delivery<'a> {
-    pub(super) state: &'a AppState,
-    pub(super) wanted: &'a Wanted,
+pub(crate) struct Delivery<'a> {
+    pub(crate) state: &'a AppState,
+    pub(crate) wanted: &'a Wanted,
     /// What the file's history tells.
-    pub(super) command: &'a str,
-    pub(super) from: &'a Origin,
+    pub(crate) command: &'a str,
+    pub(crate) from: &'a Origin,
     /// The registered network, whose residuals are remembered.
-    pub(super) network: Option<&'a Registered>,
+    pub(crate) network: Option<&'a Registered>,
     /// Whose map it is in the catalogue, if it is to be kept.
-    pub(super) keep: Option<&'a str>,
-    pub(super) cancel: &'a Cancel,
+    pub(crate) keep: Option<&'a str>,
+    /// Slow maps take another one than quick ones.
+    pub(crate) turn: &'a Turn,
 }
 
 impl Delivery<'_> {
     /// Computes, in the best form that is wanted and possible; `reading` is booked in the report.
-    pub(super) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
+    pub(crate) fn of(&self, plan: &Plan, reading: StageReport) -> Result<Made, ApiError> {
         if self.keep.is_some() {
             keep::check(plan)?;
         }
@@ -76,10 +79,12 @@ impl Delivery<'_> {
             Targets::Points(_) => &[Form::Csv, Form::Json],
         };
         keep_small_at_once(self.state, plan)?;
-        let _memory = self.state.memory(beyond_now(plan), self.cancel)?;
+        // A network that is asked for again has its method already.
+        let seconds = plan.estimate.seconds - plan.seconds_of_choosing();
+        let _memory = self.state.admit(self.turn, seconds, beyond_now(plan))?;
         let form = self.wanted.best(possible)?;
         if form == Form::Json {
-            check_json(self.state, plan)?;
+            keep_json_small(self.state, plan)?;
         }
         let estimate = &plan.estimate;
         let values = estimate.cells.saturating_mul(estimate.fields);
@@ -108,7 +113,10 @@ impl Delivery<'_> {
         sink: &dyn Sink,
         reading: StageReport,
     ) -> Result<Report, Error> {
-        let run = |sink: &dyn Sink| run(plan, sink, quietly(self.cancel), self.state.factors());
+        let stages = Stages::new();
+        let on_event = |event| stages.tell(event);
+        let progress = Progress { on_event: &on_event, cancel: self.turn };
+        let run = |sink: &dyn Sink| run(plan, sink, progress, self.state.factors());
         let mut report = match self.network {
             Some(network) => run(&Remembering::new(sink, plan, &network.last)),
             None => run(sink),
@@ -151,7 +159,7 @@ impl Delivery<'_> {
     }
 }
 
-pub(super) fn in_memory(plan: &Plan) -> MapsInMemory {
+pub(crate) fn in_memory(plan: &Plan) -> MapsInMemory {
     let (variables, times) = (plan.observations.variables(), plan.observations.times());
     let (rows, columns) = (plan.targets.rows(), plan.targets.columns());
     let stations = plan.network.stations().len();
@@ -159,7 +167,7 @@ pub(super) fn in_memory(plan: &Plan) -> MapsInMemory {
 }
 
 /// What takes long is a job, which survives a connection that does not.
-fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+pub(crate) fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     let (config, estimate) = (state.config(), plan.estimate);
     let values = estimate.cells.saturating_mul(estimate.fields);
     let (most_values, most_seconds) = (config.sync_max_values, config.sync_max_seconds);
@@ -173,18 +181,15 @@ fn keep_small_at_once(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     )))
 }
 
-fn check_json(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
-    keep_json_small(state, plan)?;
-    if plan.layers.is_empty() {
-        return Ok(());
-    }
-    let text = "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
-    Err(ApiError::meaningless(text).at_pointer("/uncertainty"))
-}
-
-fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
+/// # Errors
+/// 413 for more values than JSON may have, 422 where layers say how sure a map is.
+pub(crate) fn keep_json_small(state: &AppState, plan: &Plan) -> Result<(), ApiError> {
     let (limit, estimate) = (state.config().max_json_values, plan.estimate);
     let values = estimate.cells.saturating_mul(estimate.fields);
+    if !plan.layers.is_empty() {
+        let text = "how sure a map is stands in NetCDF, or in CSV for points; ask for one of these";
+        return Err(ApiError::meaningless(text).at_pointer("/uncertainty"));
+    }
     if values <= limit {
         return Ok(());
     }

@@ -53,9 +53,9 @@ pub(crate) async fn estimate(
     let seat = state.seat()?;
     let received = intake::receive(&state, request, query, true).await?;
     let shared = state.clone();
-    let body = state.compute(seat, move |cancel| {
+    let body = state.compute(seat, move |turn| {
         let by_query = matches!(received, Received::Table { .. });
-        let understood = received.understand::<MapRequest>(&shared, cancel)?;
+        let understood = received.understand::<MapRequest>(&shared, turn)?;
         let plan = plan_of(&shared, understood)
             .map_err(|error| if by_query { error.in_query() } else { error })?;
         to_json(&EstimateAnswer::new(&plan))

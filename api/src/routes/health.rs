@@ -1,15 +1,12 @@
-//! Is it alive, is it ready, and what is there: `/healthz`, `/readyz`, `/`.
-
-use std::collections::BTreeMap;
+//! Is it alive, is it ready: `/healthz`, `/readyz`.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::StatusCode;
 use isopleth_engine::kernels::Evaluator;
 
 use crate::state::AppState;
-use crate::wire::answer::{HealthAnswer, IndexAnswer, LimitsAnswer, ReadyAnswer};
+use crate::wire::answer::{HealthAnswer, LimitsAnswer, ReadyAnswer};
 
 /// Say that the process is alive.
 #[utoipa::path(
@@ -51,35 +48,4 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Re
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer))
-}
-
-/// List what there is; a browser is shown the documentation.
-#[utoipa::path(
-    get,
-    path = "/",
-    tag = "service",
-    responses(
-        (status = 200, description = "What there is", body = IndexAnswer),
-        (status = 303, description = "To the documentation, for those who accept text/html"),
-    )
-)]
-pub(crate) async fn index(headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/html")) {
-        return Redirect::to("/docs/").into_response();
-    }
-    let resources = BTreeMap::from([
-        ("/docs/", "this interface, to read and try"),
-        ("/healthz", "whether the process is alive"),
-        ("/metrics", "what is counted, for programs that watch"),
-        ("/openapi.json", "this interface, for programs"),
-        ("/readyz", "whether requests are welcome, and the limits"),
-        ("/v1/crossvalidations", "POST readings: leave-one-out errors"),
-        ("/v1/estimates", "POST readings and a grid: what the map would take"),
-        ("/v1/jobs", "large maps under way, and those that ended"),
-        ("/v1/kernels", "the choices of a method"),
-        ("/v1/maps", "POST readings and a grid: the map"),
-    ]);
-    Json(IndexAnswer { service: concat!("isopleth ", env!("CARGO_PKG_VERSION")), resources })
-        .into_response()
 }

@@ -1,4 +1,4 @@
-//! `/v1/jobs`, and the same at `/jobs` as OGC API – Processes has it: large maps, made one after the other.
+//! `/v1/jobs`: large work, done one after the other. `/jobs`, as the OGC has it, is in `ogc/jobs.rs`.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -7,10 +7,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{FromRequestParts, OriginalUri, Path, Request, State as Shared};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::Cancel;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::deliver::Made;
@@ -18,11 +17,15 @@ use crate::accept::Form;
 use crate::doors::Caller;
 use crate::error::{ApiError, PROBLEM_JSON, Problem};
 use crate::intake::Received;
-use crate::jobs::{self, Job, State, Submission, Wish, results, submit};
-use crate::limits::Seat;
+use crate::jobs::results::{self, MapRow};
+use crate::jobs::{self, Filter, Job, State, Submission, Wish, submit};
+use crate::limits::{Seat, Turn};
 use crate::state::AppState;
 use crate::wire::jobs::{JobAnswer, JobsAnswer, JobsQuery, Link, iso};
 use crate::wire::query::Query;
+
+/// Where jobs are.
+const AT: &str = "/v1/jobs";
 
 /// How often those who listen are told.
 const TELL: Duration = Duration::from_millis(500);
@@ -54,7 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Owner {
 }
 
 /// What becomes of a request that may become a job.
-pub(super) enum Turn {
+pub(super) enum Fate {
     /// It is one: the answer.
     Job(Response),
     /// It is answered at once.
@@ -65,18 +68,18 @@ pub(super) enum Turn {
 ///
 /// # Errors
 /// As for a map that is made at once, and what [`submit`] refuses.
-pub(super) async fn turn(
+pub(super) async fn settle(
     state: &AppState,
     seat: Seat,
     received: Received,
     wish: Option<Wish>,
-) -> Result<Turn, ApiError> {
-    let Some(wish) = wish else { return Ok(Turn::AtOnce(seat, received)) };
+) -> Result<Fate, ApiError> {
+    let Some(wish) = wish else { return Ok(Fate::AtOnce(seat, received)) };
     let shared = state.clone();
-    let work = move |cancel: &Cancel| submit(&shared, received, &wish, cancel);
+    let work = move |turn: &Turn| submit(&shared, received, &wish, turn);
     match state.compute(seat, work).await? {
-        Submission::Job(job) => Ok(Turn::Job(created(state, *job).await?)),
-        Submission::AtOnce(received) => Ok(Turn::AtOnce(state.seat()?, received)),
+        Submission::Job(job) => Ok(Fate::Job(created(state, *job, "/v1/jobs").await?)),
+        Submission::AtOnce(received) => Ok(Fate::AtOnce(state.seat()?, received)),
     }
 }
 
@@ -91,7 +94,7 @@ fn prefers_a_job(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 422 for a header that makes no sense.
-pub(super) fn wish(owner: Owner, request: &Request) -> Result<Option<Wish>, ApiError> {
+pub(crate) fn wish(owner: Owner, request: &Request) -> Result<Option<Wish>, ApiError> {
     let (headers, uri) = (request.headers(), request.uri());
     let text = |name: HeaderName| {
         let Some(value) = headers.get(&name) else { return Ok(None) };
@@ -117,10 +120,10 @@ pub(super) fn wish(owner: Owner, request: &Request) -> Result<Option<Wish>, ApiE
     }))
 }
 
-/// 201, and where the job is.
-async fn created(state: &AppState, job: Job) -> Result<Response, ApiError> {
-    let location = format!("/v1/jobs/{}", job.id);
-    let answer = answer_of(state, job, "/v1/jobs".to_owned()).await?;
+/// 201, and where the job is; `at`: where jobs are.
+pub(crate) async fn created(state: &AppState, job: Job, at: &str) -> Result<Response, ApiError> {
+    let location = format!("{at}/{}", job.id);
+    let answer = answer_of(state, job, at.to_owned()).await?;
     let mut response = (StatusCode::CREATED, Json(answer)).into_response();
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::try_from(location) {
@@ -160,12 +163,13 @@ pub(crate) async fn list(
     };
     let limit = number(asked.limit.as_deref(), "limit", 1..=MOST_LISTED, LISTED)?;
     let offset = number(asked.offset.as_deref(), "offset", 0..=u32::MAX / 2, 0)?;
+    let filter = Filter { states: status.into_iter().collect(), ..Filter::default() };
     let jobs =
-        state.store().looked_up(move |c| Ok(jobs::list(c, &owner.0, status, limit, offset)?));
-    let at = mount(&uri);
+        state.store().looked_up(move |c| Ok(jobs::list(c, &owner.0, &filter, limit, offset)?));
+    let at = AT;
     let mut answers = Vec::new();
     for job in jobs.await? {
-        answers.push(answer_of(&state, job, at.clone()).await?);
+        answers.push(answer_of(&state, job, at.to_owned()).await?);
     }
     let page = |offset: u32| {
         let status = status.map_or_else(String::new, |s| format!("status={}&", s.name()));
@@ -193,11 +197,10 @@ pub(crate) async fn list(
 pub(crate) async fn status(
     Shared(state): Shared<AppState>,
     owner: Owner,
-    OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
     let job = find(&state, owner, id).await?;
-    Ok(Json(answer_of(&state, job, mount(&uri)).await?))
+    Ok(Json(answer_of(&state, job, AT.to_owned()).await?))
 }
 
 /// Be told where a job is, until it ends (server-sent events).
@@ -215,12 +218,11 @@ pub(crate) async fn status(
 pub(crate) async fn events(
     Shared(state): Shared<AppState>,
     owner: Owner,
-    OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let mut job = find(&state, owner.clone(), id.clone()).await?;
     let seat = state.jobs().listen()?;
-    let (at, (tell, told)) = (mount(&uri), tokio::sync::mpsc::channel(2));
+    let (at, (tell, told)) = (AT.to_owned(), tokio::sync::mpsc::channel(2));
     tokio::spawn(async move {
         let _until_the_end = seat;
         let mut before = None;
@@ -265,27 +267,35 @@ pub(crate) async fn events(
 pub(crate) async fn dismiss(
     Shared(state): Shared<AppState>,
     owner: Owner,
-    OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
-    let (shared, name) = (state.clone(), id.clone());
-    let dismissed = tokio::task::spawn_blocking(move || jobs::dismiss(&shared, &owner.0, &name));
-    let job = dismissed
-        .await
-        .map_err(|panic| ApiError::internal("the job could not be dismissed", panic))??;
-    let job = job.ok_or_else(|| unknown(&id))?;
-    Ok(Json(answer_of(&state, job, mount(&uri)).await?))
+    let job = dismissed(&state, owner, id).await?;
+    Ok(Json(answer_of(&state, job, AT.to_owned()).await?))
 }
 
-/// The map that a job made.
+/// Dismisses a job of its owner.
+///
+/// # Errors
+/// 404 where there is none.
+pub(crate) async fn dismissed(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
+    let (shared, name) = (state.clone(), id.clone());
+    let dismissed = crate::store::blocking(move || jobs::dismiss(&shared, &owner.0, &name)).await?;
+    dismissed.ok_or_else(|| unknown(&id))
+}
+
+/// What a job has made: the file, whatever was asked for at `/jobs`.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/results",
     tag = "jobs",
     params(("id" = String, Path, description = "Name of the job")),
     responses(
-        (status = 200, description = "The map", body = Vec<u8>, content_type = "application/x-netcdf"),
-        (status = 404, description = "There is no such job, or its map is not ready yet", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result", content(
+            (Vec<u8> = "application/x-netcdf"),
+            (Value = "application/json"),
+            (String = "text/csv"),
+        )),
+        (status = 404, description = "There is no such job, or its result is not ready yet", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "The map was removed: when, and why", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The job failed, for what was asked of it", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "The job failed, for what happened to the service", body = Problem, content_type = "application/problem+json"),
@@ -300,7 +310,7 @@ pub(crate) async fn result(
     match job.state {
         State::Accepted | State::Running => {
             let text =
-                format!("the map of job {} is not ready; it is {}", job.id, job.state.name());
+                format!("the result of job {} is not ready; it is {}", job.id, job.state.name());
             Err(ApiError::not_ready(text))
         }
         State::Failed => Ok(problem_of(&job)),
@@ -308,27 +318,41 @@ pub(crate) async fn result(
     }
 }
 
-async fn file_of(state: &AppState, job: &Job) -> Result<Response, ApiError> {
+/// The row of a job's result.
+///
+/// # Errors
+/// 410 where it was removed.
+pub(crate) async fn row_of(state: &AppState, job: &Job) -> Result<MapRow, ApiError> {
     let map = job.map.clone();
     let row = state.store().looked_up(move |c| Ok(results::get(c, &map)?)).await?;
     let Some(row) = row else {
         let when = job.finished.map(iso).unwrap_or_default();
         return Err(ApiError::gone(format!("job {} was dismissed at {when}", job.id)));
     };
-    let gone = |(when, why): &(i64, String)| {
-        ApiError::gone(format!("the map was removed at {}: {why}; make it again", iso(*when)))
-    };
-    if let Some(removed) = &row.removed {
-        return Err(gone(removed));
+    match &row.removed {
+        None => Ok(row),
+        Some((when, why)) => {
+            let when = iso(*when);
+            Err(ApiError::gone(format!("the result was removed at {when}: {why}; make it again")))
+        }
     }
+}
+
+/// The file that a job has made.
+pub(crate) async fn file_of(state: &AppState, job: &Job) -> Result<Response, ApiError> {
+    let row = row_of(state, job).await?;
     let path = state.jobs().map_file(&row.path);
     let opened = tokio::task::spawn_blocking(move || File::open(path)).await;
     let file = opened
-        .map_err(|panic| ApiError::internal("the map could not be opened", panic))?
-        .map_err(|error| ApiError::internal("the map could not be opened", error))?;
-    let name = format!("map_{}.nc", row.id);
-    let mut response =
-        Made::File { file, bytes: row.bytes, form: Form::NetCdf, name }.into_response();
+        .map_err(|panic| ApiError::internal("the result could not be opened", panic))?
+        .map_err(|error| ApiError::internal("the result could not be opened", error))?;
+    let form = match job.form() {
+        jobs::Form::Map(_) => Form::NetCdf,
+        jobs::Form::Json => Form::Json,
+        jobs::Form::Csv => Form::Csv,
+    };
+    let name = format!("{}_{}", job.process.name(), row.path);
+    let mut response = Made::File { file, bytes: row.bytes, form, name }.into_response();
     if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", row.digest)) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -336,7 +360,7 @@ async fn file_of(state: &AppState, job: &Job) -> Result<Response, ApiError> {
 }
 
 /// The problem that the job ended with.
-fn problem_of(job: &Job) -> Response {
+pub(crate) fn problem_of(job: &Job) -> Response {
     #[derive(serde::Deserialize)]
     struct Status {
         status: u16,
@@ -349,7 +373,7 @@ fn problem_of(job: &Job) -> Response {
         .into_response()
 }
 
-async fn find(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
+pub(crate) async fn find(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
     let found = state.store().looked_up(move |c| {
         let job = jobs::get(c, &owner.0, &id)?;
         job.ok_or_else(|| unknown(&id))
@@ -362,7 +386,11 @@ fn unknown(id: &str) -> ApiError {
     ApiError::not_found(format!("there is no job `{id}`; GET /v1/jobs lists those that there are"))
 }
 
-async fn answer_of(state: &AppState, job: Job, at: String) -> Result<JobAnswer, ApiError> {
+pub(crate) async fn answer_of(
+    state: &AppState,
+    job: Job,
+    at: String,
+) -> Result<JobAnswer, ApiError> {
     let (job, position) = match job.state {
         State::Accepted => {
             let position = state.store().looked_up(move |c| {
@@ -377,12 +405,7 @@ async fn answer_of(state: &AppState, job: Job, at: String) -> Result<JobAnswer, 
     Ok(JobAnswer::new(&job, attempt.as_deref(), position, &at))
 }
 
-/// Where jobs are by the path that was asked for: `/v1/jobs`, or `/jobs`.
-fn mount(uri: &Uri) -> String {
-    if uri.path().starts_with("/v1/") { "/v1/jobs".to_owned() } else { "/jobs".to_owned() }
-}
-
-fn number(
+pub(crate) fn number(
     text: Option<&str>,
     name: &str,
     range: std::ops::RangeInclusive<u32>,

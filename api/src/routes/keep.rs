@@ -14,7 +14,7 @@ use crate::wire::answer::MapAnswer;
 
 /// Where a map is kept, for the headers of its answer.
 #[derive(Debug)]
-pub(super) struct KeptAt {
+pub(crate) struct KeptAt {
     pub(super) id: String,
     pub(super) digest: String,
     /// Whether the answer is the very file that is kept.

@@ -103,7 +103,7 @@ pub(crate) async fn data(
     }
     let (seat, folder) = (state.seat()?, state.config().spill_dir.clone());
     let name = format!("map_{}.{}", map.id, form.extension());
-    let job = move |_: &isopleth_engine::Cancel| {
+    let job = move |_: &crate::limits::Turn| {
         let source = opened(&path)?;
         let dir = tempfile::tempdir_in(folder).map_err(no_room)?;
         let made = dir.path().join("part");
@@ -159,7 +159,7 @@ pub(crate) async fn values(
     }
     let path = state.jobs().map_file(&map.path);
     let (seat, folder) = (state.seat()?, state.config().spill_dir.clone());
-    let job = move |_: &isopleth_engine::Cancel| {
+    let job = move |_: &crate::limits::Turn| {
         let source = opened(&path)?;
         let found = place_values(&source, place, &selection).map_err(of_engine)?;
         let Some(form) = form else { return to_json(&told(&found)) };
@@ -220,7 +220,7 @@ async fn whole(
 }
 
 /// So many bytes of a file from where it stands.
-fn answer(
+pub(super) fn answer(
     status: StatusCode,
     headers: HeaderMap,
     form: Form,

@@ -2,15 +2,17 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::{Cancel, Plan};
+use isopleth_engine::Plan;
 
 use super::deliver::{Delivery, Made, Origin};
-use super::jobs::{self, Owner, Turn};
+use super::jobs::{self, Fate, Owner};
 use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
+use crate::limits::Turn;
 use crate::state::AppState;
+use crate::watch::traces;
 use crate::wire::answer::MapAnswer;
 use crate::wire::catalogue::YesNo;
 use crate::wire::jobs::JobAnswer;
@@ -90,13 +92,12 @@ pub(crate) async fn make_map(
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?;
     let received = intake::receive(&state, request, query, true).await?;
-    let (seat, received) = match jobs::turn(&state, seat, received, wish).await? {
-        Turn::Job(answer) => return Ok(answer),
-        Turn::AtOnce(seat, received) => (seat, received),
+    let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
+        Fate::Job(answer) => return Ok(answer),
+        Fate::AtOnce(seat, received) => (seat, received),
     };
     let shared = state.clone();
-    let job =
-        move |cancel: &Cancel| make(&shared, &from, received, (&wanted, keep.as_deref()), cancel);
+    let job = move |turn: &Turn| make(&shared, &from, received, (&wanted, keep.as_deref()), turn);
     let made = state.compute(seat, job).await?;
     Ok(made.into_response())
 }
@@ -107,12 +108,12 @@ fn make(
     from: &Origin,
     received: Received,
     (wanted, keep): (&Wanted, Option<&str>),
-    cancel: &Cancel,
+    turn: &Turn,
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
-    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, cancel))?;
+    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
     let command = "POST /v1/maps";
-    let delivery = Delivery { state, wanted, command, from, network: None, keep, cancel };
+    let delivery = Delivery { state, wanted, command, from, network: None, keep, turn };
     let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
     made.map_err(|error| if by_query { error.in_query() } else { error })
 }
@@ -128,5 +129,6 @@ pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, 
         let text = "folds are for cross-validations: POST /v1/crossvalidations";
         return Err(ApiError::meaningless(text).at_pointer("/folds"));
     }
+    let _span = traces::step("plan").entered();
     Plan::new(observations, targets, order.settings, &state.config().limits()).map_err(of_engine)
 }

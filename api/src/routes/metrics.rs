@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::error::{ApiError, Problem};
+use crate::jobs;
 use crate::state::AppState;
 use crate::watch::Form;
 
@@ -35,6 +36,11 @@ pub(crate) async fn metrics(
     let shared = state.clone();
     // The system's figures are files.
     let told = tokio::task::spawn_blocking(move || {
+        // Figures of the rest are told all the same where the database fails.
+        match shared.store().read(jobs::census) {
+            Ok(census) => shared.watch().jobs(&census),
+            Err(error) => tracing::warn!(%error, "jobs cannot be counted"),
+        }
         shared.watch().told(shared.occupancy(), shared.uptime().as_secs_f64(), form)
     });
     let text =

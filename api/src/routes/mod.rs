@@ -1,9 +1,10 @@
 //! One resource a file.
 
 pub(crate) mod catalogue;
+pub(crate) mod collections;
 pub(crate) mod conditions;
 pub(crate) mod crossvalidations;
-mod deliver;
+pub(crate) mod deliver;
 pub(crate) mod estimates;
 pub(crate) mod health;
 pub(crate) mod jobs;
@@ -22,13 +23,17 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use isopleth_engine::progress::Stage;
 use isopleth_engine::report::StageReport;
-use isopleth_engine::{Cancel, Error, Progress, machine};
+use isopleth_engine::{Error, machine};
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::watch::traces;
 
 /// Does some work and says how long it took, as the stage of reading.
-fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageReport), ApiError> {
+pub(crate) fn timed<T>(
+    work: impl FnOnce() -> Result<T, ApiError>,
+) -> Result<(T, StageReport), ApiError> {
+    let _span = traces::step("read").entered();
     let start = Instant::now();
     let result = work()?;
     let stage = StageReport {
@@ -39,17 +44,12 @@ fn timed<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<(T, StageRepor
     Ok((result, stage))
 }
 
-/// Progress that tells nobody, and stops when told to.
-fn quietly(cancel: &Cancel) -> Progress<'_> {
-    Progress { on_event: &|_| (), cancel }
-}
-
-fn of_engine(error: impl Into<Error>) -> ApiError {
+pub(crate) fn of_engine(error: impl Into<Error>) -> ApiError {
     error.into().into()
 }
 
 /// JSON bytes, made where there is time for it: on the thread that computed.
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(value)
         .map_err(|error| ApiError::internal("the answer could not be written as JSON", error))
 }

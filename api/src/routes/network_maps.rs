@@ -2,16 +2,16 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use isopleth_engine::Cancel;
 
 use super::deliver::{Delivery, Origin};
-use super::jobs::{self, Owner, Turn};
+use super::jobs::{self, Fate, Owner};
 use super::maps::plan_of;
 use super::{networks, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, OfNetwork};
 use crate::jobs::Wish;
+use crate::limits::Turn;
 use crate::state::AppState;
 use crate::wire::answer::MapAnswer;
 use crate::wire::catalogue::YesNo;
@@ -96,18 +96,18 @@ pub(crate) async fn make_map(
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?.map(|wish| Wish { network: Some(of.clone()), ..wish });
     let received = intake::receive(&state, request, query, true).await?;
-    let (seat, received) = match jobs::turn(&state, seat, received, wish).await? {
-        Turn::Job(answer) => return Ok(answer),
-        Turn::AtOnce(seat, received) => (seat, received),
+    let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
+        Fate::Job(answer) => return Ok(answer),
+        Fate::AtOnce(seat, received) => (seat, received),
     };
     let shared = state.clone();
-    let job = move |cancel: &Cancel| {
-        let (understood, reading) = timed(|| of.understand(&shared, received, cancel))?;
+    let job = move |turn: &Turn| {
+        let (understood, reading) = timed(|| of.understand(&shared, received, turn))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", of.network.id);
         let (state, command, network) = (&shared, command.as_str(), Some(&*of.network));
         let keep = keep.as_deref();
-        Delivery { state, wanted: &wanted, command, from: &from, network, keep, cancel }
+        Delivery { state, wanted: &wanted, command, from: &from, network, keep, turn }
             .of(&plan, reading)
     };
     Ok(state.compute(seat, job).await?.into_response())

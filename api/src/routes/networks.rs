@@ -10,8 +10,10 @@ use isopleth_engine::{Cancel, ReadOptions, Source, machine, survey};
 use super::conditions::{Conditions, entity_tag, is_known};
 use super::{answered, of_engine, to_json};
 use crate::body::{self, Reading, Spool};
+use crate::doors::pace;
 use crate::error::{ApiError, Place, Problem};
 use crate::intake::{house, is_gzip, media_type, parse};
+use crate::limits::Turn;
 use crate::networks::{Put, Registered};
 use crate::state::AppState;
 use crate::store::blocking;
@@ -60,8 +62,8 @@ pub(crate) async fn put(
     let seat = state.seat()?;
     let received = receive(&state, request).await?;
     let shared = state.clone();
-    let job = move |cancel: &Cancel| {
-        let document = received.understand(&shared, cancel)?;
+    let job = move |turn: &Turn| {
+        let document = received.understand(&shared, turn)?;
         document.check(house(&shared))?;
         shared.networks().put(&id, document, &conditions, shared.config())
     };
@@ -136,7 +138,7 @@ pub(crate) async fn get(
     }
     let tag = entity_tag(&network.tag);
     let (seat, shared) = (state.seat()?, state.clone());
-    let job = move |cancel: &Cancel| to_json(&told(&shared, &network, cancel)?);
+    let job = move |turn: &Turn| to_json(&told(&shared, &network, turn)?);
     let body = state.compute(seat, job).await?;
     Ok(([tag], answered(body, "application/json")).into_response())
 }
@@ -244,7 +246,7 @@ async fn receive(state: &AppState, request: Request) -> Result<Received, ApiErro
     let mut query = Query::parse(request.uri().query());
     let kind = media_type(request.headers())?;
     let gzip = is_gzip(request.headers())?;
-    let (config, patience) = (state.config(), state.config().body_read());
+    let config = state.config();
     let choices = match kind.as_str() {
         "application/json" => {
             query.nothing_left("with a JSON body all choices are in the document")?;
@@ -262,11 +264,8 @@ async fn receive(state: &AppState, request: Request) -> Result<Received, ApiErro
         }
     };
     let limit = config.max_body_bytes.min(config.max_networks_bytes);
-    let receiving = body::receive(request.into_body(), limit, &config.spill_dir);
-    let body = tokio::time::timeout(patience, receiving).await.unwrap_or_else(|_| {
-        let seconds = patience.as_secs();
-        Err(ApiError::timeout(format!("the body did not arrive within {seconds} s")))
-    })?;
+    let receiving = |request: Request| body::receive(request.into_body(), limit, &config.spill_dir);
+    let body = pace::patiently(config, request, receiving).await?;
     Ok(match choices {
         None => Received::Document(body, gzip),
         Some(request) => {

@@ -13,6 +13,8 @@ const STEPS: &[&str] = &[
     crate::networks::MIGRATION,
     // inputs, jobs, job_inputs, hooks, maps
     crate::jobs::SCHEMA,
+    crate::jobs::heads::MIGRATION,
+    crate::jobs::OTHER_PROCESSES,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.

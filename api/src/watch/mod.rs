@@ -3,8 +3,10 @@
 //! The values of every label are bounded: routes and methods are the service's own, networks and variables are cut
 //! off after [`SERIES`]. Whatever makes a map calls [`Watch::planned`] before and [`Watch::mapped`] afterwards.
 
+mod jobs;
 mod memory;
 mod text;
+pub(crate) mod traces;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,6 +25,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::jobs::{Census, Process, State};
 use crate::limits::Occupancy;
 use memory::Memory;
 
@@ -90,6 +93,7 @@ pub(crate) struct Watch {
     surfaces: Mutex<HashSet<(String, String)>>,
     uptime: Real,
     memory: Memory,
+    jobs: jobs::Jobs,
 }
 
 impl fmt::Debug for Watch {
@@ -146,6 +150,7 @@ impl Watch {
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         r.register("isopleth_build_info", "The version; always 1", build);
         self.memory.register(r);
+        self.jobs.register(r);
         self.registry = registry;
     }
 
@@ -169,6 +174,16 @@ impl Watch {
             self.largest_predicted.set(bytes);
         }
         UnderWay { watch: self, bytes }
+    }
+
+    /// Where jobs are just now.
+    pub(crate) fn jobs(&self, census: &Census) {
+        self.jobs.look(census);
+    }
+
+    /// A job has ended so.
+    pub(crate) fn job_ended(&self, process: Process, state: State) {
+        self.jobs.ended(process, state);
     }
 
     /// A map was made, of a network that has a name or, empty, none.

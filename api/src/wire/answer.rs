@@ -401,12 +401,3 @@ pub(crate) struct HealthAnswer {
     /// `alive`
     pub(crate) status: &'static str,
 }
-
-/// Where to go from here.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct IndexAnswer {
-    /// Name and version of the program.
-    pub(crate) service: &'static str,
-    /// Paths and what they are for.
-    pub(crate) resources: BTreeMap<&'static str, &'static str>,
-}

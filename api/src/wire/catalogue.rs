@@ -158,7 +158,7 @@ impl MapsQuery {
     }
 }
 
-fn stretch(text: &str) -> Result<[Option<i64>; 2], ApiError> {
+pub(crate) fn stretch(text: &str) -> Result<[Option<i64>; 2], ApiError> {
     let instant = |part: &str| match part.trim() {
         ".." | "" => Ok(None),
         part => part.parse::<jiff::Timestamp>().map(|time| Some(time.as_second())).map_err(|_| {

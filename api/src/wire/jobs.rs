@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::jobs::{Job, Running, State};
+use crate::jobs::{Job, Process, Running, State};
 
 /// ISO 8601 in UTC.
 pub(crate) fn iso(seconds: i64) -> String {
@@ -15,7 +15,7 @@ pub(crate) fn iso(seconds: i64) -> String {
 pub(crate) struct JobAnswer {
     /// What is made.
     #[serde(rename = "processID")]
-    process: &'static str,
+    process: Process,
     r#type: &'static str,
     /// Its name.
     #[serde(rename = "jobID")]
@@ -47,8 +47,9 @@ pub(crate) struct JobAnswer {
     predicted: Predicted,
     /// Attempts, since the last that completed a block.
     attempts: u32,
-    /// The map that it is to become.
-    map: String,
+    /// The map that it is to become, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<String>,
     links: Vec<Link>,
 }
 
@@ -131,17 +132,21 @@ impl JobAnswer {
             links.push(Link {
                 href: format!("{here}/results"),
                 rel: "http://www.opengis.net/def/rel/ogc/1.0/results",
-                r#type: Some("application/x-netcdf"),
-                title: Some("the map"),
+                r#type: Some(if job.asked.document {
+                    "application/json"
+                } else {
+                    job.form().media_type()
+                }),
+                title: Some(job.process.result()),
             });
         }
         Self {
-            process: "map",
+            process: job.process,
             r#type: "process",
             job: job.id.clone(),
             id: job.id.clone(),
             status: job.state,
-            message: job.message.clone().unwrap_or_else(|| words(job.state).to_owned()),
+            message: job.message.clone().unwrap_or_else(|| words(job).to_owned()),
             created: iso(job.created),
             started: job.started.map(iso),
             finished: job.finished.map(iso),
@@ -155,7 +160,7 @@ impl JobAnswer {
             lane: job.lane.name(),
             predicted: Predicted { seconds: job.predicted_seconds, bytes: job.predicted_bytes },
             attempts: job.attempts,
-            map: job.map.clone(),
+            map: (job.process == Process::Map).then(|| job.map.clone()),
             links,
         }
     }
@@ -166,12 +171,12 @@ impl JobAnswer {
     }
 }
 
-fn words(state: State) -> &'static str {
-    match state {
+fn words(job: &Job) -> &'static str {
+    match job.state {
         State::Accepted => "it waits for its turn",
-        State::Running => "the map is being made",
-        State::Successful => "the map is there",
-        State::Failed => "there will be no map",
+        State::Running => "it is being made",
+        State::Successful => "the result is there",
+        State::Failed => "there will be no result",
         State::Dismissed => "dismissed",
     }
 }

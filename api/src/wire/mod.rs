@@ -4,6 +4,7 @@
 //! averages, `quality` for what is examined, `order` what they become; `answer` is what goes back.
 
 pub mod answer;
+mod beside;
 pub mod catalogue;
 pub mod given;
 pub(crate) mod jobs;

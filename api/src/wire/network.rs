@@ -68,7 +68,7 @@ impl NetworkRequest {
     ///
     /// # Errors
     /// 422 with a pointer, 413 beyond a limit.
-    pub(crate) fn check(&self, house: House) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, house: House<'_>) -> Result<(), ApiError> {
         let limit = house.max_stations;
         if self.stations.len() > limit {
             let text = format!(

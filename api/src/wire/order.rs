@@ -7,8 +7,9 @@ use isopleth_engine::kernels::{self, Convention, Method, Metric, Smoothing};
 use isopleth_engine::mask::MaskError;
 use isopleth_engine::observations::{Columns, Layout, Parts, Station, Variable};
 use isopleth_engine::{
-    Area, Auto, Back, Bound, Bounds, Choice, Crs, Duplicates, Each, Error, Folds, Grid, Masks,
-    Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf, Transforms,
+    Area, Auto, Back, Bound, Bounds, Choice, Crs, Directions, Duplicates, Each, Error, Folds, Grid,
+    Masks, Places, ReadOptions, Registration, Settings, Targets, Tolerance, TransformOf,
+    Transforms,
 };
 use isopleth_engine::{Compression, Precision, Storage};
 
@@ -17,8 +18,9 @@ use super::request::{
     LayoutName, MapRequest, MaskRequest, MethodRequest, OneOrTwo, Point, PrecisionName,
     ReadRequest, RegistrationName, Smoothing as SmoothingRequest, ToleranceRequest,
 };
-use super::uncertainty;
+use super::{beside, uncertainty};
 use crate::error::ApiError;
+use crate::grids::Grids;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -37,17 +39,18 @@ pub(crate) struct Order {
 
 /// What the service adds to every request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct House {
+pub(crate) struct House<'a> {
     pub(crate) threads: Option<usize>,
     pub(crate) memory_bytes: u64,
     pub(crate) max_cells: u64,
     pub(crate) max_stations: usize,
+    pub(crate) grids: &'a Grids,
 }
 
 impl Order {
     /// # Errors
     /// 422 with a pointer to what makes no sense, 413 for a grid beyond the limit.
-    pub(crate) fn new(request: MapRequest, house: House) -> Result<Self, ApiError> {
+    pub(crate) fn new(request: MapRequest, house: House<'_>) -> Result<Self, ApiError> {
         let metric = metric_of(&request.method)?;
         let planar = !metric.is_spherical();
         let duplicates = duplicates_of(request.method.duplicates.unwrap_or_default());
@@ -63,6 +66,7 @@ impl Order {
         let options = ReadOptions {
             // Several codes may share a place; the plan counts places.
             max_stations: house.max_stations.saturating_mul(4),
+            beside: request.method.covariates.clone(),
             ..options_of(&request.read, &request.variables, planar, duplicates)?
         };
         let settings = Settings {
@@ -81,7 +85,9 @@ impl Order {
             uncertainty: uncertainty::wanted(request.uncertainty.as_ref()),
             quality: request.read.quality.rules()?,
             masks: masks_of(request.mask.as_ref(), !planar)?,
-            // A background is a file, and a service reads no file that a request names.
+            // Of files that the operator named: a service reads none that a request names.
+            backgrounds: beside::backgrounds(&request.method, house.grids)?,
+            covariates: beside::covariates(&request.method, house.grids)?,
             ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
@@ -144,6 +150,12 @@ fn tolerance_of(method: &MethodRequest) -> Result<Tolerance, ApiError> {
 /// The method told, or what the choice by the readings is to keep to.
 fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError> {
     let MethodRequest { epsilon, degree, .. } = *method;
+    let anisotropy: Directions = match method.anisotropy.as_deref() {
+        None => Directions::Auto,
+        Some(text) => text.parse().map_err(|error: String| {
+            ApiError::meaningless(error).at_pointer("/method/anisotropy")
+        })?,
+    };
     let kernel = method.kernel.as_deref().filter(|name| *name != "auto");
     let Some(kernel) = kernel else {
         let smoothing = match &method.smoothing {
@@ -169,6 +181,7 @@ fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError>
             degree,
             each,
             kernels: Vec::new(),
+            anisotropy,
         }));
     };
     Ok(Choice::Told(Method {
@@ -185,6 +198,7 @@ fn choice_of(method: &MethodRequest, metric: Metric) -> Result<Choice, ApiError>
             None => Convention::Native,
             Some(CompatName::ScipyRbf) => Convention::ScipyRbf,
         },
+        anisotropy: anisotropy.told(),
     }))
 }
 
@@ -302,7 +316,7 @@ fn keep_the_limit(cells: f64, limit: u64) -> Result<(), ApiError> {
     Err(ApiError::too_large(text).at_pointer("/grid"))
 }
 
-fn places_of(points: &[Point], planar: bool, house: House) -> Result<Places, ApiError> {
+fn places_of(points: &[Point], planar: bool, house: House<'_>) -> Result<Places, ApiError> {
     #[expect(clippy::cast_precision_loss, reason = "a limit needs no 53 bits")]
     keep_the_limit(points.len() as f64, house.max_cells)?;
     if points.is_empty() {

@@ -103,6 +103,17 @@ pub struct MethodQuery {
     pub smoothing: Option<String>,
     /// Degree of the drift, −1 (none) to 2.
     pub degree: Option<String>,
+    /// Two ranges, `RATIO:ANGLE` such as `2:30` (degrees from east towards north); `none`; or `auto` (default).
+    pub anisotropy: Option<String>,
+    /// A grid that the operator of the service has, taken off the readings and added back: its name, or
+    /// `pm25=ctm` for one variable; may be given several times. Default: none.
+    #[serde(default)]
+    pub background: Vec<String>,
+    /// A grid that values depend on, such as elevation: its name; may be given several times. Default: none.
+    #[serde(default)]
+    pub covariate: Vec<String>,
+    /// `true`: cells beyond what the stations have of a covariate get the nearest end of it.
+    pub covariate_clamp: Option<YesNo>,
     /// `chordal` (default), `great_circle` or `planar`.
     #[param(example = "chordal")]
     pub metric: Option<String>,
@@ -156,7 +167,9 @@ pub struct MethodQuery {
 }
 
 /// Parameters that may be given several times.
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 15] = [
+    "background",
+    "covariate",
     "exceed",
     "folds",
     "variable",
@@ -259,6 +272,10 @@ pub(crate) fn document(grid: &GridQuery, method: MethodQuery) -> Result<MapReque
             epsilon: method.epsilon.map(|text| number("epsilon", &text)).transpose()?,
             smoothing: method.smoothing.as_deref().map(smoothing_of).transpose()?,
             degree: method.degree.as_deref().map(degree_of).transpose()?,
+            anisotropy: method.anisotropy,
+            background: method.background.iter().map(|text| background_of(text)).collect(),
+            covariates: method.covariate,
+            covariate_clamp: method.covariate_clamp == Some(YesNo::True),
             metric: method.metric,
             compat: method.compat,
             duplicates: method.duplicates,
@@ -368,6 +385,12 @@ fn degree_of(text: &str) -> Result<i8, ApiError> {
 fn bound_of(name: &str, text: &str) -> Result<(String, Option<f64>), ApiError> {
     let bound: Bound = text.parse().map_err(|reason| wrong(name, reason))?;
     Ok((bound.variable.unwrap_or_else(|| "*".to_owned()), bound.value))
+}
+
+/// Of one variable, or of the only one.
+fn background_of(text: &str) -> (String, String) {
+    let (variable, grid) = text.split_once('=').unwrap_or(("*", text));
+    (variable.trim().to_owned(), grid.trim().to_owned())
 }
 
 fn role_of(pair: &str) -> Result<(String, String), ApiError> {

@@ -2,10 +2,10 @@
 //! network, nuggets from none to half of what varies.
 
 use isopleth_kernels as kernels;
-use kernels::{Convention, Kernel, Method, Points, Resolved, Smoothing};
+use kernels::{Anisotropy, Convention, Kernel, Method, Points, Resolved, Smoothing};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Auto;
+use crate::settings::{Auto, Directions};
 use crate::transform::Transform;
 
 /// One method that may be chosen.
@@ -18,6 +18,9 @@ pub(crate) struct Candidate {
     pub(crate) degree: i8,
     /// In what form readings are mapped.
     pub(crate) transform: Transform,
+    /// Ratio and angle; none: the same range in all directions.
+    #[serde(default)]
+    pub(crate) anisotropy: Option<[f64; 2]>,
 }
 
 impl Candidate {
@@ -26,7 +29,11 @@ impl Candidate {
         let (epsilon, smoothing) =
             (auto.epsilon.unwrap_or(epsilon), auto.smoothing.unwrap_or(smoothing));
         let transform = Transform::None;
-        Self { kernel: kernel.to_string(), epsilon, smoothing, degree, transform }
+        let anisotropy = match auto.anisotropy {
+            Directions::Told(told) => Some([told.ratio(), told.angle()]),
+            Directions::Auto | Directions::Same => None,
+        };
+        Self { kernel: kernel.to_string(), epsilon, smoothing, degree, transform, anisotropy }
     }
 
     /// The same of readings as they are.
@@ -47,6 +54,10 @@ impl Candidate {
             degree: Some(self.degree),
             metric: auto.metric,
             convention: Convention::Native,
+            anisotropy: self
+                .anisotropy
+                .map(|[ratio, angle]| Anisotropy::new(ratio, angle))
+                .transpose()?,
         };
         method.resolve(stations)
     }
@@ -54,11 +65,12 @@ impl Candidate {
     /// How much there is to choose in it: of methods as good as each other the least is taken.
     pub(crate) fn complexity(&self) -> u32 {
         let free = |name: Kernel| self.kernel == name.name();
-        match (free(Kernel::Linear), self.smoothing > 0.0) {
+        let of_kernel = match (free(Kernel::Linear), self.smoothing > 0.0) {
             (true, false) => 0,
             (true, true) => 1,
             _ => 2,
-        }
+        };
+        of_kernel + u32::from(self.anisotropy.is_some())
     }
 }
 

@@ -89,6 +89,11 @@ impl Forms {
         self.of.len()
     }
 
+    /// The form of a unit with this transform.
+    pub(super) fn form_of(&self, unit: usize, transform: Transform) -> Option<usize> {
+        self.of.iter().position(|form| form[unit] == Some(transform))
+    }
+
     /// Form, field and transform of each column that is solved.
     fn columns(&self) -> Vec<(usize, usize, Transform)> {
         let of_form = |form: usize| {

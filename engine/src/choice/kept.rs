@@ -67,9 +67,9 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn new(stations: &[Station], auto: &Auto, transforms: &Transforms) -> Self {
-        let Auto { metric, epsilon, smoothing, degree, kernels, each: _ } = auto;
+        let Auto { metric, epsilon, smoothing, degree, kernels, anisotropy, each: _ } = auto;
         let told = format!("{metric} {epsilon:?} {smoothing:?} {degree:?} {kernels:?}");
-        let conditions = format!("{told} {transforms:?}");
+        let conditions = format!("{told} {transforms:?} {anisotropy:?}");
         let hash = |s: &Station| {
             let mut hash = blake3::Hasher::new();
             hash.update(&s.x.to_le_bytes());
@@ -202,7 +202,7 @@ mod tests {
 
     fn candidate(epsilon: f64) -> Candidate {
         let (kernel, transform) = ("exponential".into(), Transform::Log { offset: 0.7 });
-        Candidate { kernel, epsilon, smoothing: 0.1, degree: 0, transform }
+        Candidate { kernel, epsilon, smoothing: 0.1, degree: 0, transform, anisotropy: None }
     }
 
     #[test]

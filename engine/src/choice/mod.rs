@@ -9,6 +9,7 @@
 //! the same choice everywhere.
 
 mod candidates;
+mod directions;
 mod forms;
 mod kept;
 mod recorded;
@@ -407,7 +408,8 @@ impl Search<'_> {
             }
         }
         let units = 0..sample.units;
-        Ok(units.map(|u| forms.pick(&trials, u, before[u], &first[0])).collect())
+        let chosen = units.map(|u| forms.pick(&trials, u, before[u], &first[0])).collect();
+        self.directed(sample, (&forms, &readings), &trials, &mut least, chosen)
     }
 
     /// One candidate on readings in all their forms.

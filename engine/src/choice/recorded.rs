@@ -28,6 +28,8 @@ impl RecordedMethods {
             smoothing: chosen.method.diagonal.first().copied().unwrap_or(0.0),
             degree: chosen.method.degree,
             transform: chosen.transform,
+            anisotropy: (chosen.method.stretch)
+                .map(|s| [s.anisotropy().ratio(), s.anisotropy().angle()]),
         };
         let is_told = methods.each.iter().any(|chosen| chosen.by == By::Told);
         let told = methods.of.iter().filter(|_| is_told).map(|&k| methods.each[k].transform);
@@ -104,7 +106,11 @@ mod tests {
         // An offset that no short text is.
         let log = Transform::Log { offset: 0.1 + 0.2 };
         methods.enter(method.clone(), By::Kept, log);
-        let other = crate::kernels::Resolved { epsilon: method.epsilon / 3.0, ..method };
+        let stations = plan.network.points();
+        let anisotropy = crate::kernels::Anisotropy::new(2.0 / 3.0 + 1.0, 100.0 / 3.0).ok();
+        let stretched = crate::kernels::Method { anisotropy, ..Default::default() };
+        let stretch = stretched.resolve(stations).unwrap().stretch;
+        let other = crate::kernels::Resolved { epsilon: method.epsilon / 3.0, stretch, ..method };
         methods.enter(other, By::Readings, Transform::None);
         let text = serde_json::to_string(&RecordedMethods::of(&methods)).unwrap();
         let recorded: RecordedMethods = serde_json::from_str(&text).unwrap();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use isopleth_kernels::Weights;
 
-use super::{Account, Covariates};
+use super::{Account, Covariates, One};
 use crate::grid::Targets;
 use crate::output::FieldId;
 use crate::regrid::OnGrid;
@@ -25,6 +25,24 @@ impl Covariates {
         let fields = weights.drift.ncols();
         let row = |k: usize| (0..fields).map(|f| weights.drift[(first + k, f)]).collect();
         (0..self.of.len()).map(row).collect()
+    }
+
+    /// `z` of each at the cells of a tile, row by row; NaN where it is not known.
+    pub(crate) fn standard(
+        &self,
+        targets: &Targets,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) -> Vec<Vec<f64>> {
+        let cells = rows.len() * columns.len();
+        let of = |one: &One| match &one.grid {
+            None => vec![f64::NAN; cells],
+            Some((model, slab)) => {
+                let places = OnGrid::new(model, targets, rows, columns);
+                (0..cells).map(|cell| one.standard(places.value(slab, cell), self.clamp)).collect()
+            }
+        };
+        self.of.iter().map(of).collect()
     }
 
     /// What they add to a field at a place of the network.

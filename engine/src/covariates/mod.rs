@@ -6,7 +6,7 @@
 //!
 //! with means and deviations over the stations. Known at the stations from a column of the readings, or
 //! from the grid that has it at the cells. This is kriging with external drift where φ is a
-//! covariance: Hudson & Wackernagel 1994, doi:10.1002/joc.3370140107.
+//! covariance: Hudson & Wackernagel 1994, International Journal of Climatology 14, 77–91.
 
 mod account;
 mod cells;
@@ -124,11 +124,6 @@ pub enum CovariateError {
          --compat scipy-rbf; leave that out"
     )]
     NoDrift,
-    #[error(
-        "standard deviation, probabilities and quantiles are not made of a map with covariates; \
-         leave one of the two out"
-    )]
-    Layers,
 }
 
 /// The covariates of a plan.

@@ -65,10 +65,23 @@ pub fn crossvalidate(
     factors: &FactorCache,
 ) -> Result<CrossValidation, Error> {
     let plan = Plan::new(observations, Targets::Points(Places::default()), settings, limits)?;
+    crossvalidate_plan(&plan, folds, progress, factors)
+}
+
+/// The same of a plan, which is made of no places: [`Targets::Points`] with none in it.
+///
+/// # Errors
+/// As [`run`](crate::run::run).
+pub fn crossvalidate_plan(
+    plan: &Plan,
+    folds: &[Folds],
+    progress: Progress<'_>,
+    factors: &FactorCache,
+) -> Result<CrossValidation, Error> {
     let (stations, variables) = (plan.network.stations(), plan.observations.variables());
     let sums = vec![ErrorSum::default(); stations.len() * variables.len()];
     let sink = Sums { stations: stations.len(), sums: Mutex::new(sums) };
-    let report = crate::run::run(&plan, &sink, progress, factors)?;
+    let report = crate::run::run(plan, &sink, progress, factors)?;
     let sums = sink.sums.into_inner().unwrap_or_else(PoisonError::into_inner);
     let rows = sums.iter().enumerate().filter_map(|(k, sum)| {
         let (variable, station) = (k / stations.len(), &stations[k % stations.len()]);
@@ -81,7 +94,7 @@ pub fn crossvalidate(
         })
     });
     let stations = rows.collect();
-    let each = folds.iter().map(|&folds| together::leave_out(&plan, folds, progress, factors));
+    let each = folds.iter().map(|&folds| together::leave_out(plan, folds, progress, factors));
     let folds: Result<Vec<Vec<FoldErrors>>, Error> = each.collect();
     Ok(CrossValidation { stations, report, folds: folds?.into_iter().flatten().collect() })
 }

@@ -57,7 +57,7 @@ pub(super) fn leave_out(
         let neighbours = methods.neighbours(plan);
         for (number, chosen) in methods.each.iter().enumerate() {
             let points = plan.network.points();
-            let factor = factors.obtain(points, &chosen.method, par, progress.cancel)?.factor;
+            let factor = factors.obtain(points, &chosen.method, par, progress.cancel)?.value;
             let (steps, at_once) = (plan.observations.times().len(), plan.steps_at_once);
             for first in (0..steps).step_by(at_once) {
                 let some = first..(first + at_once).min(steps);

@@ -170,7 +170,7 @@ impl Selection {
         Ok((0..all.len()).filter(|&k| wanted[k]).collect())
     }
 
-    fn find_window(&self, source: &Source) -> Result<Window, ExportError> {
+    pub(super) fn find_window(&self, source: &Source) -> Result<Window, ExportError> {
         let (x, y) = (source.x(), source.y());
         let Some(got) = self.bounds else {
             let all = |axis: &Axis| self.span(0..axis.nodes.len());
@@ -312,8 +312,8 @@ fn columns_round(
     Ok(longest)
 }
 
-/// What bounds in degrees reach in a plane: many of their places are looked up.
-fn around(
+/// What bounds in degrees reach in a plane, or the other way round: many of their places are looked up.
+pub(super) fn around(
     [west, south, east, north]: [f64; 4],
     to_plane: impl Fn(f64, f64) -> Option<[f64; 2]>,
 ) -> [f64; 4] {

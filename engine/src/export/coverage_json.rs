@@ -95,7 +95,12 @@ pub(super) fn write_series(
     Ok(())
 }
 
-fn domain(kind: &str, axes: &Map<String, Value>, space: &Space, has_times: bool) -> Value {
+pub(super) fn domain(
+    kind: &str,
+    axes: &Map<String, Value>,
+    space: &Space,
+    has_times: bool,
+) -> Value {
     let system = match space {
         Space::Degrees => json!({
             "type": "GeographicCRS",
@@ -121,7 +126,7 @@ fn domain(kind: &str, axes: &Map<String, Value>, space: &Space, has_times: bool)
 }
 
 /// Everything before the values.
-fn begin<'a>(
+pub(super) fn begin<'a>(
     domain: &Value,
     variables: impl Iterator<Item = &'a MapVariable>,
     out: &mut impl Write,
@@ -154,7 +159,7 @@ fn begin<'a>(
     Ok(())
 }
 
-fn range_head(
+pub(super) fn range_head(
     name: &str,
     axes: &[&str],
     shape: &[usize],
@@ -198,7 +203,7 @@ fn grid_range(
 }
 
 /// A value as short as it comes back from; null where there is none.
-fn number(
+pub(super) fn number(
     value: f64,
     is_double: bool,
     first: bool,

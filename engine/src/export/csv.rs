@@ -79,7 +79,7 @@ fn head(source: &Source) -> [&'static str; 5] {
 }
 
 /// As short as it comes back from.
-fn text(value: f64, is_double: bool) -> String {
+pub(super) fn text(value: f64, is_double: bool) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits in the file")]
     if is_double { value.to_string() } else { (value as f32).to_string() }
 }

@@ -44,6 +44,16 @@ pub enum ExportError {
          (--bounds), or fewer of its cells (--stride {stride})"
     )]
     TooLarge { form: Form, cells: u64, limit: u64, stride: usize },
+    #[error(
+        "{wanted} values are more than the limit of {limit}; ask for fewer parameters, a shorter stretch of \
+         time, a smaller part, or a coarser resolution"
+    )]
+    ManyValues { wanted: u64, limit: u64 },
+    #[error(
+        "values are to be found between {wanted} cells of a map, more than the limit of {limit}; ask for a \
+         smaller part"
+    )]
+    ManyCells { wanted: u64, limit: u64 },
     #[error("colours `{got}` are not known; known are {known}")]
     Colours { got: String, known: String },
     #[error("a range of {low} to {high}; two finite numbers are needed, the lower first")]
@@ -79,7 +89,11 @@ impl ExportError {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Write(_) => Kind::Io,
-            Self::TooLarge { .. } | Self::MoreTimes { .. } | Self::ManyLevels { .. } => Kind::Limit,
+            Self::TooLarge { .. }
+            | Self::ManyValues { .. }
+            | Self::ManyCells { .. }
+            | Self::MoreTimes { .. }
+            | Self::ManyLevels { .. } => Kind::Limit,
             Self::Unreadable { path, .. } if !path.exists() => Kind::Io,
             _ => Kind::BadInput,
         }

@@ -14,6 +14,7 @@ mod contours;
 mod coverage_json;
 mod csv;
 mod error;
+mod gathered;
 mod geokeys;
 mod geotiff;
 mod lettering;
@@ -33,6 +34,7 @@ use std::str::FromStr;
 
 pub use chosen::{Chosen, Selection, Span, Window};
 pub use error::ExportError;
+pub use gathered::{Cut, Gathered, Wanted, spaced};
 pub use palette::Palette;
 pub use source::{Axis, MapVariable, Source, Space};
 pub use values::{PlaceValues, Series, place_values};

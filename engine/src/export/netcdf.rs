@@ -8,7 +8,7 @@ use super::Summary;
 use super::chosen::{Chosen, Selection, Span};
 use super::error::ExportError;
 use super::source::{Source, Space};
-use crate::output::{AtomicFile, NcChar, with_netcdf};
+use crate::output::{AtomicFile, FILL_VALUE, NcChar, with_netcdf};
 
 /// As for maps made with `--compress fast`.
 const DEFLATE: i32 = 1;
@@ -131,11 +131,13 @@ impl Part<'_> {
         match variable.vartype() {
             // The edges of cells that stand for several are theirs.
             NcVariableType::Float(_) if self.puts_edges(&name, to)? => Ok(()),
-            NcVariableType::Float(FloatType::F32) => self.copy_as::<f32>(variable, to),
-            NcVariableType::Float(FloatType::F64) => self.copy_as::<f64>(variable, to),
-            NcVariableType::Int(IntType::I8) => self.copy_as::<i8>(variable, to),
-            NcVariableType::Int(_) => self.copy_as::<i32>(variable, to),
-            NcVariableType::Char => self.copy_as::<NcChar>(variable, to),
+            NcVariableType::Float(FloatType::F32) => self.copy_as(variable, to, Some(FILL_VALUE)),
+            NcVariableType::Float(FloatType::F64) => {
+                self.copy_as(variable, to, Some(f64::from(FILL_VALUE)))
+            }
+            NcVariableType::Int(IntType::I8) => self.copy_as::<i8>(variable, to, None),
+            NcVariableType::Int(_) => self.copy_as::<i32>(variable, to, None),
+            NcVariableType::Char => self.copy_as::<NcChar>(variable, to, None),
             other => Err(format!("`{name}` is of type {other:?}").into()),
         }
     }
@@ -151,12 +153,15 @@ impl Part<'_> {
         variable.put_values(&bounds, ..).map(|()| true)
     }
 
-    /// Copies one time and some rows at once.
+    /// Copies one time and some rows at once; what lies outside of the area of a map is `missing`.
     fn copy_as<T: NcTypeDescriptor + Copy>(
         &self,
         from: &Variable<'_>,
         to: &mut FileMut,
+        missing: Option<T>,
     ) -> netcdf::Result<()> {
+        let missing =
+            missing.filter(|_| self.source.variables().iter().any(|v| v.name == from.name()));
         let dimensions = from.dimensions();
         let find = |wanted: &str| dimensions.iter().position(|d| d.name() == wanted);
         let (time, down) = (find("time"), find(&self.source.y().name));
@@ -186,11 +191,25 @@ impl Part<'_> {
                     read.push(source);
                     write.push(target);
                 }
-                let values: Vec<T> = from.get_values(read)?;
+                let mut values: Vec<T> = from.get_values(read)?;
+                if let Some(missing) = missing {
+                    self.blank(&mut values, first, missing);
+                }
                 variable.put_values(&values, write)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes out of some rows of the window, from `first` on, what lies outside of the area.
+    fn blank<T: Copy>(&self, values: &mut [T], first: usize, missing: T) {
+        let window = self.chosen.window;
+        for (k, row) in values.chunks_mut(window.columns.count).enumerate() {
+            let row_of_file = window.rows.at(first + k);
+            let Some(inside) = self.source.inside(row_of_file, window.columns) else { return };
+            let outside = row.iter_mut().zip(inside).filter(|(_, inside)| !inside);
+            outside.for_each(|(value, _)| *value = missing);
+        }
     }
 
     /// An attribute of the file as it is for the part; none if it is true no more.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use netcdf::{AttributeValue, File, Variable};
 
-use super::chosen::{Span, Window};
+use super::chosen::{Span, Window, around};
 use super::error::ExportError;
 use crate::observations::UnixSeconds;
 use crate::output::FILL_VALUE;
+use crate::polygons::Polygons;
 use crate::projection::Crs;
 
 /// Values read at once, about: 8 bytes each.
@@ -24,6 +25,8 @@ pub struct Source {
     times: Vec<UnixSeconds>,
     variables: Vec<MapVariable>,
     space: Space,
+    /// Cells outside of it have no value.
+    area: Option<Polygons>,
 }
 
 /// One horizontal axis of the grid.
@@ -108,7 +111,13 @@ impl Source {
         }
         let space = space(&file)?;
         let (x, y) = (Axis::read(&file, x)?, Axis::read(&file, y)?);
-        Ok(Self { path: path.into(), file, x, y, times, variables, space })
+        Ok(Self { path: path.into(), file, x, y, times, variables, space, area: None })
+    }
+
+    /// The same maps without the values of cells whose centres lie outside of an area in degrees.
+    #[must_use]
+    pub fn within(self, area: Polygons) -> Self {
+        Self { area: Some(area), ..self }
     }
 
     /// Where it lies.
@@ -155,11 +164,50 @@ impl Source {
     /// Longitude and latitude of a place on the axes, if it has any.
     #[must_use]
     pub fn degrees(&self, x: f64, y: f64) -> Option<[f64; 2]> {
+        self.space.degrees(x, y)
+    }
+
+    /// West, south, east, north in degrees of all that its cells cover, longitudes running on beyond
+    /// 180; none in a plane without a crs.
+    #[must_use]
+    pub fn reach(&self) -> Option<[f64; 4]> {
+        let ([x0, x1], [y0, y1]) = (self.x.ends(), self.y.ends());
         match &self.space {
-            Space::Degrees => Some([x, y]),
-            Space::Projected(crs) => crs.to_degrees(x, y),
+            Space::Degrees => Some([x0, y0, x1, y1]),
             Space::Plane => None,
+            Space::Projected(crs) => {
+                let [middle, _] = crs.to_degrees(f64::midpoint(x0, x1), f64::midpoint(y0, y1))?;
+                // Longitudes in the turn of the middle of the map.
+                let near = |lon: f64| middle + (lon - middle + 180.0).rem_euclid(360.0) - 180.0;
+                let place = |x, y| crs.to_degrees(x, y).map(|[lon, lat]| [near(lon), lat]);
+                let reach = around([x0, y0, x1, y1], place);
+                reach.iter().all(|v| v.is_finite()).then_some(reach)
+            }
         }
+    }
+
+    /// Whether any cell of a window lies within the area, if there is one.
+    #[must_use]
+    pub fn has_cells(&self, window: &Window) -> bool {
+        let some = |row| self.inside(row, window.columns).is_none_or(|cells| cells.contains(&true));
+        (0..window.rows.count).any(|k| some(window.rows.at(k)))
+    }
+
+    /// Which cells of a row of a window lie within the area, if there is one.
+    pub(super) fn inside(&self, row: usize, columns: Span) -> Option<Vec<bool>> {
+        let area = self.area.as_ref()?;
+        let x: Vec<f64> = (0..columns.count).map(|k| self.x.nodes[columns.at(k)]).collect();
+        let y = self.y.nodes[row];
+        let mut inside = vec![false; x.len()];
+        match &self.space {
+            Space::Degrees => area.mark_row(&x, y, &mut inside),
+            _ => {
+                for (inside, x) in inside.iter_mut().zip(x) {
+                    *inside = self.degrees(x, y).is_some_and(|[lon, lat]| area.contains(lon, lat));
+                }
+            }
+        }
+        Some(inside)
     }
 
     /// Hands over a field row by row, NaN where it has no value: `each(row of the window, values)`.
@@ -194,6 +242,10 @@ impl Source {
                 values.clear();
                 values.extend(row.iter().step_by(columns.step).copied());
                 let row = some.start + k;
+                if let Some(inside) = self.inside(rows.at(row), columns) {
+                    let outside = values.iter_mut().zip(inside).filter(|(_, inside)| !inside);
+                    outside.for_each(|(value, _)| *value = f64::NAN);
+                }
                 each(if turned { rows.count - 1 - row } else { row }, &values)?;
             }
         }
@@ -237,6 +289,26 @@ impl Source {
             }
         }
         Ok(values)
+    }
+}
+
+impl Space {
+    /// Longitude and latitude of a place on the axes, if it has any.
+    pub(super) fn degrees(&self, x: f64, y: f64) -> Option<[f64; 2]> {
+        match self {
+            Self::Degrees => Some([x, y]),
+            Self::Projected(crs) => crs.to_degrees(x, y),
+            Self::Plane => None,
+        }
+    }
+
+    /// Whether both measure the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Degrees, Self::Degrees) => true,
+            (Self::Projected(a), Self::Projected(b)) => a.text() == b.text(),
+            _ => false,
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub fn place_values(
 }
 
 /// A longitude and latitude on the axes of a map, in the turn of its longitudes.
-fn on_axes(source: &Source, x: f64, y: f64) -> Result<[f64; 2], ExportError> {
+pub(super) fn on_axes(source: &Source, x: f64, y: f64) -> Result<[f64; 2], ExportError> {
     let wrong = |needed| ExportError::Place { x, y, needed };
     if !x.is_finite() || !y.is_finite() {
         return Err(wrong("two finite numbers are needed"));
@@ -89,13 +89,13 @@ fn on_axes(source: &Source, x: f64, y: f64) -> Result<[f64; 2], ExportError> {
 }
 
 /// Two nodes of an axis, and how much of the second.
-struct Between {
-    span: Span,
+pub(super) struct Between {
+    pub(super) span: Span,
     share: f64,
 }
 
 impl Between {
-    fn new(axis: &Axis, at: f64) -> Option<Self> {
+    pub(super) fn new(axis: &Axis, at: f64) -> Option<Self> {
         let [low, high] = axis.ends();
         // The last edge is one of the map, too, to rounding.
         let slack = 1e-9 * (high - low);
@@ -119,11 +119,11 @@ impl Between {
         Some(Self { span: Span { first, step: 1, count }, share })
     }
 
-    fn weight(&self, k: usize) -> f64 {
+    pub(super) fn weight(&self, k: usize) -> f64 {
         if k == 0 { 1.0 - self.share } else { self.share }
     }
 
-    fn mean(&self, cells: &[f64]) -> f64 {
+    pub(super) fn mean(&self, cells: &[f64]) -> f64 {
         cells.iter().enumerate().map(|(k, value)| self.weight(k) * value).sum()
     }
 }

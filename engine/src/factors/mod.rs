@@ -1,12 +1,13 @@
 //! Factors outlive the run that made them: in memory for requests of one process, on disk for
 //! processes to come.
 //!
-//! A factor depends on places and method alone, never on readings, so hours of one network share it.
-//! Whoever asks first computes; who asks for the same meanwhile waits and gets that one.
+//! A factor depends on places and method alone, never on readings, so hours of one network share it;
+//! likewise the variances on a grid ([`Keep`]). Whoever asks first computes; who asks for the same meanwhile waits and gets that one.
 
 mod file;
 mod store;
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use isopleth_kernels::{Factor, Par, Points, Resolved};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use store::words;
 pub use store::{Entry, FactorStore};
 
 use crate::choice::KeptChoices;
@@ -26,7 +28,7 @@ use crate::quality::Lore;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where a factor came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It was computed.
@@ -38,12 +40,22 @@ pub enum Origin {
     Disk,
 }
 
-/// A factor and how it was come by.
-pub(crate) struct Obtained {
-    pub(crate) factor: Arc<Factor>,
+/// A factor, or what is kept beside it, and how it was come by.
+pub(crate) struct Obtained<T = Factor> {
+    pub(crate) value: Arc<T>,
     pub(crate) origin: Origin,
     /// Why it could not be kept, where it was to be.
     pub(crate) warning: Option<String>,
+}
+
+/// What is kept beside factors: as dear to make, and as little dependent on readings.
+pub(crate) trait Keep: Send + Sync + Sized + 'static {
+    /// What it takes in memory.
+    fn bytes(&self) -> u64;
+    /// All of it; a multiple of 8 bytes, which are read again by a machine of the same kind only.
+    fn to_bytes(&self) -> Vec<u8>;
+    /// None of what is no such thing.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
 /// Factors by network and method, shared by all runs of a process.
@@ -67,7 +79,7 @@ struct Shelf {
 }
 
 struct Kept {
-    factor: Arc<Factor>,
+    what: Arc<dyn Any + Send + Sync>,
     bytes: u64,
     used: u64,
 }
@@ -81,7 +93,8 @@ impl Key {
         let mut hash = blake3::Hasher::new();
         // Another version may factorise in another way.
         hash.update(concat!("isopleth factor ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
-        let Resolved { kernel, epsilon, diagonal, degree, metric, convention, covariates } = method;
+        let Resolved { kernel, epsilon, degree, metric, convention, .. } = method;
+        let Resolved { diagonal, covariates, stretch, .. } = method;
         hash.update(
             format!("{kernel} {degree} {metric} {convention:?} {}", stations.len()).as_bytes(),
         );
@@ -91,6 +104,17 @@ impl Key {
         for number in axes.flatten().chain(diagonal).chain(covariates.iter().flatten()) {
             hash.update(&number.to_le_bytes());
         }
+        for number in stretch.iter().flat_map(|stretch| stretch.rows()).flatten() {
+            hash.update(&number.to_le_bytes());
+        }
+        Self(*hash.finalize().as_bytes())
+    }
+
+    /// Of something that depends on this and more.
+    pub(crate) fn and(&self, more: &[u8]) -> Self {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.0);
+        hash.update(more);
         Self(*hash.finalize().as_bytes())
     }
 
@@ -137,23 +161,53 @@ impl FactorCache {
         cancel: &Cancel,
     ) -> Result<Obtained, Error> {
         let key = Key::new(stations, method);
-        if let Some(factor) = self.wait(key, cancel)? {
-            return Ok(Obtained { factor, origin: Origin::Memory, warning: None });
+        if let Some(value) = self.wait(key, cancel)? {
+            return Ok(Obtained { value, origin: Origin::Memory, warning: None });
         }
+        let bytes = |factor: &Factor| {
+            8 * Factor::saved_numbers(factor.stations().len(), factor.terms()) as u64
+        };
         // Ends the waiting of others also where computing fails.
         let _done = Done { cache: self, key };
         if let Some(factor) = self.store.as_ref().and_then(|s| s.get(&key, stations, method)) {
-            let factor = self.keep(key, factor);
-            return Ok(Obtained { factor, origin: Origin::Disk, warning: None });
+            let value = self.keep(key, bytes(&factor), factor);
+            return Ok(Obtained { value, origin: Origin::Disk, warning: None });
         }
         let factor = Factor::new(stations, method, par)?;
         let put = self.store.as_ref().map_or(Ok(()), |store| store.put(&key, &factor));
         let warning = put.err().map(|e| format!("the factorisation could not be kept: {e}"));
-        Ok(Obtained { factor: self.keep(key, factor), origin: Origin::Computed, warning })
+        let value = self.keep(key, bytes(&factor), factor);
+        Ok(Obtained { value, origin: Origin::Computed, warning })
     }
 
-    /// The factor if there is one; none if the caller is the one to make it.
-    fn wait(&self, key: Key, cancel: &Cancel) -> Result<Option<Arc<Factor>>, Error> {
+    /// Something beside factors: kept, waited for, or made. `text` tells people what it is.
+    pub(crate) fn obtain_kept<T: Keep>(
+        &self,
+        (key, text): (Key, &str),
+        cancel: &Cancel,
+        make: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Obtained<T>, Error> {
+        if let Some(value) = self.wait(key, cancel)? {
+            return Ok(Obtained { value, origin: Origin::Memory, warning: None });
+        }
+        let _done = Done { cache: self, key };
+        if let Some(kept) = self.store.as_ref().and_then(|store| store.get_kept::<T>(&key)) {
+            let value = self.keep(key, kept.bytes(), kept);
+            return Ok(Obtained { value, origin: Origin::Disk, warning: None });
+        }
+        let made = make()?;
+        let put = self.store.as_ref().map_or(Ok(()), |store| store.put_kept(&key, &made, text));
+        let warning = put.err().map(|e| format!("{text} could not be kept: {e}"));
+        let value = self.keep(key, made.bytes(), made);
+        Ok(Obtained { value, origin: Origin::Computed, warning })
+    }
+
+    /// What there is; none if the caller is the one to make it.
+    fn wait<T: Send + Sync + 'static>(
+        &self,
+        key: Key,
+        cancel: &Cancel,
+    ) -> Result<Option<Arc<T>>, Error> {
         let mut shelf = self.shelf();
         loop {
             cancel.check()?;
@@ -161,7 +215,9 @@ impl FactorCache {
             let now = shelf.clock;
             if let Some(kept) = shelf.kept.get_mut(&key) {
                 kept.used = now;
-                return Ok(Some(kept.factor.clone()));
+                if let Ok(what) = kept.what.clone().downcast() {
+                    return Ok(Some(what));
+                }
             }
             if shelf.under_way.insert(key) {
                 return Ok(None);
@@ -171,23 +227,20 @@ impl FactorCache {
         }
     }
 
-    fn keep(&self, key: Key, factor: Factor) -> Arc<Factor> {
-        let factor = Arc::new(factor);
-        let terms = factor.terms();
-        let numbers = Factor::saved_numbers(factor.stations().len(), terms);
-        let bytes = 8 * numbers as u64;
+    fn keep<T: Send + Sync + 'static>(&self, key: Key, bytes: u64, value: T) -> Arc<T> {
+        let value = Arc::new(value);
         let mut shelf = self.shelf();
         if bytes <= self.memory_bytes {
             shelf.clock += 1;
-            let used = shelf.clock;
-            shelf.kept.insert(key, Kept { factor: factor.clone(), bytes, used });
+            let (what, used) = (value.clone(), shelf.clock);
+            shelf.kept.insert(key, Kept { what, bytes, used });
             while shelf.kept.values().map(|kept| kept.bytes).sum::<u64>() > self.memory_bytes {
                 let oldest = shelf.kept.iter().min_by_key(|(_, kept)| kept.used);
                 let Some(oldest) = oldest.map(|(key, _)| *key) else { break };
                 shelf.kept.remove(&oldest);
             }
         }
-        factor
+        value
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -306,6 +359,9 @@ mod tests {
         let mut smooth = plain.clone();
         smooth.diagonal[7] = 1e-300;
         others.push(smooth);
+        let anisotropy = isopleth_kernels::Anisotropy::new(2.0, 30.0).ok();
+        let stretched = Method { anisotropy, metric: Metric::Planar, ..Method::default() };
+        others.push(stretched.resolve(&stations).unwrap());
         let key = Key::new(&stations, &plain);
         assert!(others.iter().all(|other| Key::new(&stations, other) != key));
         assert_ne!(Key::new(&network(21), &method(Kernel::Linear, &network(21))), key);

@@ -1,15 +1,14 @@
-//! A folder of factors within a limit of bytes, shared by any number of processes.
+//! A folder of factors, and of what is kept beside them, within a limit of bytes, shared by any number of processes.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use isopleth_kernels::{Factor, Points, Resolved};
+use isopleth_kernels::{Factor, Points, Resolved, Shared};
 
-use super::{Key, file};
-
-const EXTENSION: &str = "factor";
+use super::file::{self, Kind};
+use super::{Keep, Key};
 
 /// What a process that was killed has left is removed after so long.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
@@ -30,7 +29,7 @@ pub struct Entry {
     pub bytes: u64,
     /// When it was last used.
     pub used: SystemTime,
-    /// What it is; none where it is not a factor that this version can read.
+    /// What it is; none where it is nothing that this version can read.
     pub what: Option<String>,
 }
 
@@ -54,7 +53,7 @@ impl FactorStore {
             let path = found?.path();
             // Another process may have removed it since.
             let Ok(about) = fs::metadata(&path) else { continue };
-            if path.extension().is_some_and(|e| e == EXTENSION) && about.is_file() {
+            if Kind::of(&path).is_some() && about.is_file() {
                 let what = file::Head::read(&path).map(|head| head.text);
                 let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 entries.push(Entry { path, bytes: about.len(), used, what });
@@ -64,7 +63,7 @@ impl FactorStore {
         Ok(entries)
     }
 
-    /// Removes every factor and the choices; says how many files that were, and their bytes.
+    /// Removes everything that is kept, and the choices; says how many files that were, and their bytes.
     ///
     /// # Errors
     /// If one cannot be removed.
@@ -82,36 +81,60 @@ impl FactorStore {
 
     /// A factor kept before. What is damaged, or not what its name says, is none.
     pub(super) fn get(&self, key: &Key, stations: &Points, method: &Resolved) -> Option<Factor> {
-        let path = self.path(key);
+        self.take(Kind::Factor, key, |numbers| Factor::restore(stations, method, numbers))
+    }
+
+    /// Something else that was kept before, likewise.
+    pub(super) fn get_kept<T: Keep>(&self, key: &Key) -> Option<T> {
+        self.take(Kind::Variance, key, |numbers| {
+            T::from_bytes(bytemuck::cast_slice((*numbers).as_ref()))
+        })
+    }
+
+    fn take<T>(&self, kind: Kind, key: &Key, of: impl FnOnce(Shared) -> Option<T>) -> Option<T> {
+        let path = self.path(kind, key);
         let file = File::open(&path).ok()?;
-        let factor =
-            file::map(&file, key).and_then(|numbers| Factor::restore(stations, method, numbers));
-        match factor {
+        let kept = file::map(&file, (kind, key)).and_then(of);
+        match kept {
             // Its age counts from its last use.
             Some(_) => drop(file.set_modified(SystemTime::now())),
             None => drop(remove(&path)),
         }
-        factor
+        kept
     }
 
     /// Keeps a factor, unless it is larger than all may be together.
     pub(super) fn put(&self, key: &Key, factor: &Factor) -> io::Result<()> {
         let (n, method) = (factor.stations().len(), factor.method());
+        let text = format!("factorisation of {n} stations, {}", words(method));
         let numbers = Factor::saved_numbers(n, factor.terms());
+        self.write((Kind::Factor, key), (numbers, text), |parts| {
+            factor.save(|part| parts(bytemuck::cast_slice(part)))
+        })
+    }
+
+    /// Keeps something else likewise.
+    pub(super) fn put_kept<T: Keep>(&self, key: &Key, kept: &T, text: &str) -> io::Result<()> {
+        let bytes = kept.to_bytes();
+        self.write((Kind::Variance, key), (bytes.len() / 8, text.to_owned()), |parts| parts(&bytes))
+    }
+
+    fn write(
+        &self,
+        (kind, key): (Kind, &Key),
+        (numbers, text): (usize, String),
+        save: impl FnOnce(&mut file::Parts<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let bytes = file::bytes(numbers);
         if bytes > self.limit_bytes {
             return Ok(());
         }
         self.make_room(bytes)?;
-        let text = format!(
-            "{n} stations, {}, epsilon {}, degree {}, {}",
-            method.kernel, method.epsilon, method.degree, method.metric
-        );
         let temporary =
             tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(&self.directory)?;
         // Not synced: a file torn by a crash fails its checksum and is made anew.
-        file::write(temporary.as_file(), key, factor, text)?;
-        temporary.persist(self.path(key)).map_err(|error| error.error)?;
+        file::write(temporary.as_file(), (kind, key), text, save)?;
+        temporary.persist(self.path(kind, key)).map_err(|error| error.error)?;
         Ok(())
     }
 
@@ -138,9 +161,15 @@ impl FactorStore {
         Ok(())
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
-        self.directory.join(key.hex()).with_extension(EXTENSION)
+    fn path(&self, kind: Kind, key: &Key) -> PathBuf {
+        self.directory.join(key.hex()).with_extension(kind.extension())
     }
+}
+
+/// A method, for people.
+pub(crate) fn words(method: &Resolved) -> String {
+    let Resolved { kernel, epsilon, degree, metric, .. } = method;
+    format!("{kernel}, epsilon {epsilon}, degree {degree}, {metric}")
 }
 
 /// Removes a file that another process may have removed already.
@@ -182,7 +211,7 @@ mod tests {
         assert_eq!([origin(), origin()], [Origin::Computed, Origin::Disk]);
         let store = FactorStore::open(directory.path(), 1 << 30).unwrap();
         let entries = store.entries().unwrap();
-        let what = "60 stations, linear, epsilon 1, degree 0, planar";
+        let what = "factorisation of 60 stations, linear, epsilon 1, degree 0, planar";
         assert_eq!(entries[0].what.as_deref(), Some(what));
         assert_eq!(store.clear().unwrap(), (1, entries[0].bytes));
         assert_eq!(origin(), Origin::Computed);

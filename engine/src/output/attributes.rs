@@ -175,6 +175,9 @@ pub(super) fn of_method(method: &MethodReport) -> Vec<Attribute> {
         .put("isopleth_solver", method.solver.as_str())
         .put("isopleth_condition", method.condition)
         .put("isopleth_evaluation", method.evaluation.as_str());
+    if let Some(anisotropy) = &method.anisotropy {
+        all.put("isopleth_anisotropy", anisotropy.as_str());
+    }
     if !method.smoothing.is_empty() {
         all.put("isopleth_smoothing", Value::Numbers(method.smoothing.clone()));
     }
@@ -232,7 +235,7 @@ fn timeless(mut report: serde_json::Value) -> String {
         }
     };
     leave_out("", &["stages", "seconds", "peak_memory_bytes", "threads"]);
-    leave_out("/uncertainty", &["seconds"]);
+    leave_out("/uncertainty", &["seconds", "mesh"]);
     let methods = report.get_mut("methods").and_then(serde_json::Value::as_array_mut);
     for method in methods.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
         // Computed, or kept from before.

@@ -21,7 +21,7 @@ pub(crate) struct Lore {
     pub(super) at_sea: Remembered<Result<Vec<Misplaced>, String>>,
     /// The nearest stations of every station, as the buddy check has them.
     pub(super) neighbours: Remembered<Vec<u32>>,
-    /// How stations appear to the boxes of a grid, at most a megabyte each.
+    /// How stations appear to the boxes of a grid, about two megabytes each at most.
     pub(crate) views: Remembered<Views>,
 }
 

@@ -88,7 +88,8 @@ pub enum MaximumRule {
     /// US 40 CFR 50, appendix U: the means that begin from 07:00 to 23:00 of the day; at least 13
     /// of 17.
     Us,
-    /// China, HJ 663-2013: the means that end from 08:00 to 24:00 of the day; at least 14 of 17.
+    /// China, as HJ 663-2013 is used (no copy of its text was at hand): the means that end from 08:00 to
+    /// 24:00 of the day; at least 14 of 17.
     Cn,
 }
 

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use isopleth_kernels as kernels;
-use kernels::variance::Gap;
+use kernels::variance::{Gap, spread};
 use kernels::{Factor, Fit, Mat, MatRef, Par, Variance};
 use serde::{Deserialize, Serialize};
 
-use super::mesh::{Mesh, Nodes, Place};
+use super::kept;
+use super::mesh::{Comparison, Known, Mesh, Place, by_rows, layers};
 use super::spread::{AtCell, Coverage, Shape, Spread};
 use super::{CoverageReport, Layer, Of, UncertaintyReport};
 use crate::error::Error;
+use crate::factors::{FactorCache, Key, Obtained, Origin, words};
 use crate::grid::Targets;
 use crate::output::{FieldId, Sink, Tile};
 use crate::plan::Plan;
+use crate::progress::Cancel;
 use crate::report::number;
 use crate::transform::Transform;
 
@@ -24,11 +28,19 @@ pub(crate) struct Doubt<'a> {
     plan: &'a Plan,
     factor: &'a Factor,
     transform: Transform,
-    par: Par,
-    /// Which of the run's methods this is.
-    method: usize,
-    mesh: Option<Mesh>,
+    tools: Tools<'a>,
+    /// On a grid.
+    mesh: Option<Arc<Mesh>>,
     share: DoubtShare,
+    warnings: Vec<String>,
+}
+
+/// What it works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) par: Par,
+    pub(crate) factors: &'a FactorCache,
+    pub(crate) cancel: &'a Cancel,
 }
 
 /// What was found of the uncertainty of some fields; shares of others can be added.
@@ -36,6 +48,8 @@ pub(crate) struct Doubt<'a> {
 pub(crate) struct DoubtShare {
     /// By method.
     nodes: BTreeMap<usize, usize>,
+    #[serde(default)]
+    origins: BTreeMap<usize, Origin>,
     cells_compared: usize,
     #[serde(deserialize_with = "number")]
     largest_difference: f64,
@@ -50,6 +64,9 @@ impl DoubtShare {
     pub(crate) fn merge(&mut self, other: Self) {
         // The mesh of a method is the same for all time steps.
         self.nodes.extend(other.nodes);
+        for (method, origin) in other.origins {
+            self.origins.entry(method).or_insert(origin);
+        }
         self.cells_compared += other.cells_compared;
         self.largest_difference = self.largest_difference.max(other.largest_difference);
         self.typical_difference = self.typical_difference.max(other.typical_difference);
@@ -67,6 +84,7 @@ impl DoubtShare {
         UncertaintyReport {
             of: plan.settings.uncertainty.of,
             nodes: self.nodes.values().sum(),
+            mesh: self.origins.values().min().copied(),
             cells_compared: self.cells_compared,
             largest_difference: self.largest_difference,
             typical_difference: self.typical_difference,
@@ -94,25 +112,28 @@ pub(crate) struct BlockDoubt<'a> {
     noise: f64,
 }
 
-/// Sets of missing stations that are corrections of one factor.
-struct Group {
-    /// A smaller network, where that serves better than a correction.
-    factor: Option<Factor>,
-    gaps: Vec<Gap>,
-    /// On a grid.
-    nodes: Option<Nodes>,
+/// What is known of one network, or of the whole one with some gaps.
+enum Group {
+    /// On the mesh, of the network that it was made of.
+    Whole,
+    /// On the mesh.
+    Nodes(Arc<Known>),
+    /// Of places: the factor of a smaller network, where that serves better than a correction, and what
+    /// gaps there are.
+    Places(Option<Factor>, Vec<Gap>),
 }
 
 struct FieldDoubt {
     id: FieldId,
     scale: f64,
     shape: Shape,
-    /// Group, and column in it (0: nothing is missing). None where there is no surface.
+    /// Group, and network in it. None where there is no surface.
     mask: Option<(usize, usize)>,
 }
 
 impl<'a> Doubt<'a> {
-    /// None where no layer is asked for.
+    /// None where no layer is asked for. On a grid the mesh is the one `before`, or one kept, or made now: of
+    /// the whole network alone, so that it is the same whichever fields come first.
     ///
     /// # Errors
     /// Where the method is no covariance.
@@ -120,40 +141,34 @@ impl<'a> Doubt<'a> {
         plan: &'a Plan,
         factor: &'a Factor,
         (method, transform): (usize, Transform),
-        par: Par,
+        tools: Tools<'a>,
+        before: Option<Arc<Mesh>>,
     ) -> Result<Option<Self>, Error> {
         if plan.layers.is_empty() {
             return Ok(None);
         }
+        let start = Instant::now();
         // Where the method is no covariance that is known before anything is computed.
-        Variance::new(factor)?;
+        let variance = Variance::new(factor)?;
         let coverage = vec![Coverage::default(); plan.observations.variables().len()];
         let share = DoubtShare { coverage, ..DoubtShare::default() };
-        Ok(Some(Self { plan, factor, transform, par, method, mesh: None, share }))
+        let (mesh, warnings) = (before, Vec::new());
+        let mut doubt = Self { plan, factor, transform, tools, mesh, share, warnings };
+        if let (None, Some(place)) = (&doubt.mesh, doubt.place()) {
+            let obtained = doubt.obtain_mesh(place, &variance)?;
+            doubt.share.origins.insert(method, obtained.origin);
+            doubt.warnings.extend(obtained.warning);
+            doubt.mesh = Some(obtained.value);
+        }
+        let nodes = doubt.mesh.as_ref().map(|mesh| (method, mesh.len()));
+        doubt.share.nodes.extend(nodes);
+        doubt.share.seconds += start.elapsed().as_secs_f64();
+        Ok(Some(doubt))
     }
 
-    /// Takes the mesh from before, or makes it now, of the whole network alone: so that it is the same
-    /// whichever fields come first.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub(crate) fn with_mesh(mut self, mesh: Option<Mesh>) -> Result<Self, Error> {
-        self.mesh = match (mesh, self.place()) {
-            (None, Some(place)) => {
-                let all = Variance::new(self.factor)?;
-                let (tiling, network) = (self.plan.tiling, &self.plan.network);
-                Some(Mesh::new(place, tiling, network, (&all, &[]), self.par).0)
-            }
-            (mesh, _) => mesh,
-        };
-        let nodes = self.mesh.as_ref().map(|mesh| (self.method, mesh.len()));
-        self.share.nodes.extend(nodes);
-        Ok(self)
-    }
-
-    /// What was found, and the mesh.
-    pub(crate) fn into_parts(self) -> (DoubtShare, Option<Mesh>) {
-        (self.share, self.mesh)
+    /// What was found, the mesh, and what the user should know.
+    pub(crate) fn into_parts(self) -> (DoubtShare, Option<Arc<Mesh>>, Vec<String>) {
+        (self.share, self.mesh, self.warnings)
     }
 
     fn place(&self) -> Option<Place<'a>> {
@@ -161,6 +176,30 @@ impl<'a> Doubt<'a> {
             Targets::Grid(grid) => Some(Place { grid, metric: self.factor.method().metric }),
             Targets::Points(_) => None,
         }
+    }
+
+    fn key(&self, place: Place<'_>) -> Key {
+        let of_factor = Key::new(self.factor.stations(), self.factor.method());
+        kept::key(of_factor, &self.plan.network, place.grid)
+    }
+
+    /// What is kept, for people.
+    fn text(&self) -> String {
+        let (tiling, n) = (self.plan.tiling, self.factor.stations().len());
+        let (across, down, method) = (tiling.columns, tiling.rows, words(self.factor.method()));
+        format!("deviation of {n} stations on {across} x {down} cells, {method}")
+    }
+
+    fn obtain_mesh(
+        &self,
+        place: Place<'_>,
+        variance: &Variance<'_>,
+    ) -> Result<Obtained<Mesh>, Error> {
+        let (tiling, network) = (self.plan.tiling, &self.plan.network);
+        let Tools { par, factors, cancel } = self.tools;
+        factors.obtain_kept((self.key(place), &self.text()), cancel, || {
+            Ok(Mesh::new(place, tiling, network, variance, par))
+        })
     }
 
     /// Of some fields just solved; `readings`, as the surface goes through them, and `fit` are
@@ -199,7 +238,7 @@ impl<'a> Doubt<'a> {
             Of::Reading => diagonal[diagonal.len() / 2],
             Of::Field => 0.0,
         };
-        let (plan, factor, mesh) = (self.plan, self.factor, self.mesh.as_ref());
+        let (plan, factor, mesh) = (self.plan, self.factor, self.mesh.as_deref());
         Ok(BlockDoubt { plan, factor, transform: self.transform, mesh, groups, fields, noise })
     }
 
@@ -216,76 +255,112 @@ impl<'a> Doubt<'a> {
         let (mut gaps, mut columns, mut waiting) = (Vec::new(), 0, Vec::new());
         for (mask, which) in masks(readings, fit) {
             if mask.is_empty() {
-                waiting.extend(which.iter().map(|&f| (f, 0)));
+                which.iter().for_each(|&f| fields[f].mask = Some((groups.len(), 0)));
+                groups.push(self.whole());
                 continue;
             }
             if columns + mask.len() > readings.nrows() && !gaps.is_empty() {
                 let gaps = std::mem::take(&mut gaps);
                 columns = 0;
-                self.close(None, gaps, &mut waiting, fields, &mut groups)?;
+                let group = self.with_gaps(&variance, gaps);
+                enter(group, &mut waiting, fields, &mut groups);
             }
-            if let Some(gap) = variance.gap(&mask, self.par) {
+            if let Some(gap) = variance.gap(&mask, self.tools.par) {
+                waiting.extend(which.iter().map(|&f| (f, gaps.len())));
                 gaps.push(gap);
                 columns += mask.len();
-                waiting.extend(which.iter().map(|&f| (f, gaps.len())));
-            } else if let Ok((_, smaller)) = self.factor.without(&mask, self.par) {
-                let mut all: Vec<(usize, usize)> = which.iter().map(|&f| (f, 0)).collect();
-                self.close(Some(smaller), Vec::new(), &mut all, fields, &mut groups)?;
+            } else if let Some(group) = self.smaller(&mask)? {
+                enter(group, &mut which.iter().map(|&f| (f, 0)).collect(), fields, &mut groups);
             }
         }
         if !waiting.is_empty() {
-            self.close(None, gaps, &mut waiting, fields, &mut groups)?;
+            let group = self.with_gaps(&variance, gaps);
+            enter(group, &mut waiting, fields, &mut groups);
         }
         Ok(groups)
     }
 
-    fn close(
-        &mut self,
-        factor: Option<Factor>,
-        gaps: Vec<Gap>,
-        waiting: &mut Vec<(usize, usize)>,
-        fields: &mut [FieldDoubt],
-        groups: &mut Vec<Group>,
-    ) -> Result<(), Error> {
-        let variance = Variance::new(factor.as_ref().unwrap_or(self.factor))?;
-        let refs: Vec<&Gap> = gaps.iter().collect();
-        let nodes = match self.place() {
-            Some(place) => Some(self.nodes(place, (&variance, &refs), factor.is_none())?),
-            None => None,
-        };
-        for (field, column) in waiting.drain(..) {
-            fields[field].mask = Some((groups.len(), column));
-        }
-        groups.push(Group { factor, gaps, nodes });
-        Ok(())
+    fn whole(&mut self) -> Group {
+        let Some(mesh) = self.mesh.clone() else { return Group::Places(None, Vec::new()) };
+        self.compare(&mesh, mesh.whole(), 1);
+        Group::Whole
     }
 
-    /// σ² at the cells of the mesh, which is made of the whole network when first asked for.
-    fn nodes(
-        &mut self,
-        place: Place<'_>,
-        of: (&Variance<'_>, &[&Gap]),
-        whole: bool,
-    ) -> Result<Nodes, Error> {
-        let mut made = None;
-        if self.mesh.is_none() {
-            let all = Variance::new(self.factor)?;
-            let gaps = if whole { of.1 } else { &[] };
-            let (tiling, network) = (self.plan.tiling, &self.plan.network);
-            let (mesh, nodes) = Mesh::new(place, tiling, network, (&all, gaps), self.par);
-            self.share.nodes.insert(self.method, mesh.len());
-            self.mesh = Some(mesh);
-            made = whole.then_some(nodes);
-        }
-        let mesh = self.mesh.as_ref().expect("it was made above");
-        let nodes = made.unwrap_or_else(|| mesh.nodes(place, of, self.par));
-        let compared = mesh.compare(&nodes, place, of, self.par);
-        let share = &mut self.share;
-        share.cells_compared += compared.cells;
-        share.largest_difference = share.largest_difference.max(compared.largest);
-        share.typical_difference = share.typical_difference.max(compared.typical);
-        Ok(nodes)
+    fn with_gaps(&mut self, variance: &Variance<'_>, gaps: Vec<Gap>) -> Group {
+        let (Some(place), Some(mesh)) = (self.place(), self.mesh.clone()) else {
+            return Group::Places(None, gaps);
+        };
+        let refs: Vec<&Gap> = gaps.iter().collect();
+        let of_slopes = gaps.iter().map(|gap| by_rows(variance.of_slopes(Some(gap)))).collect();
+        let growth = variance.growth(&refs, self.tools.par);
+        let known = mesh.with_gaps(place, &growth, of_slopes, self.tools.par);
+        self.compare(&mesh, &known, gaps.len());
+        Group::Nodes(Arc::new(known))
     }
+
+    /// A network without some stations, factorised anew; none where it makes no surface.
+    fn smaller(&mut self, missing: &[usize]) -> Result<Option<Group>, Error> {
+        let Tools { par, factors, cancel } = self.tools;
+        let (Some(place), Some(mesh)) = (self.place(), self.mesh.clone()) else {
+            let made = self.factor.without(missing, par).ok();
+            return Ok(made.map(|(_, factor)| Group::Places(Some(factor), Vec::new())));
+        };
+        let key = kept::key_without(self.key(place), missing);
+        let text = format!("{}, without {} stations", self.text(), missing.len());
+        let make = || {
+            let (_, factor) = self.factor.without(missing, par)?;
+            Ok(mesh.of_network(place, &Variance::new(&factor)?, par))
+        };
+        let obtained = match factors.obtain_kept((key, &text), cancel, make) {
+            Err(
+                error @ (Error::Cancelled | Error::Method(kernels::Error::NoCovariance { .. })),
+            ) => {
+                return Err(error);
+            }
+            Err(_) => return Ok(None),
+            Ok(obtained) => obtained,
+        };
+        let Obtained { value, warning, .. } = obtained;
+        if !mesh.fits(&value) {
+            return Ok(None);
+        }
+        self.warnings.extend(warning);
+        self.compare(&mesh, &value, 1);
+        Ok(Some(Group::Nodes(value)))
+    }
+
+    /// Books how far some networks are from the formula.
+    fn compare(&mut self, mesh: &Mesh, known: &Known, networks: usize) {
+        let (targets, covariates) = (&self.plan.targets, self.plan.covariates.as_ref());
+        let at = |row: usize, column: usize| match covariates {
+            None => Vec::new(),
+            Some(all) => all.standard(targets, &(row..row + 1), &(column..column + 1)).concat(),
+        };
+        let mut worst = Comparison::default();
+        for network in 0..networks {
+            let one = mesh.compare(known, network, at);
+            worst.largest = worst.largest.max(one.largest);
+            worst.typical = worst.typical.max(one.typical);
+            worst.cells = worst.cells.max(one.cells);
+        }
+        let share = &mut self.share;
+        share.cells_compared += worst.cells;
+        share.largest_difference = share.largest_difference.max(worst.largest);
+        share.typical_difference = share.typical_difference.max(worst.typical);
+    }
+}
+
+/// Enters a group, and that the fields that waited for it have it.
+fn enter(
+    group: Group,
+    waiting: &mut Vec<(usize, usize)>,
+    fields: &mut [FieldDoubt],
+    groups: &mut Vec<Group>,
+) {
+    for (field, network) in waiting.drain(..) {
+        fields[field].mask = Some((groups.len(), network));
+    }
+    groups.push(group);
 }
 
 /// Standardised residuals of a field, each with its station's number.
@@ -320,7 +395,8 @@ impl BlockDoubt<'_> {
         values: &[f64],
     ) -> Result<(), Error> {
         let cells = rows.len() * columns.len();
-        let mut tile = TileDoubt { of: self, rows, columns, places: BTreeMap::new() };
+        let mut tile =
+            TileDoubt { of: self, rows, columns, places: BTreeMap::new(), covariates: None };
         let (mut variance, mut before, mut out) = (Vec::new(), None, vec![0.0; cells]);
         for (id, centres) in ids.iter().zip(values.chunks_exact(cells.max(1))) {
             let layers = self.plan.layers.iter().filter(|(v, _)| *v == id.variable);
@@ -358,35 +434,76 @@ struct TileDoubt<'a> {
     of: &'a BlockDoubt<'a>,
     rows: &'a Range<usize>,
     columns: &'a Range<usize>,
-    /// Of places: by group, places × (1 + gaps).
+    /// Of places: by group, what variances are made of, as the kernels tell it.
     places: BTreeMap<usize, Mat<f64>>,
+    /// Of the tile's cells, once they are asked for.
+    covariates: Option<Vec<Vec<f64>>>,
+}
+
+/// Of one network on a tile: σ², or what it is made of.
+struct Layers {
+    /// Layer by layer.
+    at: Vec<f64>,
+    of_slopes: Vec<f64>,
 }
 
 impl TileDoubt<'_> {
     fn variance(&mut self, mask: Option<(usize, usize)>, out: &mut Vec<f64>) -> Result<(), Error> {
         out.clear();
-        let Some((number, column)) = mask else {
+        let Some((number, network)) = mask else {
             out.resize(self.rows.len() * self.columns.len(), f64::NAN);
             return Ok(());
         };
         let group = &self.of.groups[number];
-        match (&self.of.plan.targets, self.of.mesh, &group.nodes) {
-            (Targets::Grid(_), Some(mesh), Some(nodes)) => {
-                mesh.fill(nodes, mesh.tile_of(self.rows, self.columns), column, out);
-            }
-            (Targets::Points(places), ..) => {
-                if !self.places.contains_key(&number) {
-                    let (x, y) = (&places.x[self.columns.clone()], &places.y[self.columns.clone()]);
-                    let points = self.of.factor.method().metric.embed(x, y);
-                    let factor = group.factor.as_ref().unwrap_or(self.of.factor);
-                    let gaps: Vec<&Gap> = group.gaps.iter().collect();
-                    let made = Variance::new(factor)?.at(&points, &gaps, Par::Seq);
-                    self.places.insert(number, made);
-                }
-                out.extend_from_slice(self.places[&number].col_as_slice(column));
-            }
-            _ => unreachable!("a plan with a grid has a mesh"),
-        }
+        let layers = match (group, self.of.mesh) {
+            (Group::Places(factor, gaps), _) => self.at_places(number, (factor, gaps), network)?,
+            (Group::Nodes(known), Some(mesh)) => self.on_mesh(mesh, known, network),
+            (_, Some(mesh)) => self.on_mesh(mesh, mesh.whole(), network),
+            (_, None) => unreachable!("a plan with a grid has a mesh"),
+        };
+        let Some(covariates) = &self.of.plan.covariates else {
+            *out = layers.at;
+            return Ok(());
+        };
+        let z = self.covariates.get_or_insert_with(|| {
+            covariates.standard(&self.of.plan.targets, self.rows, self.columns)
+        });
+        let cells = self.rows.len() * self.columns.len();
+        let (mut here, mut known) = (vec![0.0; z.len()], vec![0.0; 1 + z.len()]);
+        out.extend((0..cells).map(|cell| {
+            here.iter_mut().zip(&*z).for_each(|(value, of)| *value = of[cell]);
+            known.iter_mut().zip(layers.at.chunks_exact(cells)).for_each(|(v, l)| *v = l[cell]);
+            let (k, of_slopes) = (here.len(), &layers.of_slopes);
+            spread(&known, &here, MatRef::from_row_major_slice(of_slopes, k, k))
+        }));
         Ok(())
+    }
+
+    fn on_mesh(&self, mesh: &Mesh, known: &Known, network: usize) -> Layers {
+        let mut at = Vec::new();
+        mesh.fill(known, mesh.tile_of(self.rows, self.columns), network, &mut at);
+        Layers { at, of_slopes: known.of_slopes[network].clone() }
+    }
+
+    fn at_places(
+        &mut self,
+        number: usize,
+        (factor, gaps): (&Option<Factor>, &[Gap]),
+        network: usize,
+    ) -> Result<Layers, Error> {
+        let variance = Variance::new(factor.as_ref().unwrap_or(self.of.factor))?;
+        if let (Targets::Points(places), false) =
+            (&self.of.plan.targets, self.places.contains_key(&number))
+        {
+            let (x, y) = (&places.x[self.columns.clone()], &places.y[self.columns.clone()]);
+            let points = self.of.factor.method().metric.embed(x, y);
+            let gaps: Vec<&Gap> = gaps.iter().collect();
+            self.places.insert(number, variance.at(&points, &gaps, Par::Seq));
+        }
+        // Behind the whole network, where there are gaps.
+        let gap = gaps.get(network);
+        let first = if gap.is_some() { 1 + network } else { 0 } * (1 + variance.covariates());
+        let of_group = self.places[&number].subcols(first, 1 + variance.covariates());
+        Ok(Layers { at: layers(of_group), of_slopes: by_rows(variance.of_slopes(gap)) })
     }
 }

@@ -1,7 +1,7 @@
 //! How sure a map is: standard deviation, probability of exceeding a threshold, quantiles.
 //!
 //! ```text
-//! σ²(x) of the network (kernels)  →  on a mesh of cells, for each mask    mesh
+//! σ²(x) of the network (kernels)  →  on a mesh of cells, for each mask    mesh, tree; kept from run to run
 //! leave-one-out residuals         →  scale of each field, shape of a variable's   spread
 //! both                            →  layers of a tile beside its map     doubt
 //! ```
@@ -10,17 +10,20 @@
 //! out say how wide that is and how the tails are.
 
 mod doubt;
+mod kept;
 mod mesh;
 mod spread;
+mod tree;
 
 use std::str::FromStr;
 
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::factors::Origin;
 use crate::observations::Variable;
 
-pub(crate) use doubt::{BlockDoubt, Doubt, DoubtShare};
+pub(crate) use doubt::{BlockDoubt, Doubt, DoubtShare, Tools};
 pub(crate) use mesh::Mesh;
 
 /// What is asked for beside the map.
@@ -126,6 +129,8 @@ pub struct UncertaintyReport {
     pub of: Of,
     /// Cells at which σ was computed by the formula; 0 for places, where it always is.
     pub nodes: usize,
+    /// Whether these were computed now, or known from before; none for places.
+    pub mesh: Option<Origin>,
     /// Cells at which what is interpolated was compared with the formula.
     pub cells_compared: usize,
     /// Largest difference of σ there, relative to the median of the map.

@@ -32,7 +32,8 @@ impl Surface {
     /// Whether φ is a product of a factor in x and one in y.
     #[must_use]
     pub fn is_separable(&self) -> bool {
-        self.kernel == Kernel::Gaussian && self.metric == Metric::Planar
+        let gaussian = self.kernel == Kernel::Gaussian && self.metric == Metric::Planar;
+        gaussian && !self.is_stretched()
     }
 }
 

@@ -18,7 +18,7 @@ use std::ops::Range;
 use self::crossed::Crossed;
 pub use self::rows::GridRows;
 use crate::drift::Drift;
-use crate::{Kernel, Metric, Points, Resolved, Weights};
+use crate::{Kernel, Metric, Points, Resolved, Stretch, Weights};
 
 /// Everything needed to evaluate: stations, kernel, metric, weights.
 #[derive(Clone, Debug)]
@@ -28,7 +28,9 @@ pub struct Surface {
     epsilon: f64,
     /// Multiplies coordinates: ε, or 1 where distances along the sphere are scaled afterwards.
     scale: f64,
-    /// Already multiplied by `scale`.
+    /// What coordinates go through before.
+    stretch: Option<Stretch>,
+    /// Stretched and multiplied by `scale` already.
     stations: Points,
     /// `w`: the fields of a station are neighbours.
     weights: Vec<f64>,
@@ -61,7 +63,8 @@ impl Surface {
             metric: method.metric,
             epsilon: method.epsilon,
             scale,
-            stations: stations.scaled(scale),
+            stretch: method.stretch,
+            stations: method.stretched(stations).scaled(scale),
             weights: rows(w, w.nrows()),
             drift: drift.clone(),
             drift_weights: rows(c, drift.terms()),
@@ -79,6 +82,13 @@ impl Surface {
     #[must_use]
     pub fn stations(&self) -> usize {
         self.stations.len()
+    }
+
+    /// Whether distances count otherwise in some directions. Such a surface is summed exactly: the fast
+    /// scheme and what is separable go along the axes of the grid.
+    #[must_use]
+    pub fn is_stretched(&self) -> bool {
+        self.stretch.is_some()
     }
 
     fn check(&self, targets: Targets<'_>, out: &[f64]) {
@@ -127,6 +137,15 @@ impl Targets<'_> {
             *coordinate = axis.at(c);
         }
         place
+    }
+
+    fn stretched(&self, stretch: &Stretch) -> [Vec<f64>; 3] {
+        let mut axes = [(); 3].map(|()| Vec::with_capacity(self.len));
+        for c in 0..self.len {
+            let place = stretch.place(self.at(c));
+            axes.iter_mut().zip(place).for_each(|(axis, x)| axis.push(x));
+        }
+        axes
     }
 }
 
@@ -213,7 +232,16 @@ impl Evaluator {
     pub fn evaluate(self, surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
         surface.check(targets, out);
         out.fill(0.0);
-        self.add_sum(surface, targets, targets.len, out);
+        match &surface.stretch {
+            None => self.add_sum(surface, targets, targets.len, out),
+            Some(stretch) => {
+                let stretched = targets.stretched(stretch);
+                let axes: Vec<Axis<'_>> =
+                    stretched[..targets.axes.len()].iter().map(|axis| Axis::Each(axis)).collect();
+                let stretched = Targets { axes: &axes, len: targets.len };
+                self.add_sum(surface, stretched, targets.len, out);
+            }
+        }
         simd::add_drift(surface, targets, out);
     }
 

@@ -35,6 +35,7 @@ pub fn evaluate(surface: &Surface, targets: Targets<'_>, out: &mut [f64]) {
 #[must_use]
 pub fn phi(surface: &Surface, place: [f64; 3], i: usize) -> f64 {
     let station = surface.stations.at(i);
+    let place = surface.stretch.map_or(place, |stretch| stretch.place(place));
     let squared = (0..3).map(|k| (place[k] * surface.scale - station[k]).powi(2)).sum();
     match surface.metric {
         Metric::Planar | Metric::Chordal => surface.kernel.phi_of_squared(squared),

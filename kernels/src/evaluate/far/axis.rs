@@ -91,6 +91,13 @@ impl AxisTree {
         self.intervals.len() - 1
     }
 
+    /// What it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let each =
+            |i: &Interval| i.nodes.len() + 2 * (i.down.by_node.len() + i.to_cells.by_node.len());
+        self.intervals.iter().map(|i| size_of::<Interval>() + size_of::<f64>() * each(i)).sum()
+    }
+
     pub(super) fn at(&self, k: usize) -> &Interval {
         &self.intervals[k]
     }

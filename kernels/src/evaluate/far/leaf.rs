@@ -3,7 +3,7 @@
 use super::product::Product;
 use super::{Far, Node, Scratch};
 use crate::evaluate::crossed::Crossed;
-use crate::evaluate::{Axis, Surface, Targets, simd};
+use crate::evaluate::{Surface, simd};
 
 /// Where in the values of a tile a leaf stands.
 pub(super) struct Plane<'a> {
@@ -84,10 +84,9 @@ impl Far<'_> {
         if terms == 0 {
             return;
         }
-        let points = self.nodes(node);
-        node.sums.resize(self.surface.fields * points.len(), 0.0);
-        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-        let targets = Targets { axes: &axes, len: points.len() };
-        simd::add_drift(self.surface, targets, &mut node.sums);
+        self.with_nodes((node.x, node.y), |targets| {
+            node.sums.resize(self.surface.fields * targets.len, 0.0);
+            simd::add_drift(self.surface, targets, &mut node.sums);
+        });
     }
 }

@@ -23,6 +23,7 @@ mod surface;
 mod views;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use self::admit::{Admission, Area, View};
 use self::axis::{AxisTree, Interval};
@@ -32,6 +33,7 @@ use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
 pub use self::views::Views;
+use self::views::{Entered, Known};
 use super::crossed::Crossed;
 use super::rows::GridRows;
 use super::{Axis, Evaluator, Surface, Targets};
@@ -60,8 +62,8 @@ pub struct Far<'a> {
     evaluator: Evaluator,
     /// None where the cells are bins of places.
     rows: Option<&'a GridRows<'a>>,
-    x: AxisTree,
-    y: AxisTree,
+    x: Arc<AxisTree>,
+    y: Arc<AxisTree>,
     tile: [usize; 2],
     scheme: Scheme,
     sources: Sources,
@@ -71,8 +73,8 @@ pub struct Far<'a> {
     sizes: Vec<f64>,
     /// Fields that could not be solved: NaN, though no station may be near.
     lost: Vec<usize>,
-    /// Views found before, for grids.
-    views: Option<&'a Views>,
+    /// What was found out before, for grids.
+    known: Option<Arc<Known>>,
 }
 
 /// A box of cells with what is known of it.
@@ -117,29 +119,50 @@ impl<'a> Far<'a> {
         tile: [usize; 2],
         scheme: Scheme,
     ) -> Self {
-        let (x, y) = rows.axes();
-        Self {
-            surface,
-            evaluator,
-            rows: Some(rows),
-            x: AxisTree::new(x, tile[0], scheme.leaf, scheme.order),
-            y: AxisTree::new(y, tile[1], scheme.leaf, scheme.order),
-            tile,
-            scheme,
-            sources: Sources::new(surface, scheme.order, CLOSELY),
-            admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
-            promise: Promise::new(surface, scheme.order, scheme.rho),
-            sizes: surface.sizes(),
-            lost: surface.lost(),
-            views: None,
-        }
+        Self::with_views(surface, evaluator, rows, tile, scheme, None)
     }
 
     /// The same with views found before, which must be of these very stations, grid, tiles, kernel, shape, ellipse and
     /// leaf. They change no bit.
     #[must_use]
-    pub fn with_views(self, views: Option<&'a Views>) -> Self {
-        Self { views, ..self }
+    pub fn with_views(
+        surface: &'a Surface,
+        evaluator: Evaluator,
+        rows: &'a GridRows<'a>,
+        tile: [usize; 2],
+        scheme: Scheme,
+        views: Option<&Views>,
+    ) -> Self {
+        assert!(!surface.is_stretched(), "boxes go along the axes of the grid");
+        let (x, y) = rows.axes();
+        let [wide, high] = tile;
+        let trees = || {
+            let tree = |axis, tile| AxisTree::new(axis, tile, scheme.leaf, scheme.order);
+            [tree(x, wide), tree(y, high)]
+        };
+        let find = || (trees(), sources::places(surface));
+        // Clusters hold sums of weights.
+        let views = views.filter(|_| surface.stations() <= CLOSELY);
+        let known = views.and_then(|views| views.of_order(scheme.order, find));
+        let ([x, y], places) = match &known {
+            Some(known) => ([&known.x, &known.y].map(Arc::clone), Arc::clone(&known.places)),
+            None => (trees().map(Arc::new), sources::places(surface).into()),
+        };
+        Self {
+            surface,
+            evaluator,
+            rows: Some(rows),
+            x,
+            y,
+            tile,
+            scheme,
+            sources: Sources::new(surface, places, scheme.order, CLOSELY),
+            admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
+            promise: Promise::new(surface, scheme.order, scheme.rho),
+            sizes: surface.sizes(),
+            lost: surface.lost(),
+            known,
+        }
     }
 
     /// The whole grid.
@@ -291,25 +314,46 @@ impl<'a> Far<'a> {
     /// Lets the stations enter that are smooth from here, and forgets those that are nothing.
     /// For the cells of a `leaf` stations stand by themselves.
     fn enter(&self, mut node: Node, leaf: bool) -> Node {
-        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
+        let waiting = std::mem::take(&mut node.waiting);
+        if let Some((known, of_box)) = self.known((node.x, node.y)) {
+            let find = || self.look(node.x, node.y, waiting, leaf).0;
+            let entered = known.keep(&of_box.entered[usize::from(leaf)], find, Entered::bytes);
+            self.let_in(&mut node, entered, &[]);
+            node.waiting.clone_from(&entered.waiting);
+        } else {
+            let (entered, proxies) = self.look(node.x, node.y, waiting, leaf);
+            self.let_in(&mut node, &entered, &proxies);
+            node.waiting = entered.waiting;
+        }
+        node
+    }
+
+    /// What becomes of what waits for a box: stations that enter or wait on, and what stands for clusters that enter,
+    /// each with what is promised of a weight of 1.
+    fn look(
+        &self,
+        x: usize,
+        y: usize,
+        waiting: Vec<Source>,
+        leaf: bool,
+    ) -> (Entered, Vec<(&Proxies, f64)>) {
+        let (x, y) = (self.x.at(x), self.y.at(y));
         let area = Area::new(x, y, self.surface.metric);
         // A leaf with fewer cells than nodes is cheaper without the nodes.
         let few_cells = leaf
             && self.rows.is_some()
             && x.nodes.len() * y.nodes.len() >= x.cells.len() * y.cells.len();
-        let mut open = std::mem::take(&mut node.waiting);
-        let (mut stations, mut proxies) = (Vec::new(), Vec::new());
-        let known = self.views.and_then(|views| views.of_box(node.x, node.y));
+        let (mut open, mut entered, mut proxies) = (waiting, Entered::default(), Vec::new());
+        let let_in = |entered: &mut Entered, i: u32, free: f64| {
+            entered.stations.push(i);
+            entered.promises.push(self.promise.of(self.sources.place(i), &area, free));
+        };
         while let Some(source) = open.pop() {
             if let Some(i) = source.as_station() {
-                let look = || self.admission.view(self.sources.place(i), &area);
-                match views::recall(known.as_deref(), i, look) {
+                match self.admission.view(self.sources.place(i), &area) {
                     View::Nothing => {}
-                    View::Smooth(free) if !few_cells => {
-                        self.promise_station(&mut node.bound, i, &area, free);
-                        stations.push(i);
-                    }
-                    View::Smooth(_) | View::Rough => node.waiting.push(source),
+                    View::Smooth(free) if !few_cells => let_in(&mut entered, i, free),
+                    View::Smooth(_) | View::Rough => entered.waiting.push(source),
                 }
                 continue;
             }
@@ -317,22 +361,20 @@ impl<'a> Far<'a> {
             match (self.admission.view_cluster(&cluster.area, &area), &cluster.proxies) {
                 (View::Nothing, _) => {}
                 (View::Smooth(_), None) if few_cells => {
-                    node.waiting.extend(self.sources.each_of(cluster));
+                    entered.waiting.extend(self.sources.each_of(cluster));
                 }
                 (View::Smooth(free), None) => {
                     for &i in self.sources.stations_of(cluster) {
-                        self.promise_station(&mut node.bound, i, &area, free);
-                        stations.push(i);
+                        let_in(&mut entered, i, free);
                     }
                 }
                 (View::Smooth(_), Some(points))
                     if self.admission.replaces(&cluster.area, &area) =>
                 {
-                    self.promise_cluster(&mut node.bound, points, &cluster.area, &area);
-                    proxies.push(points);
+                    proxies.push((points, self.promise_of_cluster(&cluster.area, &area)));
                 }
                 (View::Rough, _) if !leaf && cluster.area.is_dwarfed_by(&area) => {
-                    node.waiting.push(source);
+                    entered.waiting.push(source);
                 }
                 _ => match cluster.halves {
                     Some(halves) => open.extend(halves),
@@ -340,42 +382,40 @@ impl<'a> Far<'a> {
                 },
             }
         }
-        self.sum_on_nodes(&mut node, &stations, &proxies);
-        node
+        (entered, proxies)
     }
 
-    /// Adds what is promised of a station that enters.
-    fn promise_station(&self, bound: &mut Vec<f64>, station: u32, area: &Area, free: f64) {
+    /// Adds stations and clusters that enter to the sums on the nodes, and to what is promised of them.
+    fn let_in(&self, node: &mut Node, entered: &Entered, proxies: &[(&Proxies, f64)]) {
+        let Entered { stations, promises, .. } = entered;
+        if stations.is_empty() && proxies.is_empty() {
+            return;
+        }
         let fields = self.surface.fields;
-        bound.resize(fields, 0.0);
-        let each = self.promise.of(self.sources.place(station), area, free);
-        let weights = &self.surface.weights[station as usize * fields..][..fields];
-        bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
+        node.bound.resize(fields, 0.0);
+        let of_stations = stations.iter().zip(promises).map(|(&station, &each)| {
+            (&self.surface.weights[station as usize * fields..][..fields], each)
+        });
+        let of_proxies = proxies.iter().map(|&(points, each)| (&points.magnitudes[..], each));
+        for (weights, each) in of_stations.chain(of_proxies) {
+            node.bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
+        }
+        let points: Vec<&Proxies> = proxies.iter().map(|&(points, _)| points).collect();
+        self.sum_on_nodes(node, stations, &points);
     }
 
-    /// The same of points that stand for a cluster: both sides are interpolated.
-    fn promise_cluster(
-        &self,
-        bound: &mut Vec<f64>,
-        proxies: &Proxies,
-        cluster: &Area,
-        area: &Area,
-    ) {
-        bound.resize(self.surface.fields, 0.0);
+    /// What is promised of points that stand for a cluster: both sides are interpolated.
+    fn promise_of_cluster(&self, cluster: &Area, area: &Area) -> f64 {
         let apart = cluster.distance(area);
         let side = |here: &Area, there: &Area| {
             let free = here.free_ellipse(apart - there.radius());
             self.promise.at(apart + there.radius(), here, free)
         };
-        let each = self.promise.both_sides * (side(area, cluster) + side(cluster, area));
-        bound.iter_mut().zip(&proxies.magnitudes).for_each(|(sum, w)| *sum += each * w);
+        self.promise.both_sides * (side(area, cluster) + side(cluster, area))
     }
 
     /// Adds to the sums on the nodes of a box.
     fn sum_on_nodes(&self, node: &mut Node, stations: &[u32], proxies: &[&Proxies]) {
-        if stations.is_empty() && proxies.is_empty() {
-            return;
-        }
         let surface = self.surface.only(stations, proxies);
         if surface.is_separable() {
             let [x, y] = [&self.x.at(node.x).nodes[..], &self.y.at(node.y).nodes[..]];
@@ -386,18 +426,31 @@ impl<'a> Far<'a> {
             self.evaluator.add_crossed(Crossed { surface, x, y, stride: x.len(), plane, out });
             return;
         }
-        let points = self.nodes(node);
-        node.pairs += (surface.stations.len() * points.len()) as u64;
-        let axes: Vec<Axis<'_>> = (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
-        let targets = Targets { axes: &axes, len: points.len() };
-        node.sums.resize(self.surface.fields * points.len(), 0.0);
-        self.evaluator.add_sum(&surface, targets, points.len(), &mut node.sums);
+        self.with_nodes((node.x, node.y), |targets| {
+            node.pairs += (surface.stations.len() * targets.len) as u64;
+            node.sums.resize(self.surface.fields * targets.len, 0.0);
+            self.evaluator.add_sum(&surface, targets, targets.len, &mut node.sums);
+        });
     }
 
-    /// The nodes of a box, row by row.
-    fn nodes(&self, node: &Node) -> Points {
-        let (x, y) = (self.x.at(node.x), self.y.at(node.y));
-        cross(&x.nodes, &y.nodes, self.surface.metric)
+    /// What is known of a box, and where to keep more; none of a map that nobody remembers.
+    fn known(&self, (x, y): (usize, usize)) -> Option<(&Known, Arc<views::Box>)> {
+        let known = self.known.as_deref()?;
+        Some((known, known.of_box(x, y)?))
+    }
+
+    /// Does something at the nodes of a box, row by row.
+    fn with_nodes<T>(&self, (x, y): (usize, usize), act: impl FnOnce(Targets<'_>) -> T) -> T {
+        let find = || cross(&self.x.at(x).nodes, &self.y.at(y).nodes, self.surface.metric);
+        let act = |points: &Points| {
+            let axes: Vec<Axis<'_>> =
+                (0..points.dims()).map(|k| Axis::Each(points.axis(k))).collect();
+            act(Targets { axes: &axes, len: points.len() })
+        };
+        match self.known((x, y)) {
+            Some((known, of_box)) => act(known.keep(&of_box.nodes, find, views::bytes_of)),
+            None => act(&find()),
+        }
     }
 }
 

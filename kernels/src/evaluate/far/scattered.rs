@@ -2,11 +2,12 @@
 //! cells of the tree. A place takes its value from the nodes of its bin.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::axis::{barycentric, lagrange};
-use super::{Admission, AxisTree, Far, Node, Product, Promise, Scheme, Sources, Work};
+use super::{Admission, AxisTree, Far, Node, Product, Promise, Scheme, Sources, Work, sources};
 use crate::evaluate::{Axis, Evaluator, Surface, Targets};
 
 /// Places of a bin, on average.
@@ -58,16 +59,21 @@ impl<'a> Scattered<'a> {
             surface,
             evaluator,
             rows: None,
-            x: AxisTree::of_bins(&wide, scheme.order),
-            y: AxisTree::of_bins(&high, scheme.order),
+            x: Arc::new(AxisTree::of_bins(&wide, scheme.order)),
+            y: Arc::new(AxisTree::of_bins(&high, scheme.order)),
             tile: [1, 1],
             scheme,
-            sources: Sources::new(surface, scheme.order, super::CLOSELY),
+            sources: Sources::new(
+                surface,
+                sources::places(surface).into(),
+                scheme.order,
+                super::CLOSELY,
+            ),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
             promise: Promise::new(surface, scheme.order, scheme.rho),
             sizes: surface.sizes(),
             lost: surface.lost(),
-            views: None,
+            known: None,
         };
         Self { far, x, y, across, bins }
     }

@@ -2,6 +2,7 @@
 //! Chebyshev nodes of the cluster, since φ is as smooth in the station as in the cell.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::admit::{Area, Place};
 use super::axis::{barycentric, chebyshev, lagrange};
@@ -17,7 +18,7 @@ pub(super) struct Sources {
     clusters: Vec<Cluster>,
     /// Stations in the order of the clusters.
     stations: Vec<u32>,
-    places: Vec<Place>,
+    places: Arc<[Place]>,
 }
 
 /// Stations of a box.
@@ -58,12 +59,16 @@ impl Source {
     }
 }
 
+/// The places of the stations of a surface.
+pub(super) fn places(surface: &Surface) -> Vec<Place> {
+    (0..surface.stations.len()).map(|i| Place::new(surface.place(i), surface.metric)).collect()
+}
+
 impl Sources {
-    /// Clusters of all stations of a surface, with proxies of `order` each way; none up to `alone`
-    /// stations.
-    pub(super) fn new(surface: &Surface, order: usize, alone: usize) -> Self {
-        let n = surface.stations.len();
-        let places = (0..n).map(|i| Place::new(surface.place(i), surface.metric)).collect();
+    /// Clusters of all stations of a surface, which are at these places, with proxies of `order` each way; none
+    /// up to `alone` stations.
+    pub(super) fn new(surface: &Surface, places: Arc<[Place]>, order: usize, alone: usize) -> Self {
+        let n = places.len();
         let stations = (0..n).map(|i| u32::try_from(i).unwrap_or(u32::MAX)).collect();
         let mut sources = Self { clusters: Vec::new(), stations, places };
         if n > alone {
