@@ -4,7 +4,13 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use super::collect::Collector;
 use super::error::ReadError;
+
+/// Whether reading may go on.
+pub(super) fn go_on(collector: &Collector<'_>) -> Result<(), ReadError> {
+    if collector.options.cancel.is_cancelled() { Err(ReadError::Interrupted) } else { Ok(()) }
+}
 
 /// What a file is by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,7 @@ pub(super) fn reading<T, E: std::fmt::Display>(
     form: Form,
     call: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, ReadError> {
+    keep_quiet();
     let damaged =
         |message| ReadError::Damaged { name: name.to_owned(), form: form.name(), message };
     let before = WITHIN.replace(true);
