@@ -69,8 +69,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Readings")]
 pub(crate) struct ReadingArguments {
-    /// Files of readings: CSV (wide, long, or stations as columns) or JSON, also gzipped; `-` is
-    /// standard input
+    /// Files of readings: CSV (wide, long, or stations as columns), JSON, GeoJSON points, Parquet, or
+    /// NetCDF time series, also gzipped; `-` is standard input
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub(crate) readings: Vec<PathBuf>,
     /// Table of places (station, lon, lat) for readings that carry none

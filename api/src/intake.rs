@@ -298,6 +298,7 @@ pub(crate) fn from_tables(
     };
     let mut options = std::mem::take(&mut order.options);
     options.max_unpacked_bytes = reading.limit;
+    options.cancel = reading.cancel.clone();
     if let Some(stations) = stations {
         options.stations = Some(open(stations)?);
     }

@@ -171,6 +171,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Readings(error) if error.is_io() => Kind::Io,
+            Self::Readings(ReadError::Interrupted) => Kind::Cancelled,
             Self::Mask(error) if error.is_io() => Kind::Io,
             Self::Work(error) if error.is_io() => Kind::Io,
             Self::Background(BackgroundError::Model(error)) if error.is_io() => Kind::Io,

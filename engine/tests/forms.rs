@@ -199,6 +199,17 @@ fn what_says_it_is_larger_than_it_may_be_is_refused_before_it_is() {
 }
 
 #[test]
+fn whoever_has_gone_is_not_read_for() {
+    let Some(folder) = files() else { return };
+    for name in ["rows.parquet", "xarray.nc"] {
+        let options = ReadOptions::default();
+        options.cancel.cancel();
+        let error = read(&folder.join(name), options).expect_err(name);
+        assert!(matches!(error, ReadError::Interrupted), "{name}: {error}");
+    }
+}
+
+#[test]
 fn damage_anywhere_is_told_or_does_not_matter_and_never_costs_memory() {
     let Some(folder) = files() else { return };
     let before = machine::peak_memory_bytes();

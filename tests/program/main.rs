@@ -12,6 +12,7 @@ mod correlation;
 mod edr;
 mod examples;
 mod export;
+mod forms;
 mod hostile;
 mod jobs;
 mod judges;

@@ -24,9 +24,9 @@ use crate::wire::series::SeriesQuery;
 /// Make a map of a registered network.
 ///
 /// The body is a JSON document with values by station id, or in the order of the network's stations; or a table
-/// (`text/csv`, GeoJSON, Parquet or NetCDF time series) with station codes, whose places are the network's. Grid, method, units and bounds are the
-/// network's unless the request has its own. All stations of the network take part in every map, those without a
-/// reading as missing.
+/// (`text/csv`, GeoJSON, Parquet or NetCDF time series) with station codes, whose places are the network's. Grid,
+/// method, units and bounds are the network's unless the request has its own. All stations of the network take part
+/// in every map, those without a reading as missing.
 ///
 /// With `Prefer: respond-async` a map on a grid becomes a job: 201, with its place in `Location`. The job keeps the
 /// network as it was when it was asked for, however that is changed or deleted meanwhile. With `keep=true` the map is

@@ -1,8 +1,16 @@
 //! Files of readings that are no text: how they are known, and how a library that reads them is kept in check.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
+use super::collect::Collector;
 use super::error::ReadError;
+
+/// Whether reading may go on.
+pub(super) fn go_on(collector: &Collector<'_>) -> Result<(), ReadError> {
+    if collector.options.cancel.is_cancelled() { Err(ReadError::Interrupted) } else { Ok(()) }
+}
 
 /// What a file is by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +40,37 @@ pub(super) fn form_of(start: &[u8]) -> Option<Form> {
     }
 }
 
+thread_local! {
+    /// Whether this thread is in a call whose panic is told as an error.
+    static WITHIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics that are told as errors are not told as panics, too.
+fn keep_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !WITHIN.get() {
+                before(panic);
+            }
+        }));
+    });
+}
+
 /// Calls a library with what somebody sent. What it cannot read, and what it did not foresee, is a damaged file.
 pub(super) fn reading<T, E: std::fmt::Display>(
     name: &str,
     form: Form,
     call: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, ReadError> {
+    keep_quiet();
     let damaged =
         |message| ReadError::Damaged { name: name.to_owned(), form: form.name(), message };
-    match catch_unwind(AssertUnwindSafe(call)) {
+    let before = WITHIN.replace(true);
+    let called = catch_unwind(AssertUnwindSafe(call));
+    WITHIN.set(before);
+    match called {
         Ok(result) => result.map_err(|error| damaged(error.to_string())),
         Err(_) => Err(damaged("its parts contradict each other".to_owned())),
     }

@@ -70,6 +70,8 @@ pub enum ReadError {
     Damaged { name: String, form: &'static str, message: String },
     #[error("{name}: {what}, more than the limit of {limit}; send less at once")]
     TooMuch { name: String, what: String, limit: u64 },
+    #[error("interrupted while reading")]
+    Interrupted,
     #[error("{name}: {message}")]
     NotReadings { name: String, message: String },
     #[error("{name}, {at}: {message}")]

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels;
 use crate::network::Duplicates;
+use crate::progress::Cancel;
 use crate::report::ReadingsReport;
 use crate::series::{self, TimeCells, Treatment};
 
@@ -224,9 +225,11 @@ pub struct ReadOptions {
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
     pub max_stations: usize,
-    /// What Parquet and NetCDF may become in bytes when unpacked, and half as many readings: a small file can hold a
-    /// great many. Of texts whoever opens the stream has to see to it.
+    /// What Parquet and NetCDF may become in bytes when unpacked; and no more cells than a table of that size can
+    /// have, which is half as many: a small file can hold a great many. Of texts whoever opens the stream has to see to it.
     pub max_unpacked_bytes: u64,
+    /// Ends the reading of Parquet and NetCDF early; other sources end when their streams do.
+    pub cancel: Cancel,
     /// What to do with several readings of one station, variable and time.
     pub duplicates: Duplicates,
     /// What is done to the series of each station before anything is mapped; with any of it,
@@ -253,6 +256,7 @@ impl Default for ReadOptions {
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
             max_unpacked_bytes: u64::MAX,
+            cancel: Cancel::default(),
             duplicates: Duplicates::default(),
             series: Treatment::default(),
         }

@@ -22,7 +22,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::Layout;
-use super::binary::{Form, reading};
+use super::binary::{Form, go_on, reading};
 use super::collect::Collector;
 use super::error::ReadError;
 use super::layouts::Rows;
@@ -43,20 +43,28 @@ pub(super) fn read(bytes: Bytes, collector: &mut Collector<'_>) -> Result<(), Re
     let parse = || ParquetMetaDataReader::new().parse_and_finish(&file);
     let metadata = reading(&name, Form::Parquet, parse)?;
     let allowed = collector.options.max_unpacked_bytes;
-    let rows: u64 =
-        metadata.row_groups().iter().map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).sum();
-    if rows > allowed / 2 {
-        let (what, limit) = (format!("{rows} rows"), allowed / 2);
+    let columns = columns_of(&metadata, collector);
+    let rows =
+        metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+    let rows = rows.fold(0, u64::saturating_add);
+    let cells = rows.saturating_mul(columns.len() as u64);
+    if cells > allowed / 2 {
+        let (what, limit) = (format!("{cells} cells"), allowed / 2);
         return Err(ReadError::TooMuch { name, what, limit });
     }
-    let columns = columns_of(&metadata, collector);
     let header: Vec<String> = columns.iter().map(|(_, column)| column.name.clone()).collect();
     let told = collector.options.layout.filter(|layout| *layout != Layout::Json);
     let mut table = Rows::start(header, told, collector)?;
     let allowance = Allowance::new(allowed);
     let mut file =
         Groups { name: &name, file: &file, metadata: &metadata, columns, allowance, allowed };
-    if !file.each(|record, at| table.row(record, at, collector))? {
+    let any = file.each(|record, at| {
+        if at.number().is_multiple_of(MOST_ROWS as u64) {
+            go_on(collector)?;
+        }
+        table.row(record, at, collector)
+    })?;
+    if !any {
         return Err(ReadError::HeaderOnly { name });
     }
     table.finish(collector);

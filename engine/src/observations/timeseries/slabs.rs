@@ -8,6 +8,7 @@ use super::shape::{Clock, Order, Place, Reading, Series, Time};
 use crate::cf_time;
 use crate::observations::Layout;
 use crate::observations::UnixSeconds;
+use crate::observations::binary::go_on;
 use crate::observations::collect::Collector;
 use crate::observations::error::{Location, ReadError};
 use crate::observations::layouts::Rows;
@@ -42,6 +43,7 @@ pub(super) fn each(
     let mut owners = Owners::read(input, series, stations.len())?;
     let (mut record, mut row) = (StringRecord::new(), 0);
     for slab in slabs(series) {
+        go_on(collector)?;
         let values: Vec<Vec<f64>> = series
             .variables
             .iter()
