@@ -165,29 +165,30 @@ async fn a_request_names_no_file_and_is_told_the_grids_that_there_are() {
     let wrong = format!("{}:no2", path.display());
     let gone = "/nowhere/at/all.nc:z".to_owned();
     let app = app(&[("ctm", source.clone()), ("gone", gone), ("wrong", wrong)]);
-    let refused = async |method: Value| {
+    let refused = async |wanted: u16, method: Value| {
         let body = document(0, true, method).to_string();
         let (status, answer) = post(app.clone(), "/v1/maps", "application/json", body).await;
         let problem: Value = serde_json::from_slice(&answer).expect("a problem");
-        assert_eq!(status, 422, "{problem}");
+        assert_eq!(status, wanted, "{problem}");
         problem
     };
     for name in [source.as_str(), "ctm.nc", "../ctm", ""] {
-        let problem = refused(json!({"background": {"*": name}})).await;
+        let problem = refused(422, json!({"background": {"*": name}})).await;
         let text = problem["detail"].as_str().expect("words");
         assert!(text.contains("the service has: ctm, gone, wrong"), "{text}");
         assert_eq!(problem["errors"][0]["pointer"], "/method/background");
-        let problem = refused(json!({"covariates": [name]})).await;
+        let problem = refused(422, json!({"covariates": [name]})).await;
         assert_eq!(problem["errors"][0]["pointer"], "/method/covariates");
     }
     // What is wrong with the file is told without its folder.
-    for method in [
-        json!({"background": {"*": "wrong"}}),
-        json!({"background": {"*": "gone"}}),
-        json!({"covariates": ["gone"]}),
-        json!({"background": {"no2": "ctm"}}),
+    // A file that is not there is the service's fault.
+    for (status, method) in [
+        (422, json!({"background": {"*": "wrong"}})),
+        (500, json!({"background": {"*": "gone"}})),
+        (500, json!({"covariates": ["gone"]})),
+        (422, json!({"background": {"no2": "ctm"}})),
     ] {
-        let problem = refused(method).await.to_string();
+        let problem = refused(status, method).await.to_string();
         let folder = folder.path().display().to_string();
         assert!(!problem.contains(&folder) && !problem.contains("/nowhere"), "{problem}");
     }
