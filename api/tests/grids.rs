@@ -162,29 +162,33 @@ async fn a_request_names_no_file_and_is_told_the_grids_that_there_are() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ctm.nc");
     let source = write(&path, 5, true).await;
-    let app = app(&[("ctm", source.clone()), ("gone", "/nowhere/at/all.nc:z".into())]);
-    let refused = async |method: Value, expected: u16| {
+    let wrong = format!("{}:no2", path.display());
+    let gone = "/nowhere/at/all.nc:z".to_owned();
+    let app = app(&[("ctm", source.clone()), ("gone", gone), ("wrong", wrong)]);
+    let refused = async |wanted: u16, method: Value| {
         let body = document(0, true, method).to_string();
         let (status, answer) = post(app.clone(), "/v1/maps", "application/json", body).await;
         let problem: Value = serde_json::from_slice(&answer).expect("a problem");
-        assert_eq!(status, expected, "{problem}");
+        assert_eq!(status, wanted, "{problem}");
         problem
     };
     for name in [source.as_str(), "ctm.nc", "../ctm", ""] {
-        let problem = refused(json!({"background": {"*": name}}), 422).await;
+        let problem = refused(422, json!({"background": {"*": name}})).await;
         let text = problem["detail"].as_str().expect("words");
-        assert!(text.contains("the service has: ctm, gone"), "{text}");
+        assert!(text.contains("the service has: ctm, gone, wrong"), "{text}");
         assert_eq!(problem["errors"][0]["pointer"], "/method/background");
-        let problem = refused(json!({"covariates": [name]}), 422).await;
+        let problem = refused(422, json!({"covariates": [name]})).await;
         assert_eq!(problem["errors"][0]["pointer"], "/method/covariates");
     }
     // What is wrong with the file is told without its folder.
-    for (method, expected) in [
-        (json!({"background": {"*": "gone"}}), 503),
-        (json!({"covariates": ["gone"]}), 503),
-        (json!({"background": {"no2": "ctm"}}), 422),
+    // A file that is not there may come back.
+    for (status, method) in [
+        (422, json!({"background": {"*": "wrong"}})),
+        (503, json!({"background": {"*": "gone"}})),
+        (503, json!({"covariates": ["gone"]})),
+        (422, json!({"background": {"no2": "ctm"}})),
     ] {
-        let problem = refused(method, expected).await.to_string();
+        let problem = refused(status, method).await.to_string();
         let folder = folder.path().display().to_string();
         assert!(!problem.contains(&folder) && !problem.contains("/nowhere"), "{problem}");
     }
