@@ -34,7 +34,7 @@ async fn post(app: Router, path: &str, kind: &str, body: String) -> (u16, Bytes)
 }
 
 /// A document of 40 stations with one hour, or without a time.
-fn document(seed: i32, timed: bool, method: Value) -> Value {
+fn document(seed: i32, timed: bool, method: &Value) -> Value {
     let place =
         |i: i32| (100.0 + f64::from(i * 17 % 40) / 4.0, 30.0 + f64::from(i * 11 % 40) / 5.0);
     let stations: Vec<Value> = (0..40)
@@ -62,7 +62,7 @@ fn table(document: &Value) -> String {
 
 /// A map of the service, as a file that another map takes for a grid.
 async fn write(path: &Path, seed: i32, timed: bool) -> String {
-    let document = document(seed, timed, json!({"kernel": "linear"})).to_string();
+    let document = document(seed, timed, &json!({"kernel": "linear"})).to_string();
     let (status, body) = post(app(&[]), "/v1/maps?f=netcdf", "application/json", document).await;
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
     std::fs::write(path, &body).expect("a file");
@@ -83,7 +83,7 @@ async fn backgrounds_and_covariates_by_name_give_the_bits_of_the_engine() {
     let grids = [("ctm", write(&ctm, 5, true).await), ("height", write(&height, 9, false).await)];
     let method = json!({"kernel": "linear", "background": {"*": "ctm"}, "covariates": ["height"],
                         "covariate_clamp": true});
-    let document = document(0, true, method);
+    let document = document(0, true, &method);
     let ask = |path: &'static str, kind: &'static str, body: String| {
         let app = app(&grids);
         async move {
@@ -131,7 +131,7 @@ async fn a_file_that_changes_is_there_at_the_next_map_and_cross_validation_takes
     let path = folder.path().join("ctm.nc");
     let app = app(&[("ctm", write(&path, 5, true).await)]);
     let method = json!({"kernel": "linear", "background": {"pm25": "ctm"}});
-    let body = document(0, true, method).to_string();
+    let body = document(0, true, &method).to_string();
     let map = async || {
         let (status, answer) =
             post(app.clone(), "/v1/maps?f=json", "application/json", body.clone()).await;
@@ -143,7 +143,7 @@ async fn a_file_that_changes_is_there_at_the_next_map_and_cross_validation_takes
     write(&path, 8, true).await;
     assert_ne!(map().await, first);
     let errors = async |method: Value| {
-        let mut request = document(0, true, method);
+        let mut request = document(0, true, &method);
         for name in ["grid", "precision"] {
             request.as_object_mut().expect("one").remove(name);
         }
@@ -166,7 +166,7 @@ async fn a_request_names_no_file_and_is_told_the_grids_that_there_are() {
     let gone = "/nowhere/at/all.nc:z".to_owned();
     let app = app(&[("ctm", source.clone()), ("gone", gone), ("wrong", wrong)]);
     let refused = async |wanted: u16, method: Value| {
-        let body = document(0, true, method).to_string();
+        let body = document(0, true, &method).to_string();
         let (status, answer) = post(app.clone(), "/v1/maps", "application/json", body).await;
         let problem: Value = serde_json::from_slice(&answer).expect("a problem");
         assert_eq!(status, wanted, "{problem}");
@@ -203,7 +203,7 @@ async fn a_request_names_no_file_and_is_told_the_grids_that_there_are() {
 async fn two_ranges_and_an_angle_are_taken_and_told_and_nonsense_is_refused() {
     let ask = async |anisotropy: &str| {
         let method = json!({"kernel": "linear", "anisotropy": anisotropy});
-        let body = document(0, true, method).to_string();
+        let body = document(0, true, &method).to_string();
         post(app(&[]), "/v1/maps?f=json", "application/json", body).await
     };
     let (status, answer) = ask("3:45").await;

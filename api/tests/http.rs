@@ -297,9 +297,9 @@ async fn the_description_kept_is_the_one_served() {
     let (status, _, body) = get("/openapi.json").await;
     assert_eq!(status, 200);
     if std::env::var_os("ISOPLETH_BLESS").is_some() {
-        std::fs::write(&path, &body).expect("the documentation can be written");
+        std::fs::write(path, &body).expect("the documentation can be written");
     }
-    let kept = std::fs::read(&path).expect("docs/openapi.json");
+    let kept = std::fs::read(path).expect("docs/openapi.json");
     assert!(kept == body, "docs/openapi.json is not what is served: run `make bless`");
     let document: Value = serde_json::from_slice(&body).expect("JSON");
     assert!(document["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")));

@@ -36,8 +36,8 @@ fn parts(n: u32, hour: u32) -> Parts {
     let row = |of: &dyn Fn(u32) -> bool, step: u32| -> Vec<Option<f64>> {
         (0..n).map(|i| of(i).then(|| (f64::from(i * 17 + step) * 0.3).sin() * 9.0 + 40.0)).collect()
     };
-    let some = |i: u32| (i + hour) % 9 != 0;
-    let half = |i: u32| i % 2 == 0;
+    let some = |i: u32| !(i + hour).is_multiple_of(9);
+    let half = |i: u32| i.is_multiple_of(2);
     let variable = |name: &str| Variable { name: name.into(), units: None };
     let values = vec![
         (variable("pm25"), vec![row(&|_| true, hour), row(&some, hour + 1)]),

@@ -53,7 +53,7 @@ enum SmoothingOf {
 
 fn reference() -> Reference {
     let path = Path::new("../tests/golden/reference.json");
-    let text = std::fs::read_to_string(&path)
+    let text = std::fs::read_to_string(path)
         .unwrap_or_else(|e| panic!("{}: {e}; run tests/golden/make_golden.py", path.display()));
     serde_json::from_str(&text).expect("reference.json is as make_golden.py writes it")
 }

@@ -101,7 +101,7 @@ fn with_covariates(
 #[test]
 fn variances_are_those_of_gaussian_processes_and_kriging_elsewhere() {
     let path = Path::new("../tests/golden/variance.json");
-    let text = std::fs::read_to_string(&path)
+    let text = std::fs::read_to_string(path)
         .unwrap_or_else(|e| panic!("{}: {e}; run tests/golden/make_variance.py", path.display()));
     let reference: Reference = serde_json::from_str(&text).expect("as make_variance.py writes it");
     let (stations, targets) =

@@ -61,7 +61,7 @@ fn reach_every_route(program: &Path, words: &[&str], language: &str) {
     let page = std::fs::read_to_string(root().join("docs/api.md")).expect("the page");
     let bench = Bench::new();
     let service = Service::with(&bench, &[]);
-    let script = bench.file("script", &blocks(&page, language));
+    let script = bench.file("script", blocks(&page, language));
     let mut command = Command::new(program);
     command.args(words).arg(script).current_dir(bench.path(".")).env("URL", service.url(""));
     outcome(command.output()).succeeded();

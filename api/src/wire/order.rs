@@ -88,7 +88,6 @@ impl Order {
             // Of files that the operator named: a service reads none that a request names.
             backgrounds: beside::backgrounds(&request.method, house.grids)?,
             covariates: beside::covariates(&request.method, house.grids)?,
-            ..Settings::default()
         };
         let folds = folds_of(&request.folds)?;
         Ok(Self { targets, settings, options, folds, parts: parts_of(request)? })

@@ -120,7 +120,7 @@ enum Group {
     Nodes(Arc<Known>),
     /// Of places: the factor of a smaller network, where that serves better than a correction, and what
     /// gaps there are.
-    Places(Option<Factor>, Vec<Gap>),
+    Places(Option<Box<Factor>>, Vec<Gap>),
 }
 
 struct FieldDoubt {
@@ -303,7 +303,7 @@ impl<'a> Doubt<'a> {
         let Tools { par, factors, cancel } = self.tools;
         let (Some(place), Some(mesh)) = (self.place(), self.mesh.clone()) else {
             let made = self.factor.without(missing, par).ok();
-            return Ok(made.map(|(_, factor)| Group::Places(Some(factor), Vec::new())));
+            return Ok(made.map(|(_, factor)| Group::Places(Some(Box::new(factor)), Vec::new())));
         };
         let key = kept::key_without(self.key(place), missing);
         let text = format!("{}, without {} stations", self.text(), missing.len());
@@ -488,10 +488,10 @@ impl TileDoubt<'_> {
     fn at_places(
         &mut self,
         number: usize,
-        (factor, gaps): (&Option<Factor>, &[Gap]),
+        (factor, gaps): (&Option<Box<Factor>>, &[Gap]),
         network: usize,
     ) -> Result<Layers, Error> {
-        let variance = Variance::new(factor.as_ref().unwrap_or(self.of.factor))?;
+        let variance = Variance::new(factor.as_deref().unwrap_or(self.of.factor))?;
         if let (Targets::Points(places), false) =
             (&self.of.plan.targets, self.places.contains_key(&number))
         {
