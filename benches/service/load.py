@@ -8,8 +8,9 @@
 
 Needs wrk (Debian: `apt install wrk`) for the load, and Linux for the processor time. Starts the service itself
 on a free port, with a folder of its own for what it keeps. Every request has readings of its own, 64 bodies in
-turn, so that nothing can be answered from memory. Prints a line of CSV for each case, and with --keep adds it to
-benches/record/: maps a second, milliseconds (median, 99th percentile), processor milliseconds a map (the
+turn, so that nothing can be answered from memory. First as many as the service makes; then --pace maps a second,
+sent when they are due whatever became of those before, and timed from then. Prints a line of CSV for each case,
+and with --keep adds it to benches/record/: maps a second, milliseconds (median, 99th percentile), processor milliseconds a map (the
 service's own; what two cores could do at most follows from it), errors. On a busy machine the processor time is
 the figure to compare.
 """
@@ -17,6 +18,8 @@ the figure to compare.
 import argparse
 import csv
 import datetime
+import http.client
+import itertools
 import json
 import math
 import os
@@ -27,6 +30,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -35,7 +39,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STATIONS, BODIES = 300, 64
 GRID = {"bounds": [-10, 40, 10, 55], "shape": [200, 150]}
 METHODS = {"auto": {}, "linear": {"kernel": "linear"}}
-FIELDS = ["case", "method", "clients", "seconds", "maps_per_second", "p50_ms", "p99_ms", "cpu_ms_per_map", "errors"]
+FIELDS = [
+    "case", "method", "clients", "seconds", "maps_per_second", "p50_ms", "p99_ms", "cpu_ms_per_map", "errors",
+    "pace", "paced_p50_ms", "paced_p99_ms",
+]  # fmt: skip
 
 
 def network():
@@ -151,16 +158,47 @@ def load(process, address, folder, case, method, options):
     before, start = cpu_seconds(process), time.monotonic()
     text = wrk(address, lua, options.clients, options.seconds)
     maps = number(r"(\d+) requests in", text)
-    cpu = cpu_seconds(process) - before
+    cpu, elapsed = cpu_seconds(process) - before, time.monotonic() - start
     if options.verbose:
         print(text, file=sys.stderr)
+    took = paced(address, case, method, options)
     return {
         "case": case, "method": method, "clients": options.clients, "seconds": options.seconds,
-        "maps_per_second": round(maps / (time.monotonic() - start), 1),
+        "maps_per_second": round(maps / elapsed, 1),
         "p50_ms": round(milliseconds(50, text), 2), "p99_ms": round(milliseconds(99, text), 2),
         "cpu_ms_per_map": round(1000 * cpu / max(maps, 1), 3),
         "errors": int(number(r"Non-2xx or 3xx responses: (\d+)", text)),
+        "pace": options.pace,
+        "paced_p50_ms": round(took[len(took) // 2], 2),
+        "paced_p99_ms": round(took[len(took) * 99 // 100], 2),
     }  # fmt: skip
+
+
+def paced(address, case, method, options):
+    """Milliseconds from when each request was due to the end of its answer, in order."""
+    host, port = address.removeprefix("http://").split(":")
+    path = "/v1/maps" if case == "maps" else "/v1/networks/load/maps"
+    texts = [json.dumps(body) for body in bodies(case, METHODS[method])]
+    headers = {"Content-Type": "application/json", "Accept": "application/x-netcdf"}
+    count, taken, took = int(options.pace * options.seconds), itertools.count(), []
+    start = time.monotonic() + 0.5
+
+    def client():
+        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        while (k := next(taken)) < count:
+            due = start + k / options.pace
+            time.sleep(max(0.0, due - time.monotonic()))
+            connection.request("POST", path, texts[k % BODIES], headers)
+            answer = connection.getresponse()
+            answer.read()
+            took.append(math.inf if answer.status != 200 else 1000 * (time.monotonic() - due))
+
+    threads = [threading.Thread(target=client) for _ in range(options.clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(took)
 
 
 def keep(rows):
@@ -187,6 +225,7 @@ def main():
     parser.add_argument("--method", choices=list(METHODS), default="auto")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--pace", type=float, default=300, help="maps a second, in the second part")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
