@@ -132,9 +132,17 @@ fn every_line_about_a_request_has_its_id() {
         .header("x-request-id", "day-7")
         .send(readings(20, 2).as_bytes())
         .expect("a map");
-    let log = service.log();
     for words in ["\"mapped\"", "\"answered\""] {
-        let line = log.lines().find(|line| line.contains(words)).expect("a line");
+        // The answer may be here before its line is.
+        let begin = std::time::Instant::now();
+        let line = loop {
+            let log = service.log();
+            if let Some(line) = log.lines().find(|line| line.contains(words)) {
+                break line.to_owned();
+            }
+            assert!(begin.elapsed() < std::time::Duration::from_secs(30), "no {words}: {log}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        };
         assert!(line.contains("\"id\":\"day-7\""), "{line}");
     }
     assert_eq!(service.stop(), 0);

@@ -162,12 +162,10 @@ impl NetcdfFile {
 
     fn end(&mut self, report: &Report, clock: Clock) -> Result<(), String> {
         self.tell(report, clock)?;
-        // A file that cannot be flushed must not be closed: see `drop`.
-        self.chunks()?.flush()?;
         self.chunks.take().map_or(Ok(()), ChunkFile::close)
     }
 
-    /// Adds what the report says.
+    /// Adds what the report says, and writes what the library holds.
     fn tell(&self, report: &Report, clock: Clock) -> Result<(), String> {
         let chunks = self.chunks()?;
         for (name, value) in attributes::of_report(report, clock) {
@@ -189,7 +187,8 @@ impl NetcdfFile {
                 chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;
             }
         }
-        Ok(())
+        // A file that cannot be flushed must not be closed: see `drop`.
+        chunks.flush()
     }
 
     /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
