@@ -83,8 +83,39 @@ fn told(answer: &str, status: u16, words: &[&str]) -> Value {
 
 /// An honest request is answered: nothing was left behind by those before.
 fn is_well(service: &Service) {
-    let answer = say(service, &post(PATH, "text/csv", TABLE.as_bytes()));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let begin = Instant::now();
+    loop {
+        let answer = say(service, &post(PATH, "text/csv", TABLE.as_bytes()));
+        // A place that was freed a moment ago may still be counted.
+        if answer.starts_with("HTTP/1.1 503") && begin.elapsed() < PATIENCE {
+            continue;
+        }
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        return;
+    }
+}
+
+/// What is told to whoever sends a body piece by piece, and to another one meanwhile.
+fn trickle(service: &Service, headers: &str, piece: &'static str) -> (String, String) {
+    let path = if headers.contains("csv") { PATH } else { "/v1/maps" };
+    let mut stream = connect(service);
+    stream.write_all(head(path, headers).as_bytes()).expect("sent");
+    let mut slow = stream.try_clone().expect("a handle");
+    let trickle = std::thread::spawn(move || {
+        let begin = Instant::now();
+        while slow.write_all(piece.as_bytes()).is_ok() {
+            assert!(begin.elapsed() < PATIENCE, "it goes on for ever");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let begin = Instant::now();
+    let mut full = String::new();
+    while !full.starts_with("HTTP/1.1 503") && begin.elapsed() < Duration::from_millis(700) {
+        full = say(service, &post(PATH, "text/csv", TABLE.as_bytes()));
+    }
+    let told = rest(stream);
+    trickle.join().expect("it was cut off");
+    (told, full)
 }
 
 #[test]
@@ -103,25 +134,16 @@ fn who_sends_a_body_byte_by_byte_is_told_and_frees_the_only_place() {
         ("content-type: multipart/form-data; boundary=B\r\ncontent-length: 9999\r\n", "-"),
     ];
     for (headers, piece) in kinds {
-        let path = if headers.contains("csv") { PATH } else { "/v1/maps" };
-        let mut stream = connect(&service);
-        stream.write_all(head(path, headers).as_bytes()).expect("sent");
-        let mut slow = stream.try_clone().expect("a handle");
-        let trickle = std::thread::spawn(move || {
-            let begin = Instant::now();
-            while slow.write_all(piece.as_bytes()).is_ok() {
-                assert!(begin.elapsed() < PATIENCE, "it goes on for ever");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        // It has the only place.
         let begin = Instant::now();
-        let mut full = String::new();
-        while !full.starts_with("HTTP/1.1 503") && begin.elapsed() < Duration::from_millis(700) {
-            full = say(&service, &post(PATH, "text/csv", TABLE.as_bytes()));
-        }
-        told(&rest(stream), 408, &["at least 1000 a second"]);
-        trickle.join().expect("it was cut off");
+        let (slow, full) = loop {
+            let (slow, full) = trickle(&service, headers, piece);
+            // Now and then it is one of the others that comes first and has the only place.
+            if !slow.starts_with("HTTP/1.1 503") {
+                break (slow, full);
+            }
+            assert!(begin.elapsed() < PATIENCE, "it never has a place: {slow}");
+        };
+        told(&slow, 408, &["at least 1000 a second"]);
         assert!(full.to_lowercase().contains("retry-after:"), "{full}");
         is_well(&service);
     }
