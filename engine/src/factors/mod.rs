@@ -2,7 +2,7 @@
 //! processes to come.
 //!
 //! A factor depends on places and method alone, never on readings, so hours of one network share it;
-//! likewise the variances on a grid ([`Keep`]). Whoever asks first computes; who asks for the same meanwhile waits and gets that one.
+//! likewise the variances on a grid (`Keep`). Whoever asks first computes; who asks for the same meanwhile waits and gets that one.
 
 mod file;
 mod store;
