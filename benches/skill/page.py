@@ -130,6 +130,44 @@ def map_picture(program, hour, variable, path):
     plt.close(figure)
 
 
+LEVELS = [0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975]
+
+
+def below(program, hour):
+    """By variable: for each left-out reading and level, whether it lies below that quantile."""
+    out = cases.left_out(hour, "random 0")
+    told = ",".join(map(str, LEVELS))
+    found = run.ours(program, hour, out, ["--quantile", told], every=True)
+    for variable in hour.variables:
+        truth = hour.table.loc[out, variable].to_numpy()
+        names = [f"{variable}_quantile_{level}".replace(".", "_") for level in LEVELS]
+        known = ~np.isnan(truth)
+        yield variable, truth[known, None] < found[names].to_numpy()[known]
+
+
+def reliability_picture(program, path):
+    """How often readings left out lie below the quantiles, beside how often they should."""
+    seen = {}
+    for hour in cases.hours():
+        for variable, under in below(program, hour):
+            seen.setdefault((hour.case, variable), []).append(under)
+    figure, axis = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+    low, high = LEVELS.index(0.05), LEVELS.index(0.95)
+    held = {}
+    for (case, variable), under in seen.items():
+        under = np.concatenate(under)
+        share = under.mean(axis=0)
+        held[case, variable] = share[high] - share[low], len(under)
+        label = f"{case} {variable} ({len(under)}), 90 %: {share[high] - share[low]:.3f}"
+        axis.plot(LEVELS, share, ".-", lw=0.9, label=label)
+    axis.plot([0, 1], [0, 1], color="black", lw=0.8)
+    axis.set(xlabel="quantile", ylabel="share of readings left out below it", title="reliability of the intervals")
+    axis.legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return held
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("record", type=Path)
@@ -148,6 +186,8 @@ def main():
         found.setdefault(hour.case, hour)
     map_picture(words.program, found["china"], "o3", images / "skill-china-o3.png")
     map_picture(words.program, found["airnow"], "pm25", images / "skill-airnow-pm25.png")
+    for (case, variable), (share, count) in reliability_picture(words.program, images / "skill-reliability.png").items():
+        print(f"{case} {variable}: 90 % intervals hold {share:.3f} of {count} readings left out")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ def errors(found, truth):
     return [f"{v:.5g}" for v in (np.abs(e).mean(), np.sqrt((e * e).mean()), e.mean())]
 
 
-def ours(program, hour, out):
-    """Isopleth's own choice of everything: readings in, values at places out, all variables at once."""
+def ours(program, hour, out, more=(), every=False):
+    """Isopleth's own choice of everything: readings in, values at places out, all variables at once; `every` column
+    that `more` options bring."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         train = hour.table[~out].drop(columns="town")
@@ -65,10 +66,10 @@ def ours(program, hour, out):
             "-o",
             folder / "values.csv",
         ]
-        subprocess.run([*words, "--quiet", "--cache", "none", "--threads", "1"], check=True)
+        subprocess.run([*words, *more, "--quiet", "--cache", "none", "--threads", "1"], check=True)
         # Variables of different methods may come in rows of their own.
-        values = pd.read_csv(folder / "values.csv").groupby("place")[hour.variables].first()
-        return values.reindex(at.index)
+        values = pd.read_csv(folder / "values.csv").groupby("place").first().reindex(at.index)
+        return values if every else values[hour.variables]
 
 
 def attempt(method, *words):
