@@ -1,6 +1,7 @@
 //! Evaluates many places that form no grid fast, some tiles at a time, judged like those of a grid.
 
 use isopleth_kernels as kernels;
+use kernels::Par;
 use kernels::evaluate::far::{Scattered, Scheme};
 use rayon::prelude::*;
 
@@ -83,7 +84,7 @@ fn attempt(
     let (x, y) = (&places.x[range.clone()], &places.y[range.clone()]);
     let mut all = vec![0.0; count * range.len()];
     let scattered = Scattered::new(fields.surface, fields.evaluator, x, y, scheme);
-    let bound = scattered.evaluate(&mut all);
+    let bound = scattered.evaluate(&mut all, Par::rayon(fields.plan.threads));
     let (values, verdicts) = columns
         .into_par_iter()
         .map(|columns| {

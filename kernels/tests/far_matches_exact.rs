@@ -7,7 +7,7 @@
 use isopleth_kernels::drift::Drift;
 use isopleth_kernels::evaluate::far::{Far, Scattered, Scheme, Scratch, Views};
 use isopleth_kernels::evaluate::{Axis, GridRows, Surface, Targets};
-use isopleth_kernels::{Evaluator, Kernel, Mat, Method, Metric, Points, Resolved, Weights};
+use isopleth_kernels::{Evaluator, Kernel, Mat, Method, Metric, Par, Points, Resolved, Weights};
 
 /// Numbers from −1 to 1, the same every time.
 struct Random(u64);
@@ -294,7 +294,10 @@ fn scattered_places_are_as_good_as_a_grid() {
                     let scheme = Scheme { order: 14, rho: 3.0, leaf: 0 };
                     let scattered = Scattered::new(&case.surface, Evaluator::new(), &x, &y, scheme);
                     let mut fast = vec![f64::NAN; 2 * n];
-                    let bound = scattered.evaluate(&mut fast);
+                    let bound = scattered.evaluate(&mut fast, Par::rayon(2));
+                    let mut alone = vec![f64::NAN; 2 * n];
+                    scattered.evaluate(&mut alone, Par::Seq);
+                    assert!(fast.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()));
                     let differences = fast.iter().zip(&exact).map(|(a, b)| (a - b).abs());
                     // 3^-14 = 2e-7.
                     let worst = differences.fold(0.0, |m: f64, d| if d <= m { m } else { d });

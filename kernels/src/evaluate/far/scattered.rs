@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use faer::Par;
 use rayon::prelude::*;
 
 use super::axis::{barycentric, lagrange};
@@ -79,18 +80,18 @@ impl<'a> Scattered<'a> {
     }
 
     /// Evaluates all places, `out[f * places + i]`, and says what theory promises of the error of each field:
-    /// see [`Work::bound`](super::Work).
+    /// see [`Work::bound`](super::Work). Bins go side by side only where `par` says so.
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, out: &mut [f64]) -> Vec<f64> {
+    pub fn evaluate(&self, out: &mut [f64], par: Par) -> Vec<f64> {
         let n = self.x.len();
         assert_eq!(out.len(), self.far.surface.fields * n);
         let mut work = Work { pairs: 0, bound: vec![0.0; self.far.surface.fields] };
         if n == 0 {
             return work.bound;
         }
-        for part in self.parts(self.far.root()) {
+        for part in self.parts(self.far.root(), par) {
             work.add_bound(&part.bound);
             let fields = out.chunks_exact_mut(n).zip(part.values.chunks_exact(part.places.len()));
             for (out, values) in fields {
@@ -103,7 +104,7 @@ impl<'a> Scattered<'a> {
         work.bound
     }
 
-    fn parts(&self, node: Node) -> Vec<Part> {
+    fn parts(&self, node: Node, par: Par) -> Vec<Part> {
         let (rows, columns) = self.far.cells(&node);
         if self.places(&rows, &columns).next().is_none() {
             return Vec::new();
@@ -113,7 +114,12 @@ impl<'a> Scattered<'a> {
             let node = self.far.enter(node, true);
             return vec![self.bin(node, self.places(&rows, &columns).collect())];
         }
-        parts.into_par_iter().flat_map_iter(|part| self.parts(part)).collect()
+        match par {
+            Par::Seq => parts.into_iter().flat_map(|part| self.parts(part, par)).collect(),
+            Par::Rayon(_) => {
+                parts.into_par_iter().flat_map_iter(|part| self.parts(part, par)).collect()
+            }
+        }
     }
 
     fn places(&self, rows: &Range<usize>, columns: &Range<usize>) -> impl Iterator<Item = u32> {
