@@ -27,6 +27,7 @@ mod routes;
 mod serve;
 pub mod state;
 pub mod store;
+mod template;
 mod watch;
 pub mod wire;
 
