@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::doors::{Auth, Cidr};
 use crate::jobs::hooks;
 use crate::wire::schedule::ScheduleRequest;
+use crate::sources::SourceConfig;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,6 +166,8 @@ pub struct ServiceConfig {
     pub notices_file_bytes: u64,
     /// Address to which each notice is posted, signed; its host must be in `webhook_hosts`. Default: none.
     pub notices_webhook: Option<String>,
+    /// Where schedules get readings from, by name: tables `[sources.NAME]` with a `kind`. Default: none.
+    pub sources: BTreeMap<String, SourceConfig>,
 }
 
 impl Default for ServiceConfig {
@@ -233,6 +236,7 @@ impl Default for ServiceConfig {
             notices_file: None,
             notices_file_bytes: 1 << 20,
             notices_webhook: None,
+            sources: BTreeMap::new(),
         }
     }
 }

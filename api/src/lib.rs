@@ -26,8 +26,10 @@ pub mod openapi;
 mod routes;
 pub mod schedule;
 mod serve;
+pub mod sources;
 pub mod state;
 pub mod store;
+mod template;
 mod watch;
 pub mod wire;
 

@@ -18,6 +18,7 @@ use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::observe;
 use crate::schedule::{Clock, Schedules};
+use crate::sources::{self, SourceError};
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -33,6 +34,9 @@ pub enum StartError {
     /// A schedule of the configuration makes no sense.
     #[error("setting schedules.{0}: {1}")]
     Schedule(String, String),
+    /// A source of the configuration is none.
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -78,6 +82,7 @@ impl AppState {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
         let grids = Grids::new(&config.grids)?;
+        sources::check(&config.sources)?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
