@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::doors::{Auth, Cidr};
 use crate::jobs::hooks;
+use crate::sinks::SinkConfig;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,6 +150,8 @@ pub struct ServiceConfig {
     /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
     /// opened anew for every map. Default: none.
     pub grids: BTreeMap<String, String>,
+    /// Where maps of schedules go, by name (docs/sinks.md). Default: none.
+    pub sinks: BTreeMap<String, SinkConfig>,
 }
 
 impl Default for ServiceConfig {
@@ -211,6 +214,7 @@ impl Default for ServiceConfig {
             collection_max_maps: 2000,
             public_url: None,
             grids: BTreeMap::new(),
+            sinks: BTreeMap::new(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod ogc;
 pub mod openapi;
 mod routes;
 mod serve;
+pub mod sinks;
 pub mod state;
 pub mod store;
 mod template;

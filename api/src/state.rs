@@ -17,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::observe;
+use crate::sinks::SinkError;
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -29,6 +30,9 @@ pub enum StartError {
     /// A grid of the configuration is none.
     #[error(transparent)]
     Grids(#[from] GridsError),
+    /// A sink of the configuration makes no sense.
+    #[error(transparent)]
+    Sinks(#[from] SinkError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -64,6 +68,7 @@ impl AppState {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
         let grids = Grids::new(&config.grids)?;
+        config.sinks.iter().try_for_each(|(name, sink)| sink.check(name))?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     crate::jobs::SCHEMA,
     crate::jobs::heads::MIGRATION,
     crate::jobs::OTHER_PROCESSES,
+    crate::sinks::MIGRATION,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
