@@ -11,6 +11,7 @@ use crate::doors::{Auth, Cidr};
 use crate::jobs::hooks;
 use crate::wire::schedule::ScheduleRequest;
 use crate::sources::SourceConfig;
+use crate::sinks::SinkConfig;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,6 +169,8 @@ pub struct ServiceConfig {
     pub notices_webhook: Option<String>,
     /// Where schedules get readings from, by name: tables `[sources.NAME]` with a `kind`. Default: none.
     pub sources: BTreeMap<String, SourceConfig>,
+    /// Where maps of schedules go, by name (docs/sinks.md). Default: none.
+    pub sinks: BTreeMap<String, SinkConfig>,
 }
 
 impl Default for ServiceConfig {
@@ -237,6 +240,7 @@ impl Default for ServiceConfig {
             notices_file_bytes: 1 << 20,
             notices_webhook: None,
             sources: BTreeMap::new(),
+            sinks: BTreeMap::new(),
         }
     }
 }

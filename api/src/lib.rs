@@ -27,6 +27,7 @@ mod routes;
 pub mod schedule;
 mod serve;
 pub mod sources;
+pub mod sinks;
 pub mod state;
 pub mod store;
 mod template;

@@ -19,6 +19,7 @@ use crate::networks::Networks;
 use crate::observe;
 use crate::schedule::{Clock, Schedules};
 use crate::sources::{self, SourceError};
+use crate::sinks::SinkError;
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -37,6 +38,9 @@ pub enum StartError {
     /// A source of the configuration is none.
     #[error(transparent)]
     Sources(#[from] SourceError),
+    /// A sink of the configuration makes no sense.
+    #[error(transparent)]
+    Sinks(#[from] SinkError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -83,6 +87,7 @@ impl AppState {
         let doors = Doors::new(&config, &kept)?;
         let grids = Grids::new(&config.grids)?;
         sources::check(&config.sources)?;
+        config.sinks.iter().try_for_each(|(name, sink)| sink.check(name))?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     crate::jobs::OTHER_PROCESSES,
     // schedules, slots, revisions, slot_inputs, posted, deliveries, backfills, notices
     crate::schedule::SCHEMA,
+    crate::sinks::MIGRATION,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
