@@ -26,6 +26,7 @@ mod real_files;
 mod series;
 mod serve;
 mod sockets;
+mod sources;
 mod tls;
 mod traces;
 mod transforms;
