@@ -33,7 +33,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
             ServeError::Config(_)
             | ServeError::Tls(_)
             | ServeError::Start(
-                StartError::Doors(_) | StartError::Grids(_) | StartError::Sources(_),
+                StartError::Doors(_)
+                | StartError::Grids(_)
+                | StartError::Sources(_)
+                | StartError::Sinks(_)
+                | StartError::Schedule(..),
             ) => Failure::Usage(error.to_string()),
             other => io(other),
         })

@@ -25,6 +25,7 @@ mod quality;
 mod real_files;
 mod series;
 mod serve;
+mod sinks;
 mod sockets;
 mod sources;
 mod tls;

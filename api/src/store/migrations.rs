@@ -15,6 +15,9 @@ const STEPS: &[&str] = &[
     crate::jobs::SCHEMA,
     crate::jobs::heads::MIGRATION,
     crate::jobs::OTHER_PROCESSES,
+    // schedules, slots, revisions, slot_inputs, posted, deliveries, backfills, notices
+    crate::schedule::SCHEMA,
+    crate::sinks::MIGRATION,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
