@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
+    /// Maps of every hour, unattended: list, check, backfill, pause
+    Schedule(crate::commands::schedule::ScheduleArguments),
     /// Make, list and revoke the keys of the service
     Keys(crate::commands::keys::KeysArguments),
     /// Tell how a running service is doing

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::doors::{Auth, Cidr};
 use crate::jobs::hooks;
-use crate::wire::schedule::ScheduleRequest;
-use crate::sources::SourceConfig;
 use crate::sinks::SinkConfig;
+use crate::sources::SourceConfig;
+use crate::wire::schedule::ScheduleRequest;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use crate::doors;
 use crate::ogc;
 use crate::routes::{
     catalogue, collections, crossvalidations, estimates, health, jobs, kernels, map_data, maps,
-    metrics, network_maps, networks, schedules,
+    metrics, network_maps, networks, schedules, slots,
 };
 use crate::state::AppState;
 use crate::wire::catalogue::YesNo;
@@ -95,11 +95,11 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(schedules::put, schedules::get, schedules::delete))
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
-        .routes(routes!(schedules::slots))
-        .routes(routes!(schedules::slot))
-        .routes(routes!(schedules::readings))
+        .routes(routes!(slots::list))
+        .routes(routes!(slots::get))
+        .routes(routes!(slots::readings))
         .routes(routes!(schedules::backfill, schedules::backfills))
-        .routes(routes!(schedules::latest))
+        .routes(routes!(slots::latest))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

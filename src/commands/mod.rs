@@ -11,6 +11,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod keys;
 pub(crate) mod map;
 pub(crate) mod points;
+pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod status;
 

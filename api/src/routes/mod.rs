@@ -17,6 +17,7 @@ pub(crate) mod network_maps;
 pub(crate) mod networks;
 mod ranges;
 pub(crate) mod schedules;
+pub(crate) mod slots;
 
 use std::time::Instant;
 

@@ -1,69 +1,39 @@
 //! Looks for the readings of an hour; what is new becomes a job.
 
-use isopleth_engine::Observations;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
-use serde_json::Value;
+use rusqlite::{Transaction, params};
 
 use super::model::{Kind, Slot, SlotState};
+use super::posted::{is_posted, posted, repost};
+use super::request::{self, told};
 use super::store::{self, Claim};
-use super::{Hours, Scheduled, notices, owner, settle, shelf};
+use super::times::{deadline, next_look};
+use super::{Hours, Scheduled, notices, owner, settle};
 use crate::body::Spool;
 use crate::error::ApiError;
 use crate::intake::{Kept, OfNetwork, OfSlot};
 use crate::jobs::SlotJob;
+use crate::sources::{self, Fetched};
 use crate::state::AppState;
 use crate::wire::network::UnknownName;
-use crate::wire::schedule::ScheduleRequest;
-
-/// Once an hour is made or missing it is looked at so many times less often.
-const SELDOM: i64 = 10;
-
-/// Readings that were posted for an hour yet to come are refused, but for clocks that differ by so many seconds.
-const EARLY: i64 = 300;
 
 /// Waits after a failure of the machine: seconds, doubled each time, at most.
 const FIRST_WAIT: i64 = 5;
 const LONGEST_WAIT: i64 = 600;
 
-/// When it is, and whether readings may change soon.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) now: i64,
-    /// Looked at as often as one that waits.
-    pub(super) soon: bool,
-}
+/// Failures of a source in a row after which an hour is given up, if its time is over.
+const ATTEMPTS: u32 = 5;
 
-fn seconds(of: u64) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX / 4)
-}
-
-/// When an hour that nothing came of so far is given up.
-fn deadline(document: &ScheduleRequest, slot: &Slot) -> i64 {
-    slot.since.saturating_add(seconds(document.give_up_seconds))
-}
-
-/// When a slot in this state is looked at next; none: never again.
-pub(super) fn next_look(scheduled: &Scheduled, slot: &Slot, at: Now) -> Option<i64> {
-    let document = &scheduled.document;
-    let poll = seconds(document.poll_seconds);
-    let give_up = deadline(document, slot);
-    let hours = |hours: u64| slot.hour.saturating_add(seconds(hours).saturating_mul(3600));
-    let end = match slot.state {
-        SlotState::Made => slot.since.max(hours(document.revise_hours)),
-        _ => give_up.max(hours(document.catch_up_hours)),
-    };
-    let waits = matches!(slot.state, SlotState::Waiting | SlotState::TooFew);
-    let next =
-        if at.soon || (waits && at.now < give_up) { at.now + poll } else { at.now + poll * SELDOM };
-    // The deadline is kept to the second.
-    let next =
-        if slot.state == SlotState::Waiting && at.now < give_up { next.min(give_up) } else { next };
-    (next <= end).then_some(next)
+/// Why a look ended without an answer.
+enum Trouble {
+    /// The source does not work now.
+    Passing(String),
+    /// The disk, the queue, the database.
+    Machine(ApiError),
 }
 
 /// What a source has for an hour.
-enum Found {
+pub(super) enum Found {
     /// Nothing yet; why, for people.
     NotYet(String),
     Unchanged,
@@ -137,19 +107,37 @@ impl Look<'_> {
             Ok(Found::Readings { name, body, gzip, mark }) => {
                 let body = (name, body, gzip);
                 match self.take(body, mark.as_deref()) {
-                    Err(error) if error.status().is_server_error() => self.stumble(&error),
+                    Err(error) if error.status().is_server_error() => {
+                        self.stumble(&Trouble::Machine(error))
+                    }
                     Err(error) => self.unreadable(&error, mark.as_deref()),
                     Ok(held) => Ok(held),
                 }
             }
-            Err(error) => self.stumble(&error),
+            Err(trouble) => self.stumble(&trouble),
         }
     }
 
-    fn find(&self) -> Result<Found, ApiError> {
-        let slot = self.slot;
-        let known = slot.mark.as_deref().filter(|_| slot.again == 0);
-        posted(self.state, slot, known)
+    fn find(&self) -> Result<Found, Trouble> {
+        let (state, slot) = (self.state, self.slot);
+        let mark = slot.mark.as_deref().filter(|_| slot.again == 0);
+        let document = &self.scheduled.document;
+        let Some(source) = document.source.as_ref().filter(|_| !is_posted(state, document)) else {
+            return posted(state, slot, mark).map_err(Trouble::Machine);
+        };
+        let start = Timestamp::from_second(slot.hour).unwrap_or_default();
+        let hour = sources::Hour { start, zone: self.hours.zone().clone() };
+        let known = sources::Known { mark };
+        match sources::fetch(state, source, &hour, known, &state.schedules().cancel) {
+            Ok(Fetched::NotYet(why)) => Ok(Found::NotYet(why)),
+            Ok(Fetched::Unchanged) => Ok(Found::Unchanged),
+            Ok(Fetched::Readings { name, body, gzip, mark }) => {
+                Ok(Found::Readings { name, body, gzip, mark })
+            }
+            Err(error) if error.is_passing() => Err(Trouble::Passing(error.to_string())),
+            // Somebody has to mend it first: like a source that has nothing.
+            Err(error) => Ok(Found::NotYet(error.to_string())),
+        }
     }
 
     /// There are no readings.
@@ -183,19 +171,35 @@ impl Look<'_> {
         })
     }
 
-    /// The machine, the queue or the source fails: again, later each time, as long as there is hope.
-    fn stumble(&self, error: &ApiError) -> Result<bool, ApiError> {
+    /// The machine, the queue or the source fails: again, later each time. A source that has failed often enough when
+    /// the hour is given up has no readings; the machine may be mended at any time.
+    fn stumble(&self, trouble: &Trouble) -> Result<bool, ApiError> {
         let (slot, now) = (self.slot, self.now);
-        let message = error.problem().detail;
-        tracing::warn!(schedule = slot.schedule, hour = slot.hour, ?error, "no look at readings");
+        if self.state.schedules().cancel.is_cancelled() {
+            // What fails because the service is stopping says nothing.
+            return Ok(true);
+        }
+        let message = match trouble {
+            Trouble::Passing(why) => why.clone(),
+            Trouble::Machine(error) => {
+                tracing::warn!(schedule = slot.schedule, hour = slot.hour, ?error, "no look");
+                error.problem().detail
+            }
+        };
+        let machine = matches!(trouble, Trouble::Machine(_));
+        let over = now >= deadline(&self.scheduled.document, slot)
+            && slot.state == SlotState::Waiting
+            && (slot.attempts >= ATTEMPTS || (machine && slot.origin == "cron"));
+        let after = if over { SlotState::Missing } else { slot.state };
         let wait = (FIRST_WAIT << slot.attempts.min(10)).min(LONGEST_WAIT);
+        let tries_on = machine || slot.attempts < ATTEMPTS;
         self.book(Outcome {
-            after: slot.state,
+            after,
             message: Some(&message),
-            notice: None,
+            notice: over.then(|| (Kind::Missing, format!("no readings in time: {message}"))),
             mark: None,
             readings: None,
-            due: Some(now + wait),
+            due: if tries_on { Some(now + wait) } else { self.next(after) },
             failed: true,
         })
     }
@@ -226,8 +230,9 @@ impl Look<'_> {
         // Until the slot names them, nobody may take them for those of a job that ended.
         let inputs_stay = state.jobs().inputs_stay();
         let network = self.network()?;
-        let request = request(&self.scheduled.document, self.hours, slot.hour)?;
-        let of_slot = OfSlot { request, name: name.clone(), body, gzip, stations: None, network };
+        let stations = if network.is_none() { self.stations()? } else { None };
+        let request = request::of(state.config(), &self.scheduled.document, self.hours, slot.hour)?;
+        let of_slot = OfSlot { request, name: name.clone(), body, gzip, stations, network };
         let (kept, input) = of_slot.keep(&inputs)?;
         let done = self.weigh(&kept, (&name, &input), mark);
         drop(inputs_stay);
@@ -306,7 +311,21 @@ impl Look<'_> {
 
     fn next(&self, state: SlotState) -> Option<i64> {
         let after = Slot { state, ..self.slot.clone() };
-        next_look(self.scheduled, &after, Now { now: self.now, soon: false })
+        next_look(&self.scheduled.document, &after, self.now)
+    }
+
+    /// The table of places of the source, for readings that carry none.
+    fn stations(&self) -> Result<Option<(String, Spool)>, ApiError> {
+        let source = self.scheduled.document.source.as_deref();
+        let Some(path) = source.and_then(|source| sources::stations(self.state, source)) else {
+            return Ok(None);
+        };
+        let file = std::fs::File::open(&path).map_err(|error| {
+            let what = "the table of stations of the source cannot be read";
+            ApiError::internal(what, format!("{}: {error}", path.display()))
+        })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Some((name, Spool::File(file))))
     }
 
     fn network(&self) -> Result<Option<OfNetwork>, ApiError> {
@@ -377,181 +396,6 @@ fn keep_input(tx: &Transaction<'_>, slot: &Slot, kept: &Kept) -> rusqlite::Resul
             "INSERT OR IGNORE INTO slot_inputs (schedule, hour, digest) VALUES (?1, ?2, ?3)",
             params![slot.schedule, slot.hour, digest],
         )?;
-    }
-    Ok(())
-}
-
-/// The request of the map of an hour, without readings.
-fn request(document: &ScheduleRequest, hours: &Hours, hour: i64) -> Result<String, ApiError> {
-    let mut request = document.map.clone();
-    let at = Timestamp::from_second(hour).unwrap_or_default();
-    if let Some(times) = request.pointer_mut("/read/times").and_then(Value::as_array_mut) {
-        for time in times {
-            if let Some(text) = time.as_str() {
-                *time = filled(text, at, hours)?.into();
-            }
-        }
-    }
-    if let Value::Object(request) = &mut request
-        && !document.variables.is_empty()
-    {
-        request.insert("variables".to_owned(), document.variables.clone().into());
-    }
-    Ok(request.to_string())
-}
-
-/// `{time:FORMAT}` and `{time_utc:FORMAT}` replaced by the hour.
-fn filled(text: &str, hour: Timestamp, hours: &Hours) -> Result<String, ApiError> {
-    let mut rest = text;
-    let mut made = String::new();
-    while let Some(at) = rest.find("{time") {
-        let (before, from) = rest.split_at(at);
-        let wrong = || {
-            let what = format!("`{text}`: expected {{time:%Y-%m-%d}} or {{time_utc:…}}");
-            ApiError::meaningless(what).at_pointer("/map/read/times")
-        };
-        let (what, after) = from[1..].split_once('}').ok_or_else(wrong)?;
-        let (name, format) = what.split_once(':').ok_or_else(wrong)?;
-        let zone = match name {
-            "time" => hours.zone().clone(),
-            "time_utc" => jiff::tz::TimeZone::UTC,
-            _ => return Err(wrong()),
-        };
-        let told = jiff::fmt::strtime::format(format, &hour.to_zoned(zone)).map_err(|_| wrong())?;
-        made.push_str(before);
-        made.push_str(&told);
-        rest = after;
-    }
-    Ok(made + rest)
-}
-
-/// A digest of what readings are, whatever the order of stations, and the number of stations with any.
-fn told(observations: &Observations) -> Result<(String, u64), ApiError> {
-    let stations = observations.stations();
-    let mut order: Vec<usize> = (0..stations.len()).collect();
-    let key = |k: &usize| (&stations[*k].id, stations[*k].x.to_bits(), stations[*k].y.to_bits());
-    order.sort_by(|a, b| key(a).cmp(&key(b)));
-    let (mut hash, mut has) = (blake3::Hasher::new(), vec![false; stations.len()]);
-    let mut text = |part: &str| {
-        hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    };
-    for variable in observations.variables() {
-        text(&variable.name);
-        text(variable.units.as_deref().unwrap_or_default());
-    }
-    for k in &order {
-        text(&stations[*k].id);
-    }
-    for k in &order {
-        hash.update(&stations[*k].x.to_le_bytes());
-        hash.update(&stations[*k].y.to_le_bytes());
-    }
-    let mut values = Vec::new();
-    for (step, time) in observations.times().iter().enumerate() {
-        let seconds = time.map_or(i64::MIN, |time| time.0);
-        hash.update(&seconds.to_le_bytes());
-        observations.step(step, &mut values).map_err(crate::routes::of_engine)?;
-        for of_variable in values.chunks_exact(stations.len().max(1)) {
-            for k in &order {
-                let value = of_variable[*k];
-                // All that is missing is missing alike.
-                let bits = if value.is_nan() { u64::MAX } else { (value + 0.0).to_bits() };
-                hash.update(&bits.to_le_bytes());
-                has[*k] |= !value.is_nan();
-            }
-        }
-    }
-    let with = has.iter().filter(|has| **has).count();
-    Ok((hash.finalize().to_hex().to_string(), with as u64))
-}
-
-/// Readings that were posted.
-fn posted(state: &AppState, slot: &Slot, known: Option<&str>) -> Result<Found, ApiError> {
-    let sql = "SELECT name, input, gzip FROM posted WHERE schedule = ?1 AND hour = ?2";
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let found: Option<(String, String, bool)> = state
-        .store()
-        .read(|c| c.query_row(sql, params![slot.schedule, slot.hour], row).optional())?;
-    let Some((name, input, gzip)) = found else {
-        return Ok(Found::NotYet("no readings were posted".to_owned()));
-    };
-    if known == Some(input.as_str()) {
-        return Ok(Found::Unchanged);
-    }
-    let body = state.jobs().inputs().open(&input)?;
-    Ok(Found::Readings { name, body, gzip, mark: Some(input) })
-}
-
-/// Readings that were posted meanwhile are looked at.
-fn repost(tx: &Transaction<'_>, slot: &Slot) -> rusqlite::Result<()> {
-    let sql = "UPDATE slots SET due = (SELECT received FROM posted WHERE posted.schedule = slots.schedule \
-               AND posted.hour = slots.hour) WHERE schedule = ?1 AND hour = ?2 AND EXISTS \
-               (SELECT 1 FROM posted WHERE posted.schedule = slots.schedule AND posted.hour = slots.hour \
-               AND posted.received >= ?3 AND slots.mark IS NOT posted.input AND slots.attempts = 0)";
-    tx.execute(sql, params![slot.schedule, slot.hour, slot.updated]).map(drop)
-}
-
-/// Takes readings that are posted for an hour; they are looked at at once.
-///
-/// # Errors
-/// 404, 422 where the schedule has a source, or no such hour.
-pub(crate) fn post(
-    state: &AppState,
-    schedule: &str,
-    hour: Timestamp,
-    (name, body, gzip): (&str, Spool, bool),
-) -> Result<Slot, ApiError> {
-    let scheduled = state.store().read(|c| shelf::get(c, schedule))?;
-    check_hour(&scheduled, hour, state.now())?;
-    let now = state.now().as_second();
-    let inputs_stay = state.jobs().inputs_stay();
-    let inputs = state.jobs().inputs();
-    let input = inputs.keep(body)?;
-    let (at, delay) = (hour.as_second(), seconds(scheduled.document.delay_seconds));
-    let slot = state.store().write(|tx| {
-        if inputs.enter(tx, std::slice::from_ref(&input))? > state.config().inputs_max_bytes {
-            let what = "the readings that wait fill the room there is for them";
-            return Err(ApiError::busy(what, state.config().queue_wait_seconds.max(10)));
-        }
-        store::insert(tx, (schedule, "posted"), (at, at + delay, Some(now)), now)?;
-        tx.execute(
-            "INSERT INTO posted (schedule, hour, name, input, gzip, received) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-             ON CONFLICT (schedule, hour) DO UPDATE SET name = ?3, input = ?4, gzip = ?5, received = ?6",
-            params![schedule, at, name, input, gzip, now],
-        )?;
-        tx.execute(
-            "INSERT OR IGNORE INTO slot_inputs (schedule, hour, digest) VALUES (?1, ?2, ?3)",
-            params![schedule, at, input],
-        )?;
-        let sql = "UPDATE slots SET due = ?3, attempts = 0 WHERE schedule = ?1 AND hour = ?2";
-        tx.execute(sql, params![schedule, at, now])?;
-        store::get(tx, schedule, at)?
-            .ok_or_else(|| ApiError::internal("the hour is not there", "inserted just now"))
-    })?;
-    drop(inputs_stay);
-    state.schedules().wake();
-    Ok(slot)
-}
-
-fn check_hour(scheduled: &Scheduled, hour: Timestamp, now: Timestamp) -> Result<(), ApiError> {
-    let document = &scheduled.document;
-    let wrong = |text: String| {
-        let parameter = Some("time".to_owned());
-        Err(ApiError::meaningless(text).at(crate::error::Place { parameter, ..Default::default() }))
-    };
-    if let Some(source) = &document.source {
-        return wrong(format!(
-            "the schedule takes its readings from the source `{source}`; they are not posted"
-        ));
-    }
-    let hours = Hours::new(&document.cron, document.zone.as_deref())?;
-    if !hours.has(hour) {
-        let next = hours.after(hour).map(|next| next.to_string()).unwrap_or_default();
-        return wrong(format!("{hour} is no hour of the schedule; the next is {next}"));
-    }
-    if hour.as_second() > now.as_second() + EARLY {
-        return wrong(format!("{hour} is yet to come"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::model::Kind;
 use super::store::{self, Claim};
+use super::times::seconds;
 use super::{Hours, Scheduled, notices};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -17,10 +18,6 @@ const FORGOTTEN: i64 = 366 * 24 * 3600;
 /// Whether an hour has no row yet whose time has come.
 pub(super) fn is_due(scheduled: &Scheduled, hours: &Hours, now: i64) -> bool {
     next(scheduled, hours, now).is_some()
-}
-
-fn seconds(of: u64) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 /// The first such hour.

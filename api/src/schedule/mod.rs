@@ -40,30 +40,36 @@
 mod backfill;
 mod clock;
 mod cron;
+mod deliver;
 mod keep;
 mod look;
 mod make;
 mod model;
 mod notices;
+mod posted;
+mod request;
 mod settle;
 pub(crate) mod shelf;
 pub(crate) mod store;
 pub(crate) mod tell;
 mod tick;
+mod times;
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_engine::Cancel;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use clock::Clock;
 pub use tick::{Ticked, start, tick};
 
 pub(crate) use backfill::{backfill, backfills};
 pub(crate) use cron::Hours;
-pub(crate) use look::post;
 pub(crate) use model::SlotState;
+pub(crate) use posted::post;
 pub(crate) use shelf::Scheduled;
+pub use shelf::{check_document, next_hours};
 pub(crate) use tell::census;
 
 /// The tables.
@@ -77,11 +83,13 @@ pub(crate) const OWNER: &str = "schedule:";
 pub(crate) struct Schedules {
     /// Something may have become due: a job ended, readings were posted.
     slots: Notify,
-    /// A delivery or a notice may have become due.
-    deliveries: Notify,
+    /// There are new deliveries, or notices: a number that grows.
+    deliveries: watch::Sender<u64>,
     /// Held by whoever ticks, so that a claim of this process is always that of the present tick.
     ticking: Mutex<()>,
-    delivering: Mutex<()>,
+    telling: Mutex<()>,
+    /// Of every sink: held by whoever delivers to it, and when what is over was removed there last.
+    sinks: Mutex<BTreeMap<String, (Arc<Mutex<()>>, i64)>>,
     cancel: Cancel,
 }
 
@@ -91,9 +99,29 @@ impl Schedules {
         self.slots.notify_one();
     }
 
+    fn wake_deliveries(&self) {
+        self.deliveries.send_modify(|count| *count += 1);
+    }
+
     /// Ends what waits for others: sources, sinks.
     pub(crate) fn stop(&self) {
         self.cancel.cancel();
+    }
+
+    fn lock_of(&self, sink: &str) -> Arc<Mutex<()>> {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&sinks.entry(sink.to_owned()).or_default().0)
+    }
+
+    /// Whether it is time again to remove what is over at a sink.
+    fn may_retain(&self, sink: &str, now: i64, every: i64) -> bool {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, last) = sinks.entry(sink.to_owned()).or_default();
+        let may = now - *last >= every || now < *last;
+        if may {
+            *last = now;
+        }
+        may
     }
 }
 

@@ -2,9 +2,9 @@
 
 use rusqlite::{Transaction, params};
 
-use super::look::{Now, next_look};
 use super::model::{Kind, Slot, SlotState};
 use super::store::{self, Claim};
+use super::times::next_look;
 use super::{Scheduled, notices};
 use crate::error::ApiError;
 use crate::jobs;
@@ -43,7 +43,7 @@ pub(super) fn settle(
         settled += usize::from(done);
     }
     if settled > 0 {
-        state.schedules().deliveries.notify_one();
+        state.schedules().wake_deliveries();
     }
     Ok(settled)
 }
@@ -93,7 +93,7 @@ fn made(
         tx.execute("UPDATE maps SET expires = ?2 WHERE id = ?1", params![map, i64::MAX])?;
     }
     let after = Slot { state: SlotState::Made, revision, ..slot.clone() };
-    let due = next_look(scheduled, &after, Now { now, soon: false });
+    let due = next_look(&scheduled.document, &after, now);
     tx.execute(
         "UPDATE slots SET state = 'made', revision = ?3, job = NULL, problem = NULL, attempts = 0, \
          again = iif(again = 1, 1, 0), message = NULL, due = coalesce(due, ?4), updated = ?5 WHERE schedule = ?1 AND hour = ?2",
@@ -117,8 +117,7 @@ pub(super) fn failed(
     now: i64,
 ) -> rusqlite::Result<()> {
     let after = if slot.revision > 0 { SlotState::Made } else { SlotState::Failed };
-    let due =
-        next_look(scheduled, &Slot { state: after, ..slot.clone() }, Now { now, soon: false });
+    let due = next_look(&scheduled.document, &Slot { state: after, ..slot.clone() }, now);
     let message = match slot.revision {
         0 => why.to_owned(),
         known => format!("no map of the readings that came last, revision {known} stays: {why}"),

@@ -1,15 +1,17 @@
 //! The documents: kept in the database, those of the configuration among them.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::Hours;
+use super::{Hours, request};
 use crate::config::ServiceConfig;
-use crate::error::ApiError;
+use crate::error::{ApiError, Problem};
+use crate::grids::Grids;
 use crate::intake::house;
 use crate::routes::conditions::Conditions;
 use crate::state::AppState;
 use crate::wire::network::completed;
-use crate::wire::order::Order;
+use crate::wire::order::{House, Order};
 use crate::wire::request::MapRequest;
 use crate::wire::schedule::ScheduleRequest;
 
@@ -254,8 +256,7 @@ pub(crate) fn check(
     };
     let may_have_grid = document.network.is_some() && network.is_none();
     if request.grid.is_none() && !may_have_grid {
-        let text = "where to map? give a grid (its bounds, and shape or resolution), here or in the network";
-        return Err(ApiError::meaningless(text).at_pointer("/map/grid"));
+        return Err(no_grid());
     }
     Order::new(MapRequest { units: Default::default(), ..request }, house(state))
         .map_err(|error| error.below("/map"))?;
@@ -263,14 +264,17 @@ pub(crate) fn check(
 }
 
 fn check_names(config: &ServiceConfig, document: &ScheduleRequest) -> Result<(), ApiError> {
-    let _ = config;
-    if let Some(source) = &document.source {
+    if let Some(source) = &document.source
+        && !config.sources.contains_key(source)
+    {
         let text = format!("there is no source `{source}` in the configuration of the service");
         return Err(ApiError::meaningless(text).at_pointer("/source"));
     }
-    if let Some(sink) = document.sinks.first() {
-        let text = format!("there is no sink `{sink}` in the configuration of the service");
-        return Err(ApiError::meaningless(text).at_pointer("/sinks/0"));
+    for (k, sink) in document.sinks.iter().enumerate() {
+        if !config.sinks.contains_key(sink) {
+            let text = format!("there is no sink `{sink}` in the configuration of the service");
+            return Err(ApiError::meaningless(text).at_pointer(format!("/sinks/{k}")));
+        }
     }
     Ok(())
 }
@@ -312,7 +316,55 @@ pub(crate) fn check_alone(document: &ScheduleRequest) -> Result<(), ApiError> {
             return Err(wrong(&format!("/sinks/{k}"), &format!("sink `{sink}` is named twice")));
         }
     }
-    map_request(document).map(drop)
+    let request = map_request(document)?;
+    request.read.times.iter().try_for_each(|time| request::template(time).map(drop))
+}
+
+/// What can be said of a document without a service: also whether its grid and its method make sense.
+///
+/// # Errors
+/// What is wrong, with a pointer.
+pub fn check_document(document: &ScheduleRequest) -> Result<(), Problem> {
+    let checked = check_alone(document).and_then(|()| {
+        let mut request = map_request(document)?;
+        // The grids of the service and the stations of a network are not here.
+        (request.method.background, request.method.covariates) = Default::default();
+        (request.units, request.read.times) = Default::default();
+        if request.grid.is_none() && document.network.is_none() {
+            return Err(no_grid());
+        }
+        let config = ServiceConfig::default();
+        let grids = Grids::default();
+        let house = House {
+            threads: None,
+            memory_bytes: u64::MAX,
+            max_cells: config.max_cells,
+            max_stations: config.max_stations,
+            grids: &grids,
+        };
+        Order::new(request, house).map(drop).map_err(|error| error.below("/map"))
+    });
+    checked.map_err(|error| error.problem())
+}
+
+/// The next hours of a schedule, at most so many.
+///
+/// # Errors
+/// Where it has none.
+pub fn next_hours(
+    document: &ScheduleRequest,
+    after: Timestamp,
+    count: usize,
+) -> Result<Vec<Timestamp>, Problem> {
+    let hours = Hours::new(&document.cron, document.zone.as_deref());
+    let hours = hours.map_err(|error| error.problem())?;
+    Ok(hours.between(after, Timestamp::MAX, count))
+}
+
+fn no_grid() -> ApiError {
+    let text =
+        "where to map? give a grid (its bounds, and shape or resolution), here or in the network";
+    ApiError::meaningless(text).at_pointer("/map/grid")
 }
 
 /// The request of its maps.

@@ -4,10 +4,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::store::{self, Claim};
-use super::{Hours, Scheduled, keep, look, make, notices, settle, shelf};
+use super::{Hours, Scheduled, deliver, keep, look, make, notices, settle, shelf};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -29,6 +27,8 @@ pub struct Ticked {
     pub looked: usize,
     /// Jobs that ended.
     pub settled: usize,
+    /// Attempts at deliveries.
+    pub delivered: usize,
     /// Notices written to the file, or sent.
     pub told: usize,
 }
@@ -47,8 +47,9 @@ impl Ticked {
 /// Where the database fails; what fails at one schedule keeps no other from its turn, and is in the log.
 pub fn tick(state: &AppState) -> Result<Ticked, ApiError> {
     let Ticked { made, looked, settled, .. } = slots(state)?;
-    let told = deliveries(state)?;
-    Ok(Ticked { made, looked, settled, told })
+    let delivered = deliver::deliver(state)?;
+    let told = tell(state)?;
+    Ok(Ticked { made, looked, settled, delivered, told })
 }
 
 /// Begins to make maps of every hour, in the background. On a runtime of tokio.
@@ -59,35 +60,53 @@ pub fn tick(state: &AppState) -> Result<Ticked, ApiError> {
 /// The name of a schedule of the configuration that makes no sense, and why.
 pub fn start(state: &AppState) -> Result<(), (String, ApiError)> {
     shelf::adopt(state)?;
-    for work in [Work::Slots, Work::Deliveries] {
+    let sinks = state.config().sinks.keys().map(|sink| Work::Sink(sink.clone()));
+    for work in [Work::Slots, Work::Rest].into_iter().chain(sinks) {
         state.jobs().look_after(tokio::spawn(run(state.clone(), work)));
     }
     Ok(())
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What goes on side by side, so that a sink that takes its time keeps nobody else waiting.
+#[derive(Clone, Debug)]
 enum Work {
     Slots,
-    Deliveries,
+    Sink(String),
+    /// Notices, and sinks that are no more.
+    Rest,
+}
+
+impl Work {
+    fn once(&self, state: &AppState) -> Result<(), ApiError> {
+        match self {
+            Self::Slots => slots(state).map(drop),
+            Self::Sink(sink) => deliver::to_sink(state, sink).map(drop),
+            Self::Rest => {
+                deliver::deliver_to_unknown(state)?;
+                tell(state).map(drop)
+            }
+        }
+    }
 }
 
 async fn run(state: AppState, work: Work) {
     let draining = state.jobs().draining().clone();
+    let mut deliveries = state.schedules().deliveries.subscribe();
     while !draining.is_cancelled() {
-        let shared = state.clone();
-        let done = tokio::task::spawn_blocking(move || match work {
-            Work::Slots => slots(&shared).map(drop),
-            Work::Deliveries => deliveries(&shared).map(drop),
-        });
-        if let Ok(Err(error)) = done.await {
+        let (shared, what) = (state.clone(), work.clone());
+        let done = tokio::task::spawn_blocking(move || what.once(&shared)).await;
+        if let Ok(Err(error)) = done {
             tracing::error!(?error, ?work, "schedules cannot be worked at");
         }
-        let woken: &Notify = match work {
-            Work::Slots => &state.schedules().slots,
-            Work::Deliveries => &state.schedules().deliveries,
+        let woken = async {
+            match work {
+                Work::Slots => state.schedules().slots.notified().await,
+                // The sender lives as long as the state.
+                Work::Sink(_) | Work::Rest => drop(deliveries.changed().await),
+            }
         };
         tokio::select! {
-            () = woken.notified() => (),
+            () = woken => (),
             () = tokio::time::sleep(POLL) => (),
             () = draining.cancelled() => (),
         }
@@ -167,11 +186,11 @@ fn claimed(state: &AppState, claim: &Claim, before: Scheduled) -> Result<Ticked,
     if settled + made > 0 {
         keep::keep(state, claim, &scheduled)?;
     }
-    Ok(Ticked { made, looked, settled, told: 0 })
+    Ok(Ticked { made, looked, settled, ..Ticked::default() })
 }
 
 /// What is due of notices.
-fn deliveries(state: &AppState) -> Result<usize, ApiError> {
-    let _alone = state.schedules().delivering.lock().unwrap_or_else(PoisonError::into_inner);
+fn tell(state: &AppState) -> Result<usize, ApiError> {
+    let _alone = state.schedules().telling.lock().unwrap_or_else(PoisonError::into_inner);
     notices::tell(state)
 }

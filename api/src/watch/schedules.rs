@@ -54,7 +54,7 @@ impl Schedules {
     pub(super) fn register(&self, registry: &mut Registry) {
         let help = "Hours of schedules by state";
         registry.register("isopleth_schedule_slots", help, self.slots.clone());
-        let help = "Hour of the newest map of a schedule, seconds since 1970";
+        let help = "Hour of the newest map of a schedule, seconds since 1970; 0: there is none yet";
         registry.register("isopleth_schedule_newest_seconds", help, self.newest.clone());
         let help = "Seconds since the oldest hour that waits was due; 0: none waits";
         registry.register("isopleth_schedule_late_seconds", help, self.late.clone());
@@ -77,9 +77,7 @@ impl Schedules {
                 let label = SlotsOf { schedule: of.id.clone(), state };
                 self.slots.get_or_create(&label).set(whole(*count));
             }
-            if let Some(newest) = of.newest {
-                self.newest.get_or_create(&label).set(newest);
-            }
+            self.newest.get_or_create(&label).set(of.newest.unwrap_or(0));
             self.late.get_or_create(&label).set(of.late);
         }
         for (sink, count) in waiting {
