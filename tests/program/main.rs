@@ -33,3 +33,4 @@ mod traces;
 mod transforms;
 mod uncertainty;
 mod work;
+mod year;
