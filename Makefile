@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load storm bless picture
+.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load storm year soak bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,12 @@ load: build ## maps a second of the service: whole requests, and values of a reg
 
 storm: build ## four times as many requests as the service can answer, for five minutes (SECONDS=…)
 	benches/service/storm.py --program "$(PROGRAM)" --seconds $(or $(SECONDS),300) --keep
+
+year: build setup-tests ## 8760 hours of a schedule in minutes, with crashes and a full disk (HOURS=…; as root for the disk)
+	"$(PYTHON)" benches/year/run.py --program "$(PROGRAM)" --hours $(or $(HOURS),8760)
+
+soak: build setup-tests ## a day of service in a quarter of an hour: does memory stay as it was? (MINUTES=…)
+	"$(PYTHON)" benches/year/soak.py --program "$(PROGRAM)" --minutes $(or $(MINUTES),15)
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked

@@ -418,3 +418,6 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     left.ends_with(rest)
 }
+
+#[cfg(test)]
+mod tests;
