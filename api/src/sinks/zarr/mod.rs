@@ -130,7 +130,9 @@ impl Hour<'_> {
         let mut hash = blake3::Hasher::new();
         for axis in [self.source.x(), self.source.y()] {
             hash.update(axis.name.as_bytes());
-            axis.nodes.iter().for_each(|node| drop(hash.update(&node.to_le_bytes())));
+            for node in &axis.nodes {
+                hash.update(&node.to_le_bytes());
+            }
         }
         hash.finalize().to_hex()[..32].to_owned()
     }
