@@ -79,7 +79,7 @@ pub struct Zarr {
     /// Most rows and columns of a chunk of a new store. Default 2048 and 2048: most maps are one chunk an hour.
     #[serde(default = "Zarr::default_chunk")]
     pub chunk: [u32; 2],
-    /// Level of Zstandard, 1 to 19. Default 3.
+    /// Level of Zstandard, 1 to 19. Default 1.
     #[serde(default = "Zarr::default_level")]
     pub level: i32,
     /// Which hours go again. Default: none.
@@ -101,7 +101,7 @@ impl Zarr {
     }
 
     fn default_level() -> i32 {
-        3
+        1
     }
 }
 

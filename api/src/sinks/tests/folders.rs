@@ -70,7 +70,7 @@ fn every_form_arrives_and_those_of_one_variable_are_a_file_each() {
         ("png", "png", b"\x89PNG"),
         ("geojson", "geojson", b"{"),
         ("covjson", "covjson", b"{"),
-        ("csv", "csv", b"time,"),
+        ("csv", "csv", b"lon,lat,"),
     ] {
         let bench = directory(&json!({"files": {"form": form}}));
         let map = bench.small(1, 1);

@@ -9,6 +9,8 @@ mod chunk;
 mod layout;
 mod shelf;
 
+use std::sync::{Mutex, PoisonError};
+
 use isopleth_engine::Cancel;
 use isopleth_engine::export::{Chosen, Selection, Source};
 use rayon::prelude::*;
@@ -130,7 +132,9 @@ impl Hour<'_> {
         let mut hash = blake3::Hasher::new();
         for axis in [self.source.x(), self.source.y()] {
             hash.update(axis.name.as_bytes());
-            axis.nodes.iter().for_each(|node| drop(hash.update(&node.to_le_bytes())));
+            for node in &axis.nodes {
+                hash.update(&node.to_le_bytes());
+            }
         }
         hash.finalize().to_hex()[..32].to_owned()
     }
@@ -436,40 +440,48 @@ impl<'a> Cube<'a> {
         let columns = window.columns.count;
         let bytes = 8 * columns * window.rows.count;
         for some in hour.chosen.variables.chunks((AT_ONCE / bytes.max(1)).max(1)) {
-            let mut fields = Vec::new();
-            for variable in some {
-                let mut values = Vec::with_capacity(columns * window.rows.count);
-                let read = hour.source.rows(variable, time, &window, false, |_, row| {
-                    values.extend_from_slice(row);
-                    Ok(())
-                });
-                read.map_err(engine)?;
-                let (name, is_double) = (variable.name.clone(), variable.is_double);
-                fields.push(Field { name, columns, values, is_double });
-                if cancel.is_cancelled() {
-                    return Err(Reason::Cancelled);
-                }
-            }
-            let mut all = Vec::new();
-            for field in &fields {
-                let document = self.array(&field.name);
-                let chunk =
-                    document.and_then(|d| cells(d, "/chunk_grid/configuration/chunk_shape"));
-                let Some(chunk) = chunk else { continue };
-                all.extend(field.chunks(chunk).map(|at| (field, chunk, at)));
-            }
-            let packed: Result<Vec<Entry>, Reason> = all
-                .par_iter()
-                .map(|&(field, chunk, at)| {
-                    let key = format!("{}/c.{index}.{}.{}", field.name, at[0], at[1]);
-                    field
-                        .packed(chunk, at, hour.settings.level)
-                        .map(|bytes| (self.key(&key), bytes))
+            // One is read (the library of NetCDF goes one by one) while those before it are compressed.
+            let packed = Mutex::new(Vec::new());
+            rayon::scope(|scope| {
+                some.iter().try_for_each(|variable| {
+                    if cancel.is_cancelled() {
+                        return Err(Reason::Cancelled);
+                    }
+                    let mut values = Vec::with_capacity(columns * window.rows.count);
+                    let read = hour.source.rows(variable, time, &window, false, |_, row| {
+                        values.extend_from_slice(row);
+                        Ok(())
+                    });
+                    read.map_err(engine)?;
+                    let (name, is_double) = (variable.name.clone(), variable.is_double);
+                    let field = Field { name, columns, values, is_double };
+                    let packed = &packed;
+                    scope.spawn(move |_| {
+                        let entries = self.packed(&field, index, hour.settings.level);
+                        packed.lock().unwrap_or_else(PoisonError::into_inner).push(entries);
+                    });
+                    Ok::<_, Reason>(())
                 })
-                .collect();
-            self.shelf.put_all(packed?, cancel)?;
+            })?;
+            let packed = packed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let entries: Result<Vec<Vec<Entry>>, Reason> = packed.into_iter().collect();
+            self.shelf.put_all(entries?.into_iter().flatten().collect(), cancel)?;
         }
         Ok(())
+    }
+
+    /// The chunks of a field.
+    fn packed(&self, field: &Field, index: u64, level: i32) -> Result<Vec<Entry>, Reason> {
+        let document = self.array(&field.name);
+        let chunk = document.and_then(|d| cells(d, "/chunk_grid/configuration/chunk_shape"));
+        let chunk = chunk.ok_or_else(|| self.wrong(format!("`{}` is no map in it", field.name)))?;
+        let all: Vec<[usize; 2]> = field.chunks(chunk).collect();
+        all.par_iter()
+            .map(|&at| {
+                let key = format!("{}/c.{index}.{}.{}", field.name, at[0], at[1]);
+                field.packed(chunk, at, level).map(|bytes| (self.key(&key), bytes))
+            })
+            .collect()
     }
 
     /// Notes which revision an hour has.

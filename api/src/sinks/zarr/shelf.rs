@@ -1,14 +1,13 @@
 //! Where a Zarr store's documents and chunks are: a folder, or a bucket. Each appears whole or not at all.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use isopleth_engine::Cancel;
 use object_store::{Error, ObjectStoreExt as _};
-use rayon::prelude::*;
 
 use super::super::directory::Root;
 use super::super::error::Reason;
@@ -102,12 +101,7 @@ impl Shelf {
     /// Puts all of them, in no order; what was there is replaced one by one.
     pub(super) fn put_all(&self, all: Vec<Entry>, cancel: &Cancel) -> Result<(), Reason> {
         match self {
-            Self::Folder(root) => all.par_iter().try_for_each(|(key, bytes)| {
-                if cancel.is_cancelled() {
-                    return Err(Reason::Cancelled);
-                }
-                root.write(key, |file| file.write_all(bytes).map_err(Reason::io(key)))
-            }),
+            Self::Folder(root) => root.write_all(&all, cancel),
             Self::Bucket(objects) => objects.wait(cancel, async {
                 let put = |(key, bytes): Entry| async move {
                     objects.store().put(&objects.key(&key), bytes.into()).await.map(drop)
