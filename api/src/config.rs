@@ -149,6 +149,21 @@ pub struct ServiceConfig {
     /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
     /// opened anew for every map. Default: none.
     pub grids: BTreeMap<String, String>,
+    // The account.
+    /// Whether what is made leaves a row in the account (docs/account.md). Default yes.
+    pub usage: bool,
+    /// Whether clients without a key stand in it by their address (IPv6: the network of 64 bits). Default no:
+    /// `anonymous`.
+    pub usage_addresses: bool,
+    /// Days for which it is kept. Default 400.
+    pub usage_keep_days: u32,
+    /// Most bytes of its files; the oldest days go first. Default 4 GiB.
+    pub usage_max_bytes: u64,
+    /// Every so many seconds a small job with a known answer shows that maps are still right; 0: never. Not without
+    /// `job_concurrency`. Default 300.
+    pub canary_seconds: u64,
+    /// Seconds after which its answer is late. Default 60.
+    pub canary_late_seconds: u64,
 }
 
 impl Default for ServiceConfig {
@@ -211,6 +226,12 @@ impl Default for ServiceConfig {
             collection_max_maps: 2000,
             public_url: None,
             grids: BTreeMap::new(),
+            usage: true,
+            usage_addresses: false,
+            usage_keep_days: 400,
+            usage_max_bytes: 4 << 30,
+            canary_seconds: 300,
+            canary_late_seconds: 60,
         }
     }
 }
@@ -280,6 +301,8 @@ impl ServiceConfig {
             ("max_connections", self.max_connections as u64),
             ("max_connections_per_address", self.max_connections_per_address as u64),
             ("max_uri_bytes", self.max_uri_bytes as u64),
+            ("usage_keep_days", u64::from(self.usage_keep_days)),
+            ("canary_late_seconds", self.canary_late_seconds),
         ];
         if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             let needed = "it must be at least 1";

@@ -41,6 +41,7 @@ pub(crate) async fn metrics(
             Ok(census) => shared.watch().jobs(&census),
             Err(error) => tracing::warn!(%error, "jobs cannot be counted"),
         }
+        shared.watch().account.waits(shared.account().waiting());
         shared.watch().told(shared.occupancy(), shared.uptime().as_secs_f64(), form)
     });
     let text =

@@ -15,6 +15,8 @@ const STEPS: &[&str] = &[
     crate::jobs::SCHEMA,
     crate::jobs::heads::MIGRATION,
     crate::jobs::OTHER_PROCESSES,
+    // usage and what belongs to it
+    crate::account::SCHEMA,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.

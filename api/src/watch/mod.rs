@@ -3,6 +3,7 @@
 //! The values of every label are bounded: routes and methods are the service's own, networks and variables are cut
 //! off after [`SERIES`]. Whatever makes a map calls [`Watch::planned`] before and [`Watch::mapped`] afterwards.
 
+pub(crate) mod account;
 mod jobs;
 mod memory;
 mod text;
@@ -94,6 +95,7 @@ pub(crate) struct Watch {
     uptime: Real,
     memory: Memory,
     jobs: jobs::Jobs,
+    pub(crate) account: account::Account,
 }
 
 impl fmt::Debug for Watch {
@@ -151,6 +153,7 @@ impl Watch {
         r.register("isopleth_build_info", "The version; always 1", build);
         self.memory.register(r);
         self.jobs.register(r);
+        self.account.register(r);
         self.registry = registry;
     }
 
