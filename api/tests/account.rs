@@ -168,7 +168,7 @@ async fn what_is_refused_is_booked_with_its_problem_and_values_and_errors_by_the
     );
     assert_eq!(house.post("/v1/crossvalidations?kernel=cubic", &table(9), &[]).await.0, 200);
     let points = r#"{"stations": [{"lon": 1, "lat": 1}, {"lon": 2, "lat": 3}, {"lon": 3, "lat": 2}, {"lon": 4, "lat": 4}],
-                     "values": {"v": [1, 2, 3, 5]}, "points": [{"lon": 2, "lat": 2}, {"lon": 3, "lat": 3}]}"#;
+                     "values": {"v": [[1, 2, 3, 5]]}, "points": [{"lon": 2, "lat": 2}, {"lon": 3, "lat": 3}]}"#;
     let request = Request::post("/v1/maps").header("content-type", "application/json");
     let got = house.send(request.body(points.into()).expect("a request")).await;
     assert_eq!(got.0, 200, "{}", String::from_utf8_lossy(&got.1));
