@@ -110,7 +110,8 @@ fn successful(way: &str) -> (String, String, Option<String>) {
 #[tokio::test]
 async fn a_map_at_once_leaves_a_row_that_tells_what_it_was_and_what_it_took() {
     let house = House::new(ServiceConfig { threads_per_map: Some(2), ..Default::default() });
-    let path = format!("/v1/maps?{GRID}&kernel=linear&metric=chordal&uncertainty=reading&keep=true");
+    let path =
+        format!("/v1/maps?{GRID}&kernel=linear&metric=chordal&uncertainty=reading&keep=true");
     assert_eq!(house.post(&path, &table(40), &[("x-request-id", "first")]).await.0, 200);
     let sql = "SELECT way, process, name, client, exit, stations, fields, cells, kernel, metric, precision, \
                format, uncertainty, mask, kept, predicted_bytes, peak_bytes, pss_bytes, \
@@ -320,4 +321,120 @@ async fn a_client_that_hangs_up_leaves_a_row_that_says_so() {
     let asking = house.router().oneshot(request.body(body).expect("a request"));
     assert!(tokio::time::timeout(Duration::from_millis(300), asking).await.is_err());
     assert_eq!(house.exits(), [("once".to_owned(), "cancelled".to_owned(), None)]);
+}
+
+fn time(text: &str) -> jiff::Timestamp {
+    text.parse().expect("a time")
+}
+
+impl House {
+    /// Moves everything that was booked to a day.
+    fn move_to(&self, day: &str) {
+        account::flush(&self.state).expect("rows are written");
+        let ms = time(&format!("{day}T12:00:00Z")).as_millisecond();
+        let (seconds, days) = (ms / 1000, ms / 86_400_000);
+        let sql = format!(
+            "UPDATE usage SET ended_ms = {ms}, began_ms = {ms}; UPDATE usage_seen SET day = {days}; \
+             UPDATE jobs SET finished = {seconds} WHERE finished IS NOT NULL"
+        );
+        self.database().execute_batch(&sql).expect("another day");
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_reconciled_and_a_row_that_is_gone_or_a_file_that_changed_is_told() {
+    let house = House::new(ServiceConfig::default());
+    let id = house.job(GRID, &table(20), &[]).await;
+    jobs::start(&house.state);
+    house.ended(&id).await;
+    for _ in 0..2 {
+        assert_eq!(house.post(&format!("/v1/maps?{GRID}"), &table(9), &[]).await.0, 200);
+    }
+    house.move_to("2026-03-01");
+    let after = time("2026-03-02T00:05:00Z");
+    let found = account::close(&house.state, after).expect("closed");
+    let [day] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((day.date.as_str(), day.difference, day.files), ("2026-03-01", 0, 1));
+    let counts = [day.jobs, Some(day.jobs_seen), Some(day.jobs_booked)];
+    assert_eq!(counts, [Some(1); 3]);
+    assert_eq!((day.requests_seen, day.requests_booked, day.lost), (2, 2, 0));
+    // Once is enough.
+    assert_eq!(account::close(&house.state, after).expect("nothing"), []);
+    let days = ["2026-03-01", "2026-03-01"].map(|day| day.parse().expect("a day"));
+    let again = || {
+        let today = "2026-03-02".parse().expect("a day");
+        account::reconciled(house.state.store(), days, today).expect("days").remove(0)
+    };
+    assert_eq!(&again(), day);
+
+    let change = |sql: &str| house.database().execute_batch(sql).expect("a change");
+    change("UPDATE usage_seen SET ends = ends + 1 WHERE way = 'once'");
+    assert_eq!(again().difference, 1);
+    change("UPDATE usage_seen SET ends = ends - 1 WHERE way = 'once'");
+    change("UPDATE jobs SET account = NULL");
+    assert_eq!((again().jobs, again().difference), (Some(0), 1));
+    change("UPDATE jobs SET account = owner");
+    let file = house.folder.path().join("usage/dt=2026-03-01/part.parquet");
+    let mut bytes = std::fs::read(&file).expect("the file");
+    bytes[100] ^= 1;
+    std::fs::write(&file, bytes).expect("a damaged file");
+    assert_eq!((again().damaged.len(), again().difference), (1, 3));
+    std::fs::remove_file(&file).expect("no file");
+    assert_eq!((again().damaged.len(), again().difference), (1, 3));
+}
+
+#[tokio::test]
+async fn a_canary_comes_back_right_and_leaves_nothing_behind() {
+    let house = House::new(ServiceConfig::default());
+    jobs::start(&house.state);
+    let now = time("2026-03-01T00:00:00Z");
+    assert_eq!(account::canary(&house.state, now).await, Some((1, None)));
+    assert_eq!(account::canary(&house.state, now).await, Some((2, None)));
+    let sql = "SELECT sequence, outcome, made_by, digest FROM canaries";
+    let rows = house.rows(sql, |row| {
+        let texts: [String; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok((row.get::<_, i64>(0)?, texts))
+    });
+    assert_eq!((rows[0].0, rows[1].0, rows.len()), (1, 2, 2));
+    assert_eq!(rows[0].1, rows[1].1);
+    assert!(rows[0].1[0] == "right" && rows[0].1[1].starts_with("isopleth "), "{rows:?}");
+    let sql = "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM maps) + \
+               (SELECT count(*) FROM usage)";
+    assert_eq!(house.rows(sql, |row| row.get::<_, i64>(0)), [0]);
+    let maps = std::fs::read_dir(house.folder.path().join("maps")).expect("the folder");
+    assert_eq!(maps.count(), 0);
+
+    // The same values in other bits than the last time on the same machine.
+    house.database().execute("UPDATE canaries SET digest = 'other'", []).expect("a change");
+    assert_eq!(account::canary(&house.state, now).await, Some((3, Some("changed"))));
+    // Another version of the program may have other bits.
+    house.database().execute("UPDATE canaries SET made_by = 'older'", []).expect("a change");
+    assert_eq!(account::canary(&house.state, now).await, Some((4, None)));
+    let request = Request::get("/metrics").body(Body::empty()).expect("a request");
+    let text = String::from_utf8(house.send(request).await.1.to_vec()).expect("text");
+    for line in [
+        "isopleth_canary_sequence 4",
+        "isopleth_canary_failures_total{reason=\"changed\"} 1",
+        "isopleth_canary_failures_total{reason=\"late\"} 0",
+        "isopleth_canary_last_success_timestamp_seconds 17723232",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_canary_that_is_late_or_missing_is_told_and_the_next_has_the_next_number() {
+    let house = House::new(ServiceConfig { canary_late_seconds: 1, ..Default::default() });
+    let now = time("2026-03-01T00:00:00Z");
+    // Nobody runs jobs.
+    assert_eq!(account::canary(&house.state, now).await, Some((1, Some("late"))));
+    assert_eq!(house.rows("SELECT count(*) FROM jobs", |row| row.get::<_, i64>(0)), [0]);
+    // As of a process that ended after it had sent one.
+    let sql = "INSERT INTO canaries (sent_ms) VALUES (1)";
+    house.database().execute(sql, []).expect("a canary");
+    jobs::start(&house.state);
+    assert_eq!(account::canary(&house.state, now).await, Some((3, None)));
+    let outcomes =
+        house.rows("SELECT outcome FROM canaries ORDER BY sequence", |row| row.get::<_, String>(0));
+    assert_eq!(outcomes, ["late", "missing", "right"]);
 }

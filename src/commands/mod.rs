@@ -13,6 +13,7 @@ pub(crate) mod map;
 pub(crate) mod points;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod usage;
 
 mod flags;
 mod inputs;

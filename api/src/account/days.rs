@@ -10,17 +10,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use parquet::errors::ParquetError;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::columns::names;
 use super::file::{self, Content, GROUP, Rows, Writer};
-use super::{DAY_MS, JOB};
+use super::{AFTER_MS, DAY_MS, JOB};
 use crate::store::Store;
 
 /// Rows of a part, and of today's in the database, at most.
 const MOST_ROWS: i64 = 500_000;
-/// A day is closed so long after its end: rows of its last moments are written by then.
-const AFTER_MS: i64 = 60_000;
 
 /// Why a day is not closed.
 #[derive(Debug, thiserror::Error)]
@@ -299,8 +297,132 @@ fn retain(store: &Store, first: i64, max_bytes: u64) -> Result<(), DayError> {
     Ok(())
 }
 
-/// When the rows of the database begin; none where there are none.
-pub(super) fn first_row(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT min(ended_ms) FROM usage";
-    connection.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
+#[cfg(test)]
+mod tests {
+    use super::super::columns::Usage;
+    use super::*;
+
+    const DAY: i64 = 20_000;
+
+    fn store() -> Store {
+        Store::open(None).expect("a database")
+    }
+
+    fn add(store: &Store, ends: &[(i64, i64)]) {
+        let row = |(day, ms): &(i64, i64)| Usage {
+            began_ms: Some(day * DAY_MS),
+            ended_ms: Some(day * DAY_MS + ms),
+            way: Some(if ms % 2 == 0 { JOB } else { "once" }.into()),
+            process: Some("map".into()),
+            client: Some("anonymous".into()),
+            exit: Some("successful".into()),
+            seconds: Some(0.25),
+            ..Usage::default()
+        };
+        let rows: Vec<Usage> = ends.iter().map(row).collect();
+        let added: rusqlite::Result<()> = store.write(|tx| Usage::insert(&rows, tx));
+        added.expect("rows");
+    }
+
+    fn left(store: &Store) -> Vec<i64> {
+        let found: rusqlite::Result<Vec<i64>> = store.read(|c| {
+            let mut statement = c.prepare("SELECT ended_ms FROM usage ORDER BY number")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        });
+        found.expect("rows")
+    }
+
+    fn all(store: &Store) -> Vec<Part> {
+        store.read(|c| parts(c, 0, i64::MAX)).expect("parts")
+    }
+
+    fn closed(store: &Store, day: i64) -> Vec<i64> {
+        close(store, (day + 1) * DAY_MS + AFTER_MS, (10_000, u64::MAX)).expect("closed")
+    }
+
+    fn ends_of(part: &Part, store: &Store) -> Vec<rusqlite::types::Value> {
+        let mut found = Vec::new();
+        let path = part.path(store);
+        file::each(&path, &["ended_ms"], |row| {
+            found.push(row[0].clone());
+            Ok(())
+        })
+        .expect("a file");
+        found
+    }
+
+    #[test]
+    fn a_day_that_is_over_becomes_a_file_and_late_rows_another_and_today_stays() {
+        let store = store();
+        add(&store, &[(DAY, 1), (DAY + 1, 5), (DAY, 2), (DAY + 2, 7)]);
+        assert_eq!(closed(&store, DAY), [DAY]);
+        assert_eq!(left(&store), [(DAY + 1) * DAY_MS + 5, (DAY + 2) * DAY_MS + 7]);
+        let part = &all(&store)[0];
+        assert_eq!((part.part, part.rows, part.jobs), (1, 2, 1));
+        assert!(part.path(&store).ends_with("usage/dt=2024-10-04/part.parquet"));
+        assert_eq!(ends_of(part, &store), [(DAY * DAY_MS + 1).into(), (DAY * DAY_MS + 2).into()]);
+        // A minute before nothing is closed: rows of its last moments may not be written yet.
+        let early = close(&store, (DAY + 2) * DAY_MS + AFTER_MS - 1, (10_000, u64::MAX));
+        assert_eq!(early.expect("nothing"), Vec::<i64>::new());
+        add(&store, &[(DAY, 3)]);
+        assert_eq!(closed(&store, DAY + 1), [DAY, DAY + 1]);
+        let names: Vec<String> = all(&store)
+            .iter()
+            .map(|part| part.path(&store).file_name().expect("a name").to_string_lossy().into())
+            .collect();
+        assert_eq!(names, ["part.parquet", "part-2.parquet", "part.parquet"]);
+        assert_eq!(left(&store), [(DAY + 2) * DAY_MS + 7]);
+    }
+
+    #[test]
+    fn a_file_whose_process_ended_before_its_rows_went_is_written_again() {
+        let store = store();
+        add(&store, &[(DAY, 1), (DAY, 2)]);
+        let orphan = path_of(&store, DAY, 1);
+        fs::create_dir_all(orphan.parent().expect("a folder")).expect("a folder");
+        fs::write(&orphan, "half a file").expect("a file");
+        let other = orphan.with_file_name(".part-x");
+        fs::write(&other, "less").expect("a file");
+        assert_eq!(closed(&store, DAY), [DAY]);
+        assert!(!other.exists());
+        assert_eq!(ends_of(&all(&store)[0], &store).len(), 2);
+        assert_eq!(whole_of(&orphan).expect("the file").1, all(&store)[0].digest);
+    }
+
+    #[test]
+    fn rows_stay_where_the_database_does_not_take_the_part() {
+        let store = store();
+        add(&store, &[(DAY, 1), (DAY, 2)]);
+        let batch = |sql: &str| {
+            let done: rusqlite::Result<()> = store.write(|tx| tx.execute_batch(sql));
+            done.expect("a statement");
+        };
+        batch(
+            "CREATE TRIGGER full BEFORE INSERT ON usage_parts BEGIN SELECT RAISE(ABORT, 'no'); END",
+        );
+        let failed = close(&store, (DAY + 1) * DAY_MS + AFTER_MS, (10_000, u64::MAX));
+        assert!(matches!(failed, Err(DayError::Sqlite(_))));
+        assert_eq!((left(&store).len(), all(&store).len()), (2, 0));
+        batch("DROP TRIGGER full");
+        assert_eq!(closed(&store, DAY), [DAY]);
+        assert_eq!((left(&store).len(), all(&store).len()), (0, 1));
+    }
+
+    #[test]
+    fn old_days_go_and_the_oldest_beyond_the_bytes() {
+        let store = store();
+        for day in DAY..DAY + 4 {
+            add(&store, &[(day, 1)]);
+        }
+        closed(&store, DAY + 3);
+        let now = (DAY + 4) * DAY_MS + AFTER_MS;
+        let days = |store: &Store| all(store).iter().map(|part| part.day).collect::<Vec<_>>();
+        assert_eq!(days(&store), [DAY, DAY + 1, DAY + 2, DAY + 3]);
+        close(&store, now, (3, u64::MAX)).expect("closed");
+        assert_eq!(days(&store), [DAY + 1, DAY + 2, DAY + 3]);
+        let bytes = all(&store).iter().map(|part| part.bytes).sum::<i64>();
+        close(&store, now, (3, bytes.unsigned_abs() - 1)).expect("closed");
+        assert_eq!(days(&store), [DAY + 2, DAY + 3]);
+        assert!(!folder(&store).join(format!("dt={}", date_of(DAY + 1))).exists());
+    }
 }

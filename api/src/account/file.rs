@@ -117,10 +117,7 @@ fn put<T: DataType>(all: &[Option<T::T>], writer: &mut ColumnWriterImpl<'_, T>) 
     writer.write_batch(&values, Some(&levels), None).map(drop)
 }
 
-fn take<T: DataType>(
-    mut reader: ColumnReaderImpl<T>,
-    rows: usize,
-) -> Result<Vec<Option<T::T>>> {
+fn take<T: DataType>(mut reader: ColumnReaderImpl<T>, rows: usize) -> Result<Vec<Option<T::T>>> {
     let (mut levels, mut values) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     let (read, ..) = reader.read_records(rows, Some(&mut levels), None, &mut values)?;
     if read != rows {
@@ -239,10 +236,9 @@ pub(super) fn each(
     mut take: impl FnMut(&[Value]) -> std::result::Result<(), rusqlite::Error>,
 ) -> std::result::Result<(), ReadAgain> {
     let reader = SerializedFileReader::new(File::open(path).map_err(ParquetError::from)?)?;
-    let known: Vec<String> =
-        (reader.metadata().file_metadata().schema_descr().columns().iter())
-            .map(|column| column.name().to_owned())
-            .collect();
+    let known: Vec<String> = (reader.metadata().file_metadata().schema_descr().columns().iter())
+        .map(|column| column.name().to_owned())
+        .collect();
     let at: Vec<Option<usize>> =
         names.iter().map(|name| known.iter().position(|known| known == name)).collect();
     let there: Vec<usize> = at.iter().flatten().copied().collect();

@@ -11,17 +11,29 @@
 //! longer than a small map: a crash loses those of the last second. What is in memory is bounded; rows beyond are lost and
 //! counted. `usage = false`, a key made with `--no-usage` and the header `x-isopleth-usage: none` leave no rows.
 
+mod canary;
 mod columns;
+mod days;
 mod entry;
 mod facts;
+mod file;
 mod of_job;
+mod reconcile;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use isopleth_engine::machine;
+use jiff::Timestamp;
 use rusqlite::{Transaction, params};
+
+pub use days::DayError;
+pub use reconcile::Reconciled;
+pub use summary::{
+    BY, FEATURES, Failure, Group, Pair, Question, Ratio, Summary, reconciled, summary,
+};
 
 pub(crate) use columns::Usage;
 pub(crate) use entry::{Draft, USAGE, enter};
@@ -41,6 +53,10 @@ const AT_ONCE: usize = 2_000;
 /// Between two looks at the proportional memory, which the system adds up page by page.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 86_400_000;
+/// A day is closed so long after its end: rows of its last moments are written by then.
+const AFTER_MS: i64 = 60_000;
+/// Seconds from one look for days that are over to the next.
+const CLOSE_EVERY: u64 = 60;
 
 /// What is not written yet.
 #[derive(Debug, Default)]
@@ -189,19 +205,68 @@ pub fn flush(state: &AppState) -> Result<(), rusqlite::Error> {
     state.account().flush(state.store())
 }
 
+/// Moves days that are over at a time into files, removes what is too old, and compares the counts of those days.
+/// Done every minute in a service. Blocks.
+///
+/// # Errors
+/// If a file or the database fails: rows stay where they are.
+pub fn close(state: &AppState, now: Timestamp) -> Result<Vec<Reconciled>, DayError> {
+    let (store, config) = (state.store(), state.config());
+    let keep = (config.usage_keep_days, config.usage_max_bytes);
+    let mut days = days::close(store, now.as_millisecond(), keep)?;
+    let today = now.as_millisecond().div_euclid(DAY_MS);
+    days.retain(|day| *day < today);
+    days.extend(
+        store.read(|c| reconcile::due(c, (now.as_millisecond() - AFTER_MS).div_euclid(DAY_MS)))?,
+    );
+    days.sort_unstable();
+    days.dedup();
+    let mut all = Vec::new();
+    for day in days {
+        let found = reconcile::day(store, day, today)?;
+        reconcile::remember(store, day, now.as_second(), &found)?;
+        state.watch().account.reconciled(now.as_second(), found.difference);
+        let told = serde_json::to_string(&found).unwrap_or_default();
+        if found.difference == 0 {
+            tracing::info!(target: "isopleth_api::account", told, "reconciled");
+        } else {
+            tracing::error!(target: "isopleth_api::account", told, "counts of a day differ");
+        }
+        all.push(found);
+    }
+    Ok(all)
+}
+
+/// Sends a canary and waits until it is back or late: its number, and what was wrong with it, if anything (`missing`,
+/// `late`, `wrong`, `changed`, `failed`). None where not even that could be done. Done every `canary_seconds` in a service.
+pub async fn canary(state: &AppState, now: Timestamp) -> Option<(i64, Option<&'static str>)> {
+    canary::send(state, now).await
+}
+
 /// Begins to keep the account. On a runtime of tokio.
 pub(crate) fn start(state: &AppState) {
-    let state = state.clone();
+    let shared = state.clone();
     tokio::spawn(async move {
-        loop {
+        for second in 0_u64.. {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let shared = state.clone();
-            let written = move || flush(&shared);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(written).await {
-                tracing::warn!(%error, "the account cannot be written; it waits");
-            }
+            let state = shared.clone();
+            let kept = move || keep(&state, second.is_multiple_of(CLOSE_EVERY));
+            // A panic is in the log.
+            let _ = tokio::task::spawn_blocking(kept).await;
         }
     });
+    if state.config().canary_seconds > 0 && state.config().job_concurrency > 0 {
+        tokio::spawn(canary::keep(state.clone()));
+    }
+}
+
+fn keep(state: &AppState, closes: bool) {
+    if let Err(error) = flush(state) {
+        tracing::warn!(%error, "the account cannot be written; it waits");
+    }
+    if closes && let Err(error) = close(state, Timestamp::now()) {
+        tracing::error!(%error, "days of the account that are over stay in the database");
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

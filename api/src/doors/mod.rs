@@ -112,13 +112,18 @@ pub struct Caller {
 impl Caller {
     /// The caller of a request that came through the doors.
     pub(crate) fn of(request: &Request) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or(Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_else(Self::nobody)
+    }
+
+    /// Who came through no door, such as the service itself: it may do nothing, and nothing is on its account.
+    pub(crate) fn nobody() -> Self {
+        Self {
             key: None,
             scopes: Scopes::default(),
             address: std::net::Ipv4Addr::UNSPECIFIED.into(),
             is_counted: true,
             account: None,
-        })
+        }
     }
 
     /// Whose things are that it makes.

@@ -67,6 +67,7 @@ pub(crate) use dismiss::dismiss;
 pub(crate) use forms::{Asked, Form};
 use holder::Holder;
 pub(crate) use inputs::Inputs;
+pub(crate) use keeper::remove_file;
 pub(crate) use keeping::NewMap;
 pub(crate) use model::{Job, State};
 pub(crate) use process::Process;
@@ -201,6 +202,11 @@ impl Jobs {
     /// Takes no more jobs, and hands back those that run after the block they are at.
     pub(crate) fn drain(&self) {
         self.drain.cancel();
+    }
+
+    /// Resolves when no more jobs are taken.
+    pub(crate) async fn drained(&self) {
+        self.drain.cancelled().await;
     }
 
     /// Does not wait for the end of their blocks.
