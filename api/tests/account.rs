@@ -388,7 +388,9 @@ async fn a_canary_comes_back_right_and_leaves_nothing_behind() {
     let house = House::new(ServiceConfig::default());
     jobs::start(&house.state);
     let now = time("2026-03-01T00:00:00Z");
-    assert_eq!(account::canary(&house.state, now).await, Some((1, None)));
+    let first = account::canary(&house.state, now).await;
+    let told = house.rows("SELECT message FROM canaries", |row| row.get::<_, Option<String>>(0));
+    assert_eq!(first, Some((1, None)), "{told:?}");
     assert_eq!(account::canary(&house.state, now).await, Some((2, None)));
     let sql = "SELECT sequence, outcome, made_by, digest FROM canaries";
     let rows = house.rows(sql, |row| {

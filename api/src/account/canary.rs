@@ -267,7 +267,8 @@ fn check(values: &[Vec<f64>]) -> Result<(), Wrong> {
     let off = values.iter().flatten().zip(expected.iter().flatten());
     let off = off.map(|(value, known)| (value - known).abs() / (high - low));
     // A NaN is farther off than any number.
-    let worst = off.fold(0.0, |worst: f64, off| if off <= worst { worst } else { off });
+    let worst =
+        off.fold(0.0, |worst: f64, off| if worst.is_nan() || off <= worst { worst } else { off });
     if worst <= TOLERANCE {
         return Ok(());
     }

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again_and_one_changed_byte_is_noticed() {
+    fn what_is_written_is_read_again_and_a_damaged_file_is_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("part.parquet");
         let (one, two) = (rows(100), rows(3));
@@ -325,12 +325,41 @@ mod tests {
             .collect();
         assert_eq!(read, expected);
         let mut bytes = std::fs::read(&path).expect("the file");
-        for at in [40, bytes.len() / 2] {
-            bytes[at] ^= 1;
-            std::fs::write(&path, &bytes).expect("a damaged file");
-            let damaged = content(&path);
-            assert!(damaged.is_err() || damaged.is_ok_and(|c| c.digest != digest), "byte {at}");
-            bytes[at] ^= 1;
+        bytes[40] ^= 1;
+        std::fs::write(&path, &bytes).expect("a damaged file");
+        assert!(content(&path).is_err() || content(&path).is_ok_and(|c| c.digest != digest));
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("a short file");
+        assert!(content(&path).is_err());
+    }
+
+    #[test]
+    fn rows_that_differ_in_one_value_or_in_their_order_have_another_digest() {
+        let digest = |rows: &[Rows]| {
+            let file = tempfile::tempfile().expect("a file");
+            let mut writer = Writer::new(&file).expect("a writer");
+            rows.iter().for_each(|rows| writer.group(rows).expect("a group"));
+            writer.finish().expect("a file")
+        };
+        let first = digest(&[rows(10)]);
+        assert_eq!(digest(&[rows(10)]), first);
+        for column in 0..rows(10).columns.len() {
+            let mut other = rows(10);
+            match &mut other.columns[column] {
+                Column::Text(all) => all[1] = Some("another".into()),
+                Column::Whole(all) => all[1] = Some(77),
+                Column::Real(all) => all[1] = Some(0.5),
+                Column::Flag(all) => all[1] = all[1].map_or(Some(true), |flag| Some(!flag)),
+            }
+            assert_ne!(digest(&[other]), first, "column {column}");
         }
+        let mut turned = rows(10);
+        turned.columns.iter_mut().for_each(|column| match column {
+            Column::Text(all) => all.reverse(),
+            Column::Whole(all) => all.reverse(),
+            Column::Real(all) => all.reverse(),
+            Column::Flag(all) => all.reverse(),
+        });
+        assert_ne!(digest(&[turned]), first);
+        assert_ne!(digest(&[rows(10), rows(1)]), first);
     }
 }
