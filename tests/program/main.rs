@@ -30,4 +30,5 @@ mod tls;
 mod traces;
 mod transforms;
 mod uncertainty;
+mod usage;
 mod work;
