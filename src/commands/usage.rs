@@ -16,7 +16,7 @@ use super::print;
 use crate::cli::ServeArguments;
 use crate::config;
 use crate::failure::{Failure, io};
-use crate::table::Table;
+use crate::table::{Table, bytes};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -147,6 +147,9 @@ fn told(found: &Summary) -> String {
             let cells = [name.to_owned(), runs.to_string()].into_iter().chain(quantiles);
             ratios.row(cells.collect());
         }
+    }
+    if let Some(peak) = found.peak_bytes.and_then(|peak| u64::try_from(peak).ok()) {
+        ratios.row(vec![format!("most memory of a process: {}", bytes(peak))]);
     }
     add(ratios);
     let mut features = Table::new(&["feature", "runs"]);

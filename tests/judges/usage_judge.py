@@ -77,6 +77,7 @@ def compare(folder, page, summary):
     for name in ["predicted_seconds", "predicted_bytes"]:
         of = ours[name]
         same(name, [tuple(of[key] for key in ["runs", "q10", "q50", "q90", "q99"])], told[name])
+    same("peak_bytes", [(ours["peak_bytes"],)], told["peak_bytes"])
     pair = lambda one, other, both, r: (*sorted([one, other]), both, None if r is None or math.isnan(r) else r)
     pairs = sorted(pair(p["one"], p["other"], p["both"], p["correlation"]) for p in ours["together"])
     same("together", pairs, sorted(pair(*row) for row in told["together"]))

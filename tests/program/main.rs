@@ -19,6 +19,7 @@ mod judges;
 mod keys;
 mod maps;
 mod masks;
+mod memory;
 mod processes;
 mod projected;
 mod quality;

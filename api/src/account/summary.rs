@@ -177,6 +177,8 @@ pub struct Summary {
     pub predicted_seconds: Option<Ratio>,
     /// Predicted / actual peak memory of those good runs that raised the peak of their process.
     pub predicted_bytes: Option<Ratio>,
+    /// Most memory that a process had after a run.
+    pub peak_bytes: Option<i64>,
     /// Good runs with each feature.
     pub features: Vec<(&'static str, i64)>,
     /// Features used together, the most correlated first.
@@ -223,6 +225,7 @@ pub fn summary(store: &Store, question: &Question<'_>) -> Result<Summary, DayErr
             "CAST(predicted_bytes AS REAL) / peak_bytes",
             "predicted_bytes > 0 AND peak_bytes > peak_before_bytes",
         )?,
+        peak_bytes: c.query_row("SELECT max(peak_bytes) FROM usage", [], |row| row.get(0))?,
         features: features(c)?,
         together: together(c, top)?,
     })
