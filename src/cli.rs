@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Keys(crate::commands::keys::KeysArguments),
     /// Tell how a running service is doing
     Status(crate::commands::status::StatusArguments),
+    /// Tell what the service made, for whom, and what it took
+    Usage(crate::commands::usage::UsageArguments),
     /// Ask a running service whether it is alive (for containers)
     Healthcheck(HealthcheckArguments),
     /// Print a completion script for your shell

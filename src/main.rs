@@ -56,6 +56,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Schedule(arguments) => commands::schedule::run(&arguments),
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Usage(arguments) => commands::usage::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

@@ -14,6 +14,7 @@ pub(crate) mod points;
 pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod usage;
 
 mod flags;
 mod inputs;

@@ -18,6 +18,8 @@ const STEPS: &[&str] = &[
     // schedules, slots, revisions, slot_inputs, posted, deliveries, backfills, notices
     crate::schedule::SCHEMA,
     crate::sinks::MIGRATION,
+    // usage and what belongs to it
+    crate::account::SCHEMA,
 ];
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
