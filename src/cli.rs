@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Cache(CacheArguments),
     /// Serve maps over HTTP
     Serve(ServeArguments),
+    /// Check the service's settings, or print them with where they come from
+    Config(crate::commands::config::ConfigArguments),
     /// Make, list and revoke the keys of the service
     Keys(crate::commands::keys::KeysArguments),
     /// Tell how a running service is doing
@@ -543,6 +545,13 @@ pub(crate) struct ServeArguments {
     /// Print every setting with its default and stop
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+impl ServeArguments {
+    /// Settings of a file, or of none, as the service would have them.
+    pub(crate) fn of(config: Option<PathBuf>) -> Self {
+        Self { config, listen: None, print_config: false }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -53,6 +53,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Correlation(arguments) => commands::correlation::run(&arguments),
         Command::Cache(arguments) => commands::cache::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments),
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
