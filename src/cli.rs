@@ -59,6 +59,10 @@ pub(crate) enum Command {
     Config(crate::commands::config::ConfigArguments),
     /// Make, list and revoke the keys of the service
     Keys(crate::commands::keys::KeysArguments),
+    /// Look whether the service has what it needs on this machine
+    Doctor(crate::commands::doctor::DoctorArguments),
+    /// Copy what the service remembers, while it runs
+    Backup(crate::commands::backup::BackupArguments),
     /// Tell how a running service is doing
     Status(crate::commands::status::StatusArguments),
     /// Ask a running service whether it is alive (for containers)

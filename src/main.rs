@@ -55,6 +55,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Config(arguments) => commands::config::run(&arguments),
         Command::Keys(arguments) => commands::keys::run(&arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Backup(arguments) => commands::backup::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),

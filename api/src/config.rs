@@ -7,7 +7,9 @@ use std::time::Duration;
 use isopleth_engine::{Limits, machine};
 use serde::{Deserialize, Serialize};
 
+use crate::doors::tls::Tls;
 use crate::doors::{Auth, Cidr};
+use crate::grids::Grids;
 use crate::jobs::hooks;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
@@ -385,6 +387,24 @@ impl ServiceConfig {
     pub(crate) fn body_read(&self) -> Duration {
         Duration::from_secs(self.body_read_seconds)
     }
+}
+
+/// Files that settings name and the service opens at its start: why it could not. Nothing is changed.
+#[must_use]
+pub fn unusable_files(config: &ServiceConfig) -> Vec<String> {
+    let mut unusable = Vec::new();
+    if let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key)
+        && let Err(error) = Tls::load(certificate, key)
+    {
+        unusable.push(error.to_string());
+    }
+    if let Err(error) = Grids::new(&config.grids) {
+        unusable.push(error.to_string());
+    }
+    if let Some(Err(error)) = config.bootstrap_key_file.as_ref().map(std::fs::read) {
+        unusable.push(format!("bootstrap_key_file: {error}"));
+    }
+    unusable
 }
 
 #[cfg(test)]
