@@ -38,14 +38,16 @@ const REMOTE: [&str; 12] = [
 const FORGETFUL: [&str; 3] = ["tmpfs", "ramfs", "overlay"];
 
 pub(super) fn data(config: &ServiceConfig) -> Vec<Finding> {
-    let Some(folder) = &config.data_dir else {
-        let advice =
-            "set data_dir: jobs, maps, networks and keys are forgotten when the service ends";
-        return vec![Finding::warn("data", "there is no folder of the data", advice)];
+    let advice = "set data_dir: jobs, maps, networks and keys are forgotten when the service ends";
+    let first = match &config.data_dir {
+        None => Finding::warn("data", "there is no folder of the data", advice),
+        Some(folder) if !folder.exists() => missing(folder),
+        Some(folder) => return of_folder(config, folder),
     };
-    if !folder.exists() {
-        return vec![missing(folder)];
-    }
+    [first].into_iter().chain(keys(config, 0)).collect()
+}
+
+fn of_folder(config: &ServiceConfig, folder: &Path) -> Vec<Finding> {
     let mut found = vec![writable("data", folder)];
     found.extend(kind("data", folder));
     found.push(room("data", folder, wanted(config, folder)));
