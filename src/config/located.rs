@@ -41,7 +41,7 @@ impl<'t> Located<'t> {
             return Ok(Self { text, table });
         }
         let at = |error: &Error| error.span().map_or(0, |span| span.start);
-        let told = errors.iter().map(|error| problem(text, at(error), error.message().into()));
+        let told = errors.iter().map(|error| problem(text, at(error), error.message()));
         let mut problems: Vec<Problem> = told.collect();
         problems.sort_by_key(|problem| (problem.line, problem.column));
         Err(problems)
@@ -86,13 +86,17 @@ impl<'t> Located<'t> {
         let (Some((unknown, known)), true) =
             (names.split_first(), message.starts_with("unknown field"))
         else {
-            return problem(self.text, at, message.to_owned());
+            return problem(self.text, at, message);
         };
         // Of some tables the library forgets where their keys stand.
         if !self.text[at..].starts_with(unknown) {
             at = key_within(value, unknown).unwrap_or(at);
         }
-        problem(self.text, at, format!("there is no setting `{unknown}`{}", advice(unknown, known)))
+        problem(
+            self.text,
+            at,
+            &format!("there is no setting `{unknown}`{}", advice(unknown, known)),
+        )
     }
 
     /// The line at which a setting stands, by its name (`grids.ctm` of a table).
@@ -168,7 +172,7 @@ fn advice(unknown: &str, known: &[&str]) -> String {
     }
 }
 
-fn problem(text: &str, at: usize, what: String) -> Problem {
+fn problem(text: &str, at: usize, what: &str) -> Problem {
     let (line, column) = place(text, at);
     // Some messages have lines of their own.
     let what = what.split('\n').map(str::trim).collect::<Vec<_>>().join(", ");

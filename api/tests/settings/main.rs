@@ -102,7 +102,7 @@ impl<'t> Page<'t> {
     fn within(&mut self, of: &'t Definition, name: &str, kind: &str, under: &str) {
         let (bare, many) = bare(kind);
         let Some(definition) = self.resolve(of, bare) else { return };
-        let is_table = !definition.is_enum || definition.members.iter().any(|v| has_fields(v));
+        let is_table = !definition.is_enum || definition.members.iter().any(has_fields);
         if !is_table || definition.members.is_empty() || described_elsewhere(definition) {
             return;
         }
@@ -160,7 +160,7 @@ impl<'t> Page<'t> {
             Some(found) if described_elsewhere(found) => {
                 format!("`{}` of [openapi.json](openapi.json)", bare_of(kind))
             }
-            Some(found) if found.is_enum && !found.members.iter().any(|v| has_fields(v)) => {
+            Some(found) if found.is_enum && !found.members.iter().any(has_fields) => {
                 let names = found.members.iter().map(|v| format!("`\"{}\"`", cased(found, v)));
                 names.collect::<Vec<_>>().join(", ")
             }
