@@ -69,7 +69,15 @@ pub(crate) fn checked(arguments: &ServeArguments) -> Result<ServiceConfig, Failu
         Failure::Usage(format!("configuration: {place}: {error}"))
     };
     config.check().map_err(|error| told(&error))?;
-    Ok(config)
+    let entries = isopleth_api::config::unusable_entries(&config);
+    if entries.is_empty() {
+        return Ok(config);
+    }
+    let line = |(name, what): &(String, String)| {
+        format!("{}: {what}", origin(&figment, arguments, &text, name))
+    };
+    let lines: Vec<String> = entries.iter().map(line).collect();
+    Err(Failure::Usage(format!("configuration:\n{}", lines.join("\n"))))
 }
 
 /// Every setting as TOML.

@@ -389,6 +389,19 @@ impl ServiceConfig {
     }
 }
 
+/// Entries of tables of the settings (`grids.dem`) that make no sense by themselves, and why.
+#[must_use]
+pub fn unusable_entries(config: &ServiceConfig) -> Vec<(String, String)> {
+    let mut unusable = Vec::new();
+    for (name, grid) in &config.grids {
+        let alone = BTreeMap::from([(name.clone(), grid.clone())]);
+        if let Err(error) = Grids::new(&alone) {
+            unusable.push((format!("grids.{name}"), error.to_string()));
+        }
+    }
+    unusable
+}
+
 /// Files that settings name and the service opens at its start: why it could not. Nothing is changed.
 #[must_use]
 pub fn unusable_files(config: &ServiceConfig) -> Vec<String> {
@@ -396,9 +409,6 @@ pub fn unusable_files(config: &ServiceConfig) -> Vec<String> {
     if let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key)
         && let Err(error) = Tls::load(certificate, key)
     {
-        unusable.push(error.to_string());
-    }
-    if let Err(error) = Grids::new(&config.grids) {
         unusable.push(error.to_string());
     }
     if let Some(Err(error)) = config.bootstrap_key_file.as_ref().map(std::fs::read) {

@@ -28,6 +28,9 @@ fn a_contradiction_is_told_with_the_line_or_the_variable_that_makes_it() {
         "listen = \"127.0.0.1:8080\"\n\ntls_key = \"key.pem\"\nconcurrency = 0\n",
     );
     bench.run(&["config", "check", &file]).failed(2, &[&format!("{file}:4: setting concurrency")]);
+    let text = "listen = \"127.0.0.1:8080\"\n[grids]\nctm = \"a.nc:x\"\ndem = \"no variable\"\n";
+    let file = bench.file("grids.toml", text);
+    bench.run(&["config", "check", &file]).failed(2, &[&format!("{file}:4: "), "dem"]);
     let mut command = bench.command(&["config", "check"]);
     command.env("ISOPLETH_SERVE_PUBLIC_URL", "nonsense");
     crate::harness::outcome(command.output())

@@ -164,3 +164,47 @@ fn the_settings_that_are_shipped_are_in_order() {
     bench.run(&["config", "check", shipped.to_str().expect("UTF-8")]).succeeded();
     assert_eq!(text("isopleth.toml"), text("kubernetes/isopleth.toml"));
 }
+
+/// The indexed Job's own command, with the paths of this test and a small grid.
+#[test]
+fn each_part_of_the_backfill_of_kubernetes_is_a_command_that_works_and_goes_on() {
+    let bench = Bench::new();
+    let manifest = text("kubernetes/backfill-job.yaml");
+    let (_, rest) = manifest.split_once("          args:\n").expect("arguments");
+    let arguments: Vec<&str> =
+        rest.lines().map_while(|line| line.strip_prefix("            - ")).collect();
+    assert!(arguments.len() > 5, "{arguments:?}");
+    std::fs::create_dir(bench.path("out")).expect("a folder");
+    for part in 0..2 {
+        let table = readings(20 + part, 3);
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, table.as_bytes()).expect("in memory");
+        bench.file(&format!("{part}.csv.gz"), packed.finish().expect("in memory"));
+        let own = |argument: &&str| {
+            argument
+                .replace("$(PART)", &part.to_string())
+                .replace("/in/", &bench.text(""))
+                .replace("/out/", &format!("{}/", bench.text("out")))
+                .replace("73,18,135,54", "100,30,110,38")
+                .replace("1400x1000", "50x40")
+        };
+        let own: Vec<String> = arguments.iter().map(own).collect();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        bench.run(&own).succeeded();
+        let made = |ending: &str| bench.path(&format!("out/{part}.{ending}")).is_file();
+        assert!(made("nc") && made("json"), "{own:?}");
+        assert!(!bench.path(&format!("out/work-{part}")).exists(), "what is done is removed");
+    }
+}
+
+#[test]
+fn the_configuration_of_the_reference_machine_is_in_order() {
+    let bench = Bench::new();
+    let page = std::fs::read_to_string(root().join("docs/deploy-28-core.md")).expect("the page");
+    let block = page.lines().skip_while(|line| !line.starts_with("    listen = "));
+    let block: Vec<&str> = block.map_while(|line| line.strip_prefix("    ")).collect();
+    assert!(block.len() > 10, "{block:?}");
+    let file = bench.file("reference.toml", block.join("\n"));
+    let said = bench.run(&["config", "check", &file]).succeeded().stdout;
+    assert!(said.contains("4 threads and 2.1 GB of memory, 7 at once"), "{said}");
+}

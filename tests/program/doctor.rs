@@ -55,7 +55,6 @@ fn what_is_wrong_fails_and_says_what_to_do() {
         (&[("LISTEN", address.as_str())][..], "port", "taken"),
         (&[("DATA_DIR", file.as_str())], "data", "cannot be written"),
         (&[("MEMORY_BYTES_PER_MAP", "900000000000000")], "memory", "limit"),
-        (&[("GRIDS", "{dem=\"no variable\"}")], "files", "no variable"),
         (&[("TLS_CERTIFICATE", "nowhere.pem"), ("TLS_KEY", "nowhere.pem")], "files", "nowhere.pem"),
         (&[("LISTEN", "0.0.0.0:0")], "keys", "there is none"),
         (
@@ -69,6 +68,8 @@ fn what_is_wrong_fails_and_says_what_to_do() {
         says(&found, "FAIL", check, words);
         assert!(found.stderr.contains("checks failed"), "{}", found.stderr);
     }
+    doctor(&bench, &[("GRIDS", "{dem=\"no variable\"}")])
+        .failed(2, &["ISOPLETH_SERVE_GRIDS", "no variable"]);
     doctor(&bench, &[("CONCURRENCY", "0")]).failed(2, &["ISOPLETH_SERVE_CONCURRENCY"]);
 }
 
