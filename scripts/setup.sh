@@ -69,6 +69,7 @@ case $what in
     ;;
   tests)
     debian netcdf-bin gdal-bin cdo || say "without them the judges of NetCDF files fail"
+    debian postgresql || say "without PostgreSQL its test is skipped"
     python_environment "$cache/python" "$here/tests/judges/requirements.txt"
     python_environment "$cache/http" "$here/tests/judges/http.txt" || say "without schemathesis its test is skipped"
     promtool || say "without promtool its test is skipped"

@@ -24,9 +24,13 @@ mod observe;
 mod ogc;
 pub mod openapi;
 mod routes;
+pub mod schedule;
 mod serve;
+pub mod sources;
+pub mod sinks;
 pub mod state;
 pub mod store;
+mod template;
 mod watch;
 pub mod wire;
 
@@ -41,6 +45,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
+pub use schedule::Clock;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
 pub use watch::traces::is_traced;

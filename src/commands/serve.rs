@@ -31,9 +31,13 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         isopleth_api::serve(config, listener, shutdown).await.map_err(|error| match error {
             ServeError::Config(_)
             | ServeError::Tls(_)
-            | ServeError::Start(StartError::Doors(_) | StartError::Grids(_)) => {
-                Failure::Usage(error.to_string())
-            }
+            | ServeError::Start(
+                StartError::Doors(_)
+                | StartError::Grids(_)
+                | StartError::Sources(_)
+                | StartError::Sinks(_)
+                | StartError::Schedule(..),
+            ) => Failure::Usage(error.to_string()),
             other => io(other),
         })
     })

@@ -16,6 +16,7 @@ pub(crate) mod metrics;
 pub(crate) mod network_maps;
 pub(crate) mod networks;
 mod ranges;
+pub(crate) mod schedules;
 
 use std::time::Instant;
 

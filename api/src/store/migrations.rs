@@ -15,6 +15,9 @@ const STEPS: &[&str] = &[
     crate::jobs::SCHEMA,
     crate::jobs::heads::MIGRATION,
     crate::jobs::OTHER_PROCESSES,
+    // schedules, slots, revisions, slot_inputs, posted, deliveries, backfills, notices
+    crate::schedule::SCHEMA,
+    crate::sinks::MIGRATION,
 ];
 
 /// The number of the last step.
