@@ -7,6 +7,7 @@ FROM ${RUST} AS build
 # Seconds since 1970 of the commit: `--build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`. The same sources give the
 # same bytes (scripts/build_reproducible.sh).
 ARG SOURCE_DATE_EPOCH=0
+ENV CARGO_TARGET_DIR=/target
 # The HDF5 library wants CMake 3.26; bookworm has 3.25.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv=3.11.* \
@@ -18,7 +19,7 @@ RUN /tools/bin/pip install --no-cache-dir -r scripts/cmake.txt
 ENV PATH=/tools/bin:$PATH
 COPY . .
 RUN scripts/build_reproducible.sh \
-    && scripts/image_root.sh target/release/isopleth /image \
+    && scripts/image_root.sh /target/release/isopleth /image \
     && scripts/sbom.py > /image/usr/share/doc/isopleth/sbom.cdx.json \
     && cp LICENSE-MIT LICENSE-APACHE /image/usr/share/doc/isopleth/ \
     && /image/usr/local/bin/isopleth --version

@@ -11,9 +11,9 @@ use crate::doors::tls::Tls;
 use crate::doors::{Auth, Cidr};
 use crate::grids::Grids;
 use crate::jobs::hooks;
-use crate::wire::schedule::ScheduleRequest;
-use crate::sources::SourceConfig;
 use crate::sinks::SinkConfig;
+use crate::sources::SourceConfig;
+use crate::wire::schedule::ScheduleRequest;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -435,6 +435,16 @@ pub fn unusable_entries(config: &ServiceConfig) -> Vec<(String, String)> {
         let alone = BTreeMap::from([(name.clone(), grid.clone())]);
         if let Err(error) = Grids::new(&alone) {
             unusable.push((format!("grids.{name}"), error.to_string()));
+        }
+    }
+    for (name, source) in &config.sources {
+        if let Err(error) = source.check(name) {
+            unusable.push((format!("sources.{name}"), error.to_string()));
+        }
+    }
+    for (name, sink) in &config.sinks {
+        if let Err(error) = sink.check(name) {
+            unusable.push((format!("sinks.{name}"), error.to_string()));
         }
     }
     unusable

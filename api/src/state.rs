@@ -18,8 +18,8 @@ use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::observe;
 use crate::schedule::{Clock, Schedules};
-use crate::sources::{self, SourceError};
 use crate::sinks::SinkError;
+use crate::sources::{self, SourceError};
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 

@@ -125,3 +125,25 @@ fn a_service_that_runs_is_found_at_its_port_and_programs_read_json() {
     );
     assert_eq!(service.stop(), 0);
 }
+
+#[test]
+fn folders_of_sources_and_sinks_are_looked_at() {
+    let bench = Bench::new();
+    let out = bench.text("out");
+    std::fs::create_dir(&out).expect("a folder");
+    let settings = |folder: &str| {
+        format!(
+            "[sources.in]\nkind = \"directory\"\npath = \"{folder}\"\nfiles = \"{{time:%Y%m%d%H}}.csv\"\n\
+             [sinks.out]\nkind = \"directory\"\npath = \"{out}\"\n"
+        )
+    };
+    let file = bench.file("good.toml", settings(&out));
+    let mut command = bench.command(&["doctor", "--config", &file]);
+    command.env("ISOPLETH_SERVE_LISTEN", "127.0.0.1:0");
+    let found = outcome(command.output());
+    says(&found, "OK", "sources", "in: ");
+    says(&found, "OK", "sinks", "out: ");
+    // What the service would refuse at its start is told with the line.
+    let file = bench.file("wrong.toml", settings(&out).replace("%Y%m%d%H}", "%Y%m%d%H"));
+    bench.run(&["doctor", "--config", &file]).failed(2, &[&format!("{file}:1:"), "sources.in"]);
+}

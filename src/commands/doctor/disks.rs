@@ -63,6 +63,38 @@ pub(super) fn spill(config: &ServiceConfig) -> Vec<Finding> {
     vec![writable("spill", folder), room("spill", folder, bodies)]
 }
 
+/// Folders of sources can be read, those of sinks written.
+pub(super) fn places(config: &ServiceConfig) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, source) in &config.sources {
+        let Some(path) = path_of(source) else { continue };
+        found.push(match std::fs::read_dir(&path) {
+            Ok(_) => Finding::ok("sources", format!("{name}: {} can be read", path.display())),
+            Err(error) => {
+                let says = format!("{name}: {} cannot be read: {error}", path.display());
+                Finding::fail("sources", says, "make it, or give it to the user of the service")
+            }
+        });
+    }
+    for (name, sink) in &config.sinks {
+        let Some(path) = path_of(sink) else { continue };
+        found.push(match probe(&path) {
+            Ok(_) => Finding::ok("sinks", format!("{name}: {} can be written", path.display())),
+            Err(error) => {
+                let says = format!("{name}: {} cannot be written: {error}", path.display());
+                Finding::fail("sinks", says, "mount it, and give it to the user of the service")
+            }
+        });
+    }
+    found
+}
+
+/// The `path` of a table of the settings.
+fn path_of(table: &impl serde::Serialize) -> Option<PathBuf> {
+    let table = serde_json::to_value(table).ok()?;
+    table["path"].as_str().map(PathBuf::from)
+}
+
 fn missing(folder: &Path) -> Finding {
     let above = folder.ancestors().skip(1).find(|above| above.exists());
     match above.map(|above| (above, probe(above))) {

@@ -100,6 +100,7 @@ fn look(config: &ServiceConfig) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(disks::data(config));
     found.extend(disks::spill(config));
+    found.extend(disks::places(config));
     found.extend(limits::memory(config));
     found.extend(limits::processors(config));
     found.extend(limits::open_files(config));
