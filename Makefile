@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load storm year soak bless picture
+.PHONY: help setup setup-tests build demo test check check-deploy sbom bench skill sweeps hostile memory load storm year soak bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,13 @@ check: setup ## format, lints, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/setup.sh deny "$(CACHE)"
 	cargo deny --all-features check licenses bans sources
+
+check-deploy: ## what is in deploy/, by the checkers of Prometheus, Kubernetes, compose, CycloneDX and systemd
+	@scripts/setup.sh deploy "$(CACHE)"
+	scripts/check_deploy.sh "$(CACHE)"
+
+sbom: setup ## a bill of materials of the program (CycloneDX)
+	scripts/sbom.py > isopleth.cdx.json
 
 bench: build ## the kernels, and the whole program beside its peers
 	cargo bench --workspace --locked
