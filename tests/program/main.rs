@@ -23,6 +23,7 @@ mod processes;
 mod projected;
 mod quality;
 mod real_files;
+mod schedule;
 mod series;
 mod serve;
 mod sinks;

@@ -1,9 +1,9 @@
 //! How long maps and readings of a schedule stay; rows of its hours stay.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::store::Claim;
-use super::{Scheduled, notices, owner};
+use super::{Scheduled, notices};
 use crate::error::ApiError;
 use crate::jobs::{self, results};
 use crate::state::AppState;
@@ -27,33 +27,28 @@ pub(super) fn keep(
         if !claim.holds(tx)? {
             return Ok::<_, ApiError>(Vec::new());
         }
-        let mut over: Vec<(String, &str)> = Vec::new();
-        let maps = "SELECT maps.id FROM maps JOIN revisions ON revisions.map = maps.id \
-                    WHERE maps.owner = ?1 AND maps.removed IS NULL AND revisions.schedule = ?2";
-        let owner = owner(&claim.schedule);
+        let mut over: Vec<(i64, &str)> = Vec::new();
         if let Some(days) = keep.days {
-            let sql = format!("{maps} AND revisions.hour < ?3");
-            let mut statement = tx.prepare(&sql)?;
-            let of = params![owner, claim.schedule, before(days)];
-            for id in statement.query_map(of, |row| row.get(0))? {
-                over.push((id?, "older than its schedule keeps maps"));
-            }
+            over.push((before(days), "older than its schedule keeps maps"));
         }
         if let Some(count) = keep.count {
-            let sql = format!(
-                "{maps} AND revisions.hour NOT IN (SELECT hour FROM slots WHERE schedule = ?2 \
-                 AND revision > 0 ORDER BY hour DESC LIMIT ?3)"
-            );
-            let mut statement = tx.prepare(&sql)?;
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let of = params![owner, claim.schedule, count];
-            for id in statement.query_map(of, |row| row.get(0))? {
-                over.push((id?, "its schedule keeps no more maps"));
-            }
+            let sql = "SELECT hour FROM slots WHERE schedule = ?1 AND revision > 0 \
+                       ORDER BY hour DESC LIMIT 1 OFFSET ?2";
+            let count = i64::try_from(count).unwrap_or(i64::MAX) - 1;
+            let of = params![claim.schedule, count];
+            let oldest: Option<i64> = tx.query_row(sql, of, |row| row.get(0)).optional()?;
+            over.extend(oldest.map(|oldest| (oldest, "its schedule keeps no more maps")));
         }
         let mut files = Vec::new();
-        for (id, why) in over {
-            files.extend(results::remove(tx, &id, why)?);
+        for (before, why) in over {
+            let sql = "UPDATE revisions SET kept = 0 WHERE schedule = ?1 AND hour < ?2 AND kept = 1 \
+                       RETURNING map";
+            let mut statement = tx.prepare(sql)?;
+            let maps = statement.query_map(params![claim.schedule, before], |row| row.get(0))?;
+            let maps: Vec<String> = maps.collect::<rusqlite::Result<_>>()?;
+            for map in maps {
+                files.extend(results::remove(tx, &map, why)?);
+            }
         }
         let days = keep.inputs_days.unwrap_or(INPUTS_DAYS);
         let sql = "DELETE FROM slot_inputs WHERE schedule = ?1 AND hour < ?2 AND NOT EXISTS \

@@ -215,6 +215,7 @@ impl Look<'_> {
                        WHERE schedule = ?1 AND hour = ?2";
             tx.execute(sql, params![self.slot.schedule, self.slot.hour, mark])?;
             settle::failed(tx, self.state, self.scheduled, self.slot, &why, self.now)?;
+            repost(tx, self.slot)?;
             Ok(true)
         })
     }
@@ -266,7 +267,7 @@ impl Look<'_> {
             return Ok(Taken::of(self.too_few(mark, (&digest, stations), needed)?));
         }
         let job = SlotJob::plan(state, kept, understood)?;
-        let key = format!("{}/{}/{}/{}", slot.schedule, slot.hour, &digest[..16], slot.jobs + 1);
+        let key = format!("{}/{}/{}/{}", slot.schedule, slot.hour, &digest[..16], &job.id[..8]);
         state.store().write(|tx| {
             if !self.claim.holds(tx)? {
                 return Ok(Taken::Lost);
@@ -275,12 +276,13 @@ impl Look<'_> {
             keep_input(tx, slot, kept)?;
             tx.execute(
                 "UPDATE slots SET state = 'running', job = ?3, mark = ?4, digest = ?5, input = ?6, name = ?7, \
-                 stations = ?8, jobs = jobs + 1, attempts = 0, due = iif(due > ?9, due, NULL), \
+                 stations = ?8, jobs = jobs + 1, attempts = 0, due = NULL, \
                  again = iif(again = 0, 0, 2), message = NULL, updated = ?9 WHERE schedule = ?1 AND hour = ?2",
                 params![
                     slot.schedule, slot.hour, job.id, mark, digest, input, name, stations, self.now
                 ],
             )?;
+            repost(tx, slot)?;
             Ok(Taken::Begun)
         })
     }

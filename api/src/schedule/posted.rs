@@ -48,8 +48,8 @@ pub(super) fn repost(tx: &Transaction<'_>, slot: &Slot) -> rusqlite::Result<()> 
     let sql = "UPDATE slots SET due = (SELECT received FROM posted WHERE posted.schedule = slots.schedule \
                AND posted.hour = slots.hour) WHERE schedule = ?1 AND hour = ?2 AND EXISTS \
                (SELECT 1 FROM posted WHERE posted.schedule = slots.schedule AND posted.hour = slots.hour \
-               AND posted.received >= ?3 AND slots.mark IS NOT posted.input AND slots.attempts = 0)";
-    tx.execute(sql, params![slot.schedule, slot.hour, slot.updated]).map(drop)
+               AND slots.mark IS NOT posted.input AND slots.attempts = 0)";
+    tx.execute(sql, params![slot.schedule, slot.hour]).map(drop)
 }
 
 /// Takes readings that are posted for an hour; they are looked at at once.

@@ -65,9 +65,13 @@ CREATE TABLE revisions (
     stations INTEGER NOT NULL,
     made     INTEGER NOT NULL,
     why      TEXT NOT NULL CHECK (why IN ('first', 'late', 'corrected', 'asked')),
+    -- Whether the schedule keeps the map.
+    kept     INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (schedule, hour, revision),
     FOREIGN KEY (schedule, hour) REFERENCES slots (schedule, hour) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX revisions_kept ON revisions (schedule, hour) WHERE kept = 1;
 
 -- Bodies that stay for the sake of a slot.
 CREATE TABLE slot_inputs (

@@ -100,12 +100,14 @@ pub(super) fn ended(c: &Connection, schedule: &str) -> Result<Vec<Slot>> {
     c.prepare(&sql)?.query_map([schedule], Slot::from_row)?.collect()
 }
 
-/// Whether there is anything to be done at a schedule, but for making hours.
-pub(super) fn is_due(c: &Connection, schedule: &str, now: i64) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = ?1 AND due <= ?2 AND state <> 'running') \
-               OR EXISTS (SELECT 1 FROM slots WHERE schedule = ?1 AND state = 'running' AND NOT EXISTS \
-               (SELECT 1 FROM jobs WHERE jobs.id = slots.job AND jobs.state IN ('accepted', 'running')))";
-    c.prepare(sql)?.query_row(params![schedule, now], |row| row.get(0))
+/// Whether there is anything to be done at a schedule, but for making hours. `most`: maps made at the same time.
+pub(super) fn is_due(c: &Connection, schedule: &str, now: i64, most: usize) -> Result<bool> {
+    if !ended(c, schedule)?.is_empty() {
+        return Ok(true);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = ?1 AND due <= ?2 AND state <> 'running')";
+    let any: bool = c.query_row(sql, params![schedule, now], |row| row.get(0))?;
+    Ok(any && running(c, schedule)? < most)
 }
 
 /// Hours whose maps are being made.

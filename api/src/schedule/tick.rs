@@ -117,11 +117,12 @@ async fn run(state: AppState, work: Work) {
 fn slots(state: &AppState) -> Result<Ticked, ApiError> {
     let _alone = state.schedules().ticking.lock().unwrap_or_else(PoisonError::into_inner);
     let now = state.now().as_second();
+    let most = state.config().schedule_slots_in_flight;
     let due: Vec<Scheduled> = state.store().read(|c| {
         let all = shelf::list(c, "", MOST)?;
         let mut due = Vec::new();
         for scheduled in all {
-            if is_due(c, &scheduled, now)? {
+            if is_due(c, &scheduled, (now, most))? {
                 due.push(scheduled);
             }
         }
@@ -155,13 +156,17 @@ fn slots(state: &AppState) -> Result<Ticked, ApiError> {
     Ok(done)
 }
 
-fn is_due(c: &rusqlite::Connection, scheduled: &Scheduled, now: i64) -> Result<bool, ApiError> {
+fn is_due(
+    c: &rusqlite::Connection,
+    scheduled: &Scheduled,
+    (now, most): (i64, usize),
+) -> Result<bool, ApiError> {
     let document = &scheduled.document;
     if document.paused {
         return Ok(!store::ended(c, &scheduled.id)?.is_empty());
     }
     let hours = Hours::new(&document.cron, document.zone.as_deref())?;
-    Ok(make::is_due(scheduled, &hours, now) || store::is_due(c, &scheduled.id, now)?)
+    Ok(make::is_due(scheduled, &hours, now) || store::is_due(c, &scheduled.id, now, most)?)
 }
 
 /// What is due of one schedule.

@@ -24,7 +24,8 @@ pub(super) fn next_look(document: &ScheduleRequest, slot: &Slot, now: i64) -> Op
         SlotState::Made => slot.since.max(hours(document.revise_hours)),
         _ => give_up.max(hours(document.catch_up_hours)),
     };
-    let waits = matches!(slot.state, SlotState::Waiting | SlotState::TooFew) && now < give_up;
+    let few = [SlotState::Waiting, SlotState::TooFew, SlotState::Failed];
+    let waits = few.contains(&slot.state) && now < give_up;
     let next = now + if waits { poll } else { poll * SELDOM };
     // The deadline is kept to the second.
     let next = match slot.state {

@@ -110,8 +110,9 @@ pub(super) fn slot(slot: &Value) -> String {
 }
 
 pub(super) fn backfill(told: &Value) -> String {
+    let hours = if told["hours"] == 1 { "hour" } else { "hours" };
     format!(
-        "{} hours set going, {} to {}: {}\n",
+        "{} {hours} set going, {} to {}: {}\n",
         told["hours"],
         text(told, "from"),
         text(told, "to"),
