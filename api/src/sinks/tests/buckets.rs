@@ -1,9 +1,10 @@
 //! A bucket: a server of S3 that checks signatures and sums, also one that dies in the middle.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
@@ -22,6 +23,8 @@ struct Doings {
     writes: AtomicUsize,
     /// Of these, parts of larger objects.
     parts: AtomicUsize,
+    /// Sums that came with them.
+    sums: Mutex<BTreeSet<String>>,
     /// Whether connections are closed without a word once two parts have come.
     dies: AtomicBool,
     dead: AtomicBool,
@@ -112,6 +115,9 @@ impl Doings {
     fn lets_in<T>(&self, request: &hyper::Request<T>) -> bool {
         if request.method() == "PUT" || request.method() == "POST" {
             self.writes.fetch_add(1, Ordering::Relaxed);
+            let names = request.headers().keys().map(|name| name.as_str().to_owned());
+            let sums = names.filter(|name| name.starts_with("x-amz-checksum-"));
+            self.sums.lock().expect("nobody panicked").extend(sums);
         }
         let is_part = request.uri().query().is_some_and(|query| query.contains("partNumber"));
         if is_part
@@ -169,6 +175,9 @@ fn a_map_arrives_signed_and_summed_latest_follows_and_the_same_again_sends_nothi
         let before = server.writes();
         bench.deliver(&two, 2, 1, true).expect("again");
         assert_eq!(server.writes(), before, "{checksum}: nothing is sent twice");
+        let sums = server.doings.sums.lock().expect("nobody panicked").clone();
+        let wanted = (checksum != "none").then(|| format!("x-amz-checksum-{checksum}"));
+        assert_eq!(sums.iter().cloned().collect::<Vec<_>>(), Vec::from_iter(wanted));
         for hour in [3, 4] {
             bench.deliver(&one, hour, 1, true).expect("delivered");
         }
@@ -198,6 +207,11 @@ fn a_wrong_secret_is_told_without_what_requests_are_signed_with() {
         assert!(!told.contains(secret), "{secret}: {told}");
     }
     assert!(server.there().is_empty());
+    // The file of the keys is read anew for every map.
+    let keys = server.folder.path().join(format!("keys-{}", wrong.len()));
+    let text = std::fs::read_to_string(&keys).expect("a file").replace(wrong, SECRET);
+    std::fs::write(&keys, text).expect("a file");
+    bench.deliver(&bench.small(1, 1), 1, 1, true).expect("the operator mended it");
 }
 
 #[test]
