@@ -67,10 +67,11 @@ impl Server {
                 tokio::spawn(async move {
                     match acceptor {
                         None => serve(socket, service, counts).await,
-                        Some(acceptor) => match acceptor.accept(socket).await {
-                            Ok(socket) => serve(socket, service, counts).await,
-                            Err(_) => {}
-                        },
+                        Some(acceptor) => {
+                            if let Ok(socket) = acceptor.accept(socket).await {
+                                serve(socket, service, counts).await;
+                            }
+                        }
                     }
                 });
             }

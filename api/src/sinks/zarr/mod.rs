@@ -213,7 +213,7 @@ impl<'a> Cube<'a> {
         ] {
             attributes.insert(format!("isopleth_store_{what}"), value);
         }
-        let mut cube = Self { shelf, name, root: layout::group(attributes), is_new: true };
+        let mut cube = Self { shelf, name, root: layout::group(&attributes), is_new: true };
         cube.describe(hour, cell.is_some())?;
         Ok(cube)
     }
