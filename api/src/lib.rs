@@ -10,6 +10,7 @@
 //! and computing happen on blocking threads and the engine's own pool.
 
 mod accept;
+pub mod account;
 mod body;
 pub mod config;
 pub mod doors;
@@ -24,8 +25,10 @@ mod observe;
 mod ogc;
 pub mod openapi;
 mod routes;
+pub mod schedule;
 mod serve;
 pub mod sinks;
+pub mod sources;
 pub mod state;
 pub mod store;
 mod template;
@@ -43,6 +46,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
+pub use schedule::Clock;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
 pub use watch::traces::is_traced;
@@ -62,6 +66,7 @@ fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>, state: &AppState)
         DefaultPredicate::new().and(NotForContentType::const_new("application/x-netcdf"));
     let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), account::enter))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressible))
         .layer(middleware::from_fn_with_state(state.clone(), doors::enter));
     let routes = match doors::cors(&state.config().cors_origins) {

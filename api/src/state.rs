@@ -9,6 +9,7 @@ use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::account::Account;
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
@@ -17,7 +18,9 @@ use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::observe;
+use crate::schedule::{Clock, Schedules};
 use crate::sinks::SinkError;
+use crate::sources::{self, SourceError};
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -30,6 +33,12 @@ pub enum StartError {
     /// A grid of the configuration is none.
     #[error(transparent)]
     Grids(#[from] GridsError),
+    /// A schedule of the configuration makes no sense.
+    #[error("setting schedules.{0}: {1}")]
+    Schedule(String, String),
+    /// A source of the configuration is none.
+    #[error(transparent)]
+    Sources(#[from] SourceError),
     /// A sink of the configuration makes no sense.
     #[error(transparent)]
     Sinks(#[from] SinkError),
@@ -51,8 +60,11 @@ struct Shared {
     networks: Networks,
     store: Store,
     jobs: Jobs,
+    schedules: Schedules,
+    clock: Clock,
     doors: Doors,
     watch: Watch,
+    account: Account,
     since: Instant,
     admission: Admission,
     ready: AtomicBool,
@@ -65,9 +77,18 @@ impl AppState {
     /// # Errors
     /// If it cannot remember what it must, or the key of the configuration is none.
     pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
+        Self::with_clock(config, Clock::default())
+    }
+
+    /// The same, with another clock than the system's for whatever depends on the hour.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(config: ServiceConfig, clock: Clock) -> Result<Self, StartError> {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
         let grids = Grids::new(&config.grids)?;
+        sources::check(&config.sources)?;
         config.sinks.iter().try_for_each(|(name, sink)| sink.check(name))?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
@@ -77,9 +98,12 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             networks: Networks::new(kept.clone()),
             jobs: Jobs::new(kept.folder())?,
+            schedules: Schedules::default(),
+            clock,
             store: kept,
             doors,
             watch: Watch::new(),
+            account: Account::default(),
             since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
@@ -128,6 +152,17 @@ impl AppState {
         &self.0.jobs
     }
 
+    /// What is made every hour.
+    pub(crate) fn schedules(&self) -> &Schedules {
+        &self.0.schedules
+    }
+
+    /// What time it is, for whatever depends on the hour.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        self.0.clock.now()
+    }
+
     /// Memory for a map that somebody waits for, once it is its turn among those that take as long.
     pub(crate) fn admit(&self, turn: &Turn, seconds: f64, bytes: u64) -> Result<Memory, ApiError> {
         let _span = traces::step("wait for memory").entered();
@@ -143,6 +178,11 @@ impl AppState {
     /// Who may come in.
     pub(crate) fn doors(&self) -> &Doors {
         &self.0.doors
+    }
+
+    /// What was made, for whom, and what it took.
+    pub(crate) fn account(&self) -> &Account {
+        &self.0.account
     }
 
     /// What is counted.
@@ -175,7 +215,12 @@ impl AppState {
     /// Writes down what is counted by day, so that it outlives the process.
     pub(crate) async fn save_counts(&self) {
         let state = self.clone();
-        let save = move || state.doors().save(state.store());
+        let save = move || {
+            state.doors().save(state.store());
+            if let Err(error) = state.account().flush(state.store()) {
+                tracing::warn!(%error, "the account cannot be written; it waits");
+            }
+        };
         let _ = tokio::task::spawn_blocking(save).await;
     }
 
@@ -193,11 +238,13 @@ impl AppState {
     /// Stops everything that computes or waits.
     pub fn stop(&self) {
         self.0.stop.cancel();
+        self.0.schedules.stop();
         self.0.jobs.stop();
     }
 
     /// Takes no more jobs; those that run are handed back after the block they are at.
     pub fn drain_jobs(&self) {
+        self.0.schedules.stop();
         self.0.jobs.drain();
     }
 

@@ -111,6 +111,7 @@ fn make(
     turn: &Turn,
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
+    from.draft.begins();
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
     let command = "POST /v1/maps";
     let delivery = Delivery { state, wanted, command, from, network: None, keep, turn };

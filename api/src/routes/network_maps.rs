@@ -102,6 +102,7 @@ pub(crate) async fn make_map(
     };
     let shared = state.clone();
     let job = move |turn: &Turn| {
+        from.draft.begins();
         let (understood, reading) = timed(|| of.understand(&shared, received, turn))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", of.network.id);

@@ -3,8 +3,10 @@
 //! The values of every label are bounded: routes and methods are the service's own, networks and variables are cut
 //! off after [`SERIES`]. Whatever makes a map calls [`Watch::planned`] before and [`Watch::mapped`] afterwards.
 
+pub(crate) mod account;
 mod jobs;
 mod memory;
+mod schedules;
 mod text;
 pub(crate) mod traces;
 
@@ -28,6 +30,7 @@ use prometheus_client::registry::Registry;
 use crate::jobs::{Census, Process, State};
 use crate::limits::Occupancy;
 use memory::Memory;
+pub(crate) use schedules::OfSchedule;
 
 /// Networks and variables whose errors are told apart; those of others stand under `other`.
 const SERIES: usize = 200;
@@ -94,6 +97,8 @@ pub(crate) struct Watch {
     uptime: Real,
     memory: Memory,
     jobs: jobs::Jobs,
+    schedules: schedules::Schedules,
+    pub(crate) account: account::Account,
 }
 
 impl fmt::Debug for Watch {
@@ -151,6 +156,8 @@ impl Watch {
         r.register("isopleth_build_info", "The version; always 1", build);
         self.memory.register(r);
         self.jobs.register(r);
+        self.schedules.register(r);
+        self.account.register(r);
         self.registry = registry;
     }
 
@@ -184,6 +191,16 @@ impl Watch {
     /// A job has ended so.
     pub(crate) fn job_ended(&self, process: Process, state: State) {
         self.jobs.ended(process, state);
+    }
+
+    /// How schedules are doing just now.
+    pub(crate) fn schedules(&self, census: &[OfSchedule], waiting: &[(String, u64)]) {
+        self.schedules.look(census, waiting);
+    }
+
+    /// Somebody is told of this.
+    pub(crate) fn noticed(&self, kind: &'static str) {
+        self.schedules.noticed(kind);
     }
 
     /// A map was made, of a network that has a name or, empty, none.
