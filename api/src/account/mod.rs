@@ -19,6 +19,7 @@ mod facts;
 mod file;
 mod of_job;
 mod reconcile;
+mod retention;
 mod summary;
 
 use std::collections::BTreeMap;
