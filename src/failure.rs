@@ -17,6 +17,8 @@ const INTERRUPTED: u8 = 130;
 pub(crate) enum Failure {
     /// The command line makes no sense.
     Usage(String),
+    /// What was given makes no sense.
+    Input(String),
     /// The engine refused or failed.
     Engine(Error),
     /// Anything else that a machine does: a port in use, a full disk.
@@ -27,6 +29,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Input(_) => BAD_INPUT,
             Self::Engine(error) => match error.kind() {
                 Kind::BadInput => BAD_INPUT,
                 Kind::Limit => LIMIT,
@@ -41,7 +44,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) => f.write_str(text),
+            Self::Usage(text) | Self::Input(text) => f.write_str(text),
             Self::Engine(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "{error:#}"),
         }

@@ -7,8 +7,13 @@ use std::time::Duration;
 use isopleth_engine::{Limits, machine};
 use serde::{Deserialize, Serialize};
 
+use crate::doors::tls::Tls;
 use crate::doors::{Auth, Cidr};
+use crate::grids::Grids;
 use crate::jobs::hooks;
+use crate::sinks::SinkConfig;
+use crate::sources::SourceConfig;
+use crate::wire::schedule::ScheduleRequest;
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,6 +154,25 @@ pub struct ServiceConfig {
     /// Gridded files that requests may name as `background` or `covariates`: `name = "FILE.nc:variable"`. They are
     /// opened anew for every map. Default: none.
     pub grids: BTreeMap<String, String>,
+    // Schedules.
+    /// Maps of every hour, by name: the documents of `/v1/schedules`. Default: none.
+    pub schedules: BTreeMap<String, ScheduleRequest>,
+    /// Most schedules. Default 100.
+    pub max_schedules: usize,
+    /// Hours of one schedule whose maps are made at the same time, such as when missed ones are caught up; others
+    /// wait, the oldest first. Default 4.
+    pub schedule_slots_in_flight: usize,
+    /// File to which notices of schedules are appended, one JSON document a line: missing hours, too few stations,
+    /// jobs and deliveries that failed, and recoveries. Default: none.
+    pub notices_file: Option<PathBuf>,
+    /// Size in bytes beyond which that file is renamed (`.1`, `.2`, `.3`; older ones go). Default 1 MiB.
+    pub notices_file_bytes: u64,
+    /// Address to which each notice is posted, signed; its host must be in `webhook_hosts`. Default: none.
+    pub notices_webhook: Option<String>,
+    /// Where schedules get readings from, by name: tables `[sources.NAME]` with a `kind`. Default: none.
+    pub sources: BTreeMap<String, SourceConfig>,
+    /// Where maps of schedules go, by name (docs/sinks.md). Default: none.
+    pub sinks: BTreeMap<String, SinkConfig>,
     // The account.
     /// Whether what is made leaves a row in the account (docs/account.md). Default yes.
     pub usage: bool,
@@ -226,6 +250,14 @@ impl Default for ServiceConfig {
             collection_max_maps: 2000,
             public_url: None,
             grids: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            max_schedules: 100,
+            schedule_slots_in_flight: 4,
+            notices_file: None,
+            notices_file_bytes: 1 << 20,
+            notices_webhook: None,
+            sources: BTreeMap::new(),
+            sinks: BTreeMap::new(),
             usage: true,
             usage_addresses: false,
             usage_keep_days: 400,
@@ -292,6 +324,8 @@ impl ServiceConfig {
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
             ("collection_max_maps", self.collection_max_maps as u64),
+            ("schedule_slots_in_flight", self.schedule_slots_in_flight as u64),
+            ("notices_file_bytes", self.notices_file_bytes),
             ("job_attempts", u64::from(self.job_attempts)),
             ("job_block_values", self.job_block_values),
             ("head_read_seconds", self.head_read_seconds),
@@ -334,6 +368,12 @@ impl ServiceConfig {
         if let Some(got) = hooks::check_rules(&self.webhook_hosts).cloned() {
             let needed = "expected name, name:port or name:port=10.0.0.0/8";
             return Err(ConfigError { name: "webhook_hosts", got, needed });
+        }
+        if let Some(got) = &self.notices_webhook
+            && !hooks::is_allowed(self, got)
+        {
+            let needed = "it must be an http(s) address whose host and port are in webhook_hosts";
+            return Err(ConfigError { name: "notices_webhook", got: got.clone(), needed });
         }
         let secret = self.webhook_secret_file.as_ref().map(std::fs::read);
         let usable = matches!(&secret, Some(Ok(bytes)) if bytes.trim_ascii_end().len() >= 16);
@@ -408,6 +448,44 @@ impl ServiceConfig {
     pub(crate) fn body_read(&self) -> Duration {
         Duration::from_secs(self.body_read_seconds)
     }
+}
+
+/// Entries of tables of the settings (`grids.dem`) that make no sense by themselves, and why.
+#[must_use]
+pub fn unusable_entries(config: &ServiceConfig) -> Vec<(String, String)> {
+    let mut unusable = Vec::new();
+    for (name, grid) in &config.grids {
+        let alone = BTreeMap::from([(name.clone(), grid.clone())]);
+        if let Err(error) = Grids::new(&alone) {
+            unusable.push((format!("grids.{name}"), error.to_string()));
+        }
+    }
+    for (name, source) in &config.sources {
+        if let Err(error) = source.check(name) {
+            unusable.push((format!("sources.{name}"), error.to_string()));
+        }
+    }
+    for (name, sink) in &config.sinks {
+        if let Err(error) = sink.check(name) {
+            unusable.push((format!("sinks.{name}"), error.to_string()));
+        }
+    }
+    unusable
+}
+
+/// Files that settings name and the service opens at its start: why it could not. Nothing is changed.
+#[must_use]
+pub fn unusable_files(config: &ServiceConfig) -> Vec<String> {
+    let mut unusable = Vec::new();
+    if let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key)
+        && let Err(error) = Tls::load(certificate, key)
+    {
+        unusable.push(error.to_string());
+    }
+    if let Some(Err(error)) = config.bootstrap_key_file.as_ref().map(std::fs::read) {
+        unusable.push(format!("bootstrap_key_file: {error}"));
+    }
+    unusable
 }
 
 #[cfg(test)]

@@ -223,6 +223,14 @@ impl ApiError {
         Self { code, ..self }
     }
 
+    /// 422 of a document that names something there is not.
+    pub(crate) fn into_bad_reference(self, pointer: &str) -> Self {
+        match self.code {
+            Code::NotFound => Self::new(Code::Meaningless, self.detail).at_pointer(pointer),
+            _ => self,
+        }
+    }
+
     /// 413.
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(Code::TooLarge, detail)

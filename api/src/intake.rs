@@ -4,6 +4,7 @@
 mod execution;
 mod kept;
 mod of_network;
+mod of_slot;
 
 use std::io::BufReader;
 
@@ -28,6 +29,7 @@ use crate::wire::series::SeriesQuery;
 pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
 pub(crate) use of_network::OfNetwork;
+pub(crate) use of_slot::OfSlot;
 
 /// A body as received.
 #[derive(Debug)]

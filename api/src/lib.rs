@@ -25,9 +25,13 @@ mod observe;
 mod ogc;
 pub mod openapi;
 mod routes;
+pub mod schedule;
 mod serve;
+pub mod sinks;
+pub mod sources;
 pub mod state;
 pub mod store;
+mod template;
 mod watch;
 pub mod wire;
 
@@ -42,6 +46,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 pub use config::{ConfigError, ServiceConfig};
 pub use routes::jobs::Owner;
+pub use schedule::Clock;
 pub use serve::{ServeError, serve};
 pub use state::{AppState, StartError};
 pub use watch::traces::is_traced;

@@ -17,7 +17,7 @@ use crate::doors;
 use crate::ogc;
 use crate::routes::{
     catalogue, collections, crossvalidations, estimates, health, jobs, kernels, map_data, maps,
-    metrics, network_maps, networks,
+    metrics, network_maps, networks, schedules, slots,
 };
 use crate::state::AppState;
 use crate::wire::catalogue::YesNo;
@@ -36,6 +36,7 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
     tags(
         (name = "maps", description = "Maps, their cost and their errors"),
         (name = "networks", description = "Stations that are remembered, and maps by values alone"),
+        (name = "schedules", description = "Maps of every hour, unattended"),
         (name = "jobs", description = "Large maps, made one after the other"),
         (name = "ogc", description = "As the OGC has it: API – Processes"),
         (name = "service", description = "The state of the service"),
@@ -90,6 +91,15 @@ pub(crate) fn described() -> (Router<AppState>, Document) {
         .routes(routes!(networks::list))
         .routes(routes!(networks::put, networks::get, networks::delete))
         .routes(routes!(network_maps::make_map))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::put, schedules::get, schedules::delete))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(slots::list))
+        .routes(routes!(slots::get))
+        .routes(routes!(slots::readings))
+        .routes(routes!(schedules::backfill, schedules::backfills))
+        .routes(routes!(slots::latest))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

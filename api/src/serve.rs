@@ -24,7 +24,7 @@ use crate::doors::patient::Patient;
 use crate::doors::tls::{Tls, TlsError};
 use crate::doors::{Auth, DoorsError, Peer, customer};
 use crate::state::{AppState, StartError};
-use crate::{account, jobs, router};
+use crate::{account, jobs, router, schedule};
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,11 @@ pub async fn serve(
     tracing::info!(%address, version, keys, tls = tls.is_some(), ?config, "listening");
     state.began(address).await;
     jobs::start(&state);
+    schedule::start(&state).map_err(|(name, error)| {
+        let problem = error.problem();
+        let place = problem.errors.first().and_then(|place| place.pointer.clone());
+        StartError::Schedule(name + &place.unwrap_or_default().replace('/', "."), problem.detail)
+    })?;
     account::start(&state);
     let connections = Connections {
         service: router(state.clone()),

@@ -18,6 +18,9 @@ use crate::jobs::Jobs;
 use crate::limits::{Admission, Memory, Occupancy, Seat, Turn};
 use crate::networks::Networks;
 use crate::observe;
+use crate::schedule::{Clock, Schedules};
+use crate::sinks::SinkError;
+use crate::sources::{self, SourceError};
 use crate::store::{Store, StoreError};
 use crate::watch::{Watch, traces};
 
@@ -30,6 +33,15 @@ pub enum StartError {
     /// A grid of the configuration is none.
     #[error(transparent)]
     Grids(#[from] GridsError),
+    /// A schedule of the configuration makes no sense.
+    #[error("setting schedules.{0}: {1}")]
+    Schedule(String, String),
+    /// A source of the configuration is none.
+    #[error(transparent)]
+    Sources(#[from] SourceError),
+    /// A sink of the configuration makes no sense.
+    #[error(transparent)]
+    Sinks(#[from] SinkError),
     /// Nobody, or everybody, could come in.
     #[error(transparent)]
     Doors(#[from] DoorsError),
@@ -48,6 +60,8 @@ struct Shared {
     networks: Networks,
     store: Store,
     jobs: Jobs,
+    schedules: Schedules,
+    clock: Clock,
     doors: Doors,
     watch: Watch,
     account: Account,
@@ -63,9 +77,19 @@ impl AppState {
     /// # Errors
     /// If it cannot remember what it must, or the key of the configuration is none.
     pub fn new(config: ServiceConfig) -> Result<Self, StartError> {
+        Self::with_clock(config, Clock::default())
+    }
+
+    /// The same, with another clock than the system's for whatever depends on the hour.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(config: ServiceConfig, clock: Clock) -> Result<Self, StartError> {
         let kept = Store::open(config.data_dir.as_deref())?;
         let doors = Doors::new(&config, &kept)?;
         let grids = Grids::new(&config.grids)?;
+        sources::check(&config.sources)?;
+        config.sinks.iter().try_for_each(|(name, sink)| sink.check(name))?;
         let admission = Admission::new(&config);
         let store = config.factor_dir.as_ref().and_then(|folder| {
             let opened = FactorStore::open(folder, config.factor_dir_bytes);
@@ -74,6 +98,8 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             networks: Networks::new(kept.clone()),
             jobs: Jobs::new(kept.folder())?,
+            schedules: Schedules::default(),
+            clock,
             store: kept,
             doors,
             watch: Watch::new(),
@@ -124,6 +150,17 @@ impl AppState {
     /// Jobs of this process.
     pub(crate) fn jobs(&self) -> &Jobs {
         &self.0.jobs
+    }
+
+    /// What is made every hour.
+    pub(crate) fn schedules(&self) -> &Schedules {
+        &self.0.schedules
+    }
+
+    /// What time it is, for whatever depends on the hour.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        self.0.clock.now()
     }
 
     /// Memory for a map that somebody waits for, once it is its turn among those that take as long.
@@ -201,11 +238,13 @@ impl AppState {
     /// Stops everything that computes or waits.
     pub fn stop(&self) {
         self.0.stop.cancel();
+        self.0.schedules.stop();
         self.0.jobs.stop();
     }
 
     /// Takes no more jobs; those that run are handed back after the block they are at.
     pub fn drain_jobs(&self) {
+        self.0.schedules.stop();
         self.0.jobs.drain();
     }
 

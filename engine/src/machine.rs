@@ -191,7 +191,9 @@ impl Machine {
             };
             // v2 has one hierarchy without a name; v1 mounts each under its names.
             let root = if names.is_empty() {
-                self.cgroup.clone()
+                // Beside version 1 it is mounted below.
+                let beside = self.cgroup.join("unified");
+                if beside.is_dir() { beside } else { self.cgroup.clone() }
             } else if names.split(',').any(|name| name == wanted) {
                 let together = self.cgroup.join(names);
                 if together.is_dir() { together } else { self.cgroup.join(wanted) }
@@ -218,6 +220,9 @@ impl Machine {
 fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
+
+#[cfg(test)]
+mod recorded;
 
 #[cfg(test)]
 mod tests {

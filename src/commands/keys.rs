@@ -101,8 +101,7 @@ pub(crate) fn run(arguments: &KeysArguments) -> Result<(), Failure> {
 }
 
 fn open(arguments: &KeysArguments) -> Result<Store, Failure> {
-    let settings =
-        ServeArguments { config: arguments.config.clone(), listen: None, print_config: false };
+    let settings = ServeArguments::of(arguments.config.clone());
     let folder = match &arguments.data_dir {
         Some(folder) => Some(folder.clone()),
         None => config::load(&settings)?.data_dir,

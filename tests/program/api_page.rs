@@ -48,7 +48,8 @@ fn answered(service: &Service) -> BTreeSet<(String, String)> {
         Some(rest.split_once('"')?.0.to_owned())
     };
     let each = |line: &str| {
-        let well = label(line, "status")?.starts_with('2');
+        // What leads on to another route answers well, too.
+        let well = label(line, "status")?.starts_with(['2', '3']);
         well.then_some((label(line, "method")?, label(line, "route")?))
     };
     text.lines()

@@ -138,6 +138,12 @@ impl Caller {
         self.scopes.has(Scope::Admin) || self.owner() == owner
     }
 
+    /// Whether it may see what belongs to this owner: its own, and the maps of schedules, which are everybody's.
+    #[must_use]
+    pub(crate) fn sees(&self, owner: &str) -> bool {
+        self.owns(owner) || owner.starts_with(crate::schedule::OWNER)
+    }
+
     /// Books cells about to be computed, all fields together. Blocks: for threads that compute.
     ///
     /// # Errors

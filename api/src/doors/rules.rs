@@ -30,6 +30,10 @@ pub(super) fn need(method: &Method, path: &str, metrics_open: bool) -> Need {
         // Says what a map would take, and computes none.
         "/v1/estimates" => Need::Key(Scope::Read),
         _ if reads => Need::Key(Scope::Read),
+        // What a schedule makes goes where the operator's sinks are.
+        _ if path.starts_with("/v1/schedules/") && !path.ends_with("/readings") => {
+            Need::Key(Scope::Admin)
+        }
         _ => Need::Key(Scope::Map),
     }
 }
@@ -62,6 +66,10 @@ mod tests {
             assert_eq!(ask("GET", path), Need::Key(Scope::Read), "{path}");
             assert_eq!(ask("DELETE", path), Need::Key(Scope::Map), "{path}");
         }
+        assert_eq!(ask("PUT", "/v1/schedules/a"), Need::Key(Scope::Admin));
+        assert_eq!(ask("POST", "/v1/schedules/a/backfill"), Need::Key(Scope::Admin));
+        assert_eq!(ask("POST", "/v1/schedules/a/readings"), Need::Key(Scope::Map));
+        assert_eq!(ask("GET", "/v1/schedules/a/slots"), Need::Key(Scope::Read));
         assert_eq!(ask("POST", "/v1/estimates"), Need::Key(Scope::Read));
         assert_eq!(ask("POST", "/v1/maps"), Need::Key(Scope::Map));
         assert_eq!(ask("BREW", "/"), Need::Key(Scope::Map));

@@ -4,6 +4,7 @@ use isopleth_engine::Cancel;
 use serde::{Deserialize, Serialize};
 
 use super::of_network::KeptNetwork;
+use super::of_slot::KeptSlot;
 use super::{Form, Received, Understood, request_of_table};
 use crate::error::ApiError;
 use crate::jobs::{Inputs, Process};
@@ -42,6 +43,8 @@ pub(crate) enum Kept {
         network: KeptNetwork,
         body: Box<Kept>,
     },
+    /// Readings of an hour of a schedule.
+    Slot(Box<KeptSlot>),
 }
 
 impl Received {
@@ -95,6 +98,10 @@ impl Kept {
                 stations: stations.map(named).transpose()?,
             })),
             Self::Network { body, .. } => body.open(inputs)?,
+            Self::Slot(_) => {
+                let what = "a slot is no request that came by HTTP";
+                return Err(ApiError::internal("the readings cannot be opened so", what));
+            }
         })
     }
 
@@ -114,6 +121,10 @@ impl Kept {
                 let understood = of.understand(state, body.open(inputs)?, cancel)?;
                 Ok((Process::Map, understood, Wanted::default()))
             }
+            Self::Slot(slot) => {
+                let understood = slot.understand(state, inputs, cancel)?;
+                Ok((Process::Map, understood, Wanted::default()))
+            }
             other => other.open(inputs)?.wanted(state, cancel),
         }
     }
@@ -124,7 +135,7 @@ impl Kept {
             Self::Table { .. } => ApiError::in_query,
             Self::Execution { .. } => |error| error.below("/inputs"),
             Self::Network { body, .. } => body.pointing(),
-            Self::Document { .. } | Self::Form { .. } => |error| error,
+            Self::Document { .. } | Self::Form { .. } | Self::Slot(_) => |error| error,
         }
     }
 
@@ -132,6 +143,7 @@ impl Kept {
     pub(crate) fn network(&self) -> Option<&str> {
         match self {
             Self::Network { network, .. } => Some(network.id()),
+            Self::Slot(slot) => slot.network(),
             _ => None,
         }
     }
@@ -167,6 +179,7 @@ impl Kept {
                 all.push(network.digest().to_owned());
                 all
             }
+            Self::Slot(slot) => slot.digests(),
         };
         all.sort();
         all.dedup();

@@ -41,15 +41,22 @@ impl OfNetwork {
     /// # Errors
     /// 500 where the disk is full or fails.
     pub(crate) fn keep(&self, body: Kept, inputs: &Inputs) -> Result<Kept, ApiError> {
+        Ok(Kept::Network { network: self.kept(inputs)?, body: Box::new(body) })
+    }
+
+    /// Keeps the network.
+    ///
+    /// # Errors
+    /// 500 where the disk is full or fails.
+    pub(super) fn kept(&self, inputs: &Inputs) -> Result<KeptNetwork, ApiError> {
         let text = serde_json::to_vec(&self.network.document)
             .map_err(|error| ApiError::internal("the network could not be written", error))?;
-        let network = KeptNetwork {
+        Ok(KeptNetwork {
             id: self.network.id.clone(),
             tag: self.network.tag.clone(),
             document: inputs.keep(Spool::Memory(text))?,
             unknown: self.unknown,
-        };
-        Ok(Kept::Network { network, body: Box::new(body) })
+        })
     }
 }
 
@@ -140,7 +147,7 @@ fn table(
 }
 
 /// The network's stations as a table.
-fn stations_table(network: &Registered, planar: bool) -> Vec<u8> {
+pub(super) fn stations_table(network: &Registered, planar: bool) -> Vec<u8> {
     let [x, y] = if planar { ["x", "y"] } else { ["lon", "lat"] };
     let mut text = format!("station,{x},{y}\n");
     for station in &network.stations {
@@ -151,7 +158,7 @@ fn stations_table(network: &Registered, planar: bool) -> Vec<u8> {
 }
 
 /// Times in order and none twice, as far as they can be read: what cannot is told later, with its reason.
-fn check_times(times: &[String]) -> Result<(), ApiError> {
+pub(super) fn check_times(times: &[String]) -> Result<(), ApiError> {
     let read = |text: &String| text.parse::<jiff::Timestamp>().ok();
     for (k, pair) in times.windows(2).enumerate() {
         let (Some(before), Some(after)) = (read(&pair[0]), read(&pair[1])) else { continue };

@@ -16,6 +16,7 @@ use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole
 use crate::account::{Usage, shortened};
 use crate::error::ApiError;
 use crate::intake::Kept;
+use crate::schedule;
 use crate::routes::timed;
 use crate::state::AppState;
 use crate::watch::traces;
@@ -78,6 +79,9 @@ pub(super) fn make(state: &AppState, job: &Job, running: &Arc<Running>) {
         tracing::error!(job = job.id, problem = ?error, "what an ended job left could not be removed");
     }
     state.jobs().wake.notify_waiters();
+    if job.owner.starts_with(schedule::OWNER) {
+        state.schedules().wake();
+    }
 }
 
 /// Books an attempt that ended without a word: it is counted already.
@@ -311,6 +315,9 @@ fn how_asked(job: &Job) -> String {
         Ok(Kept::Execution { .. }) => "POST /processes/map/execution".to_owned(),
         Ok(kept @ Kept::Network { .. }) => {
             format!("POST /v1/networks/{}/maps", kept.network().unwrap_or_default())
+        }
+        Ok(Kept::Slot(_)) => {
+            format!("schedule {}", job.owner.trim_start_matches(schedule::OWNER))
         }
         _ => "POST /v1/maps".to_owned(),
     }

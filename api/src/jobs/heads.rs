@@ -104,7 +104,7 @@ impl Conditions {
         let text = "m.removed IS NULL AND m.head IS NOT NULL AND m.head <> 'null'".to_owned();
         let mut made = Self { text, values: Vec::new() };
         if let Some(owner) = owner {
-            made.add("m.owner = ?", owner.to_owned().into());
+            made.add("(m.owner = ? OR m.owner GLOB 'schedule:*')", owner.to_owned().into());
         }
         match collection {
             Some(NO_NETWORK) => {

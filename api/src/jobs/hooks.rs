@@ -129,6 +129,17 @@ fn rule_of(config: &ServiceConfig, url: &str) -> Option<(Uri, Rule)> {
     (known && plain).then_some((uri, rule))
 }
 
+/// Whether a setting allows word to be sent there.
+pub(crate) fn is_allowed(config: &ServiceConfig, url: &str) -> bool {
+    rule_of(config, url).is_some()
+}
+
+/// Seconds until something that was not taken so often is sent again; none: it is given up.
+pub(crate) fn wait(attempts: u32) -> Option<i64> {
+    let wait = (FIRST_WAIT << attempts.min(20)).min(LONGEST_WAIT);
+    (attempts + 1 < MOST_ATTEMPTS).then_some(wait)
+}
+
 /// Whether word may be sent there.
 ///
 /// # Errors
@@ -211,8 +222,7 @@ fn claim(tx: &Transaction<'_>) -> rusqlite::Result<Option<Due>> {
 
 fn book(tx: &Transaction<'_>, due: &Due, outcome: &Result<(), String>) -> rusqlite::Result<()> {
     let attempts = due.attempts + 1;
-    let wait = (FIRST_WAIT << due.attempts.min(20)).min(LONGEST_WAIT);
-    let again = (attempts < MOST_ATTEMPTS && outcome.is_err()).then(|| now() + wait);
+    let again = wait(due.attempts).filter(|_| outcome.is_err()).map(|seconds| now() + seconds);
     let delivered = outcome.is_ok().then(now);
     let message = outcome.as_ref().err();
     let sql =
@@ -222,17 +232,22 @@ fn book(tx: &Transaction<'_>, due: &Due, outcome: &Result<(), String>) -> rusqli
 }
 
 fn send(config: &ServiceConfig, due: &Due) -> Result<(), String> {
-    // The configuration may have changed since.
-    let (uri, rule) = rule_of(config, &due.url).ok_or("the host is no longer allowed")?;
-    let path = config.webhook_secret_file.as_ref().ok_or("there is no webhook_secret_file")?;
-    let secret = std::fs::read(path).map_err(|error| format!("webhook_secret_file: {error}"))?;
     let finished = due.finished.map(crate::wire::jobs::iso);
     let body = json!({
         "jobID": due.job, "id": due.job, "status": due.state, "finished": finished,
         "message": due.message, "map": (due.state == State::Successful).then_some(&due.map),
         "job": format!("/v1/jobs/{}", due.job),
     });
-    let (body, seconds) = (body.to_string(), now());
+    post(config, &due.url, body.to_string())
+}
+
+/// Sends a document, signed; why it was not taken.
+pub(crate) fn post(config: &ServiceConfig, url: &str, body: String) -> Result<(), String> {
+    // The configuration may have changed since the address was checked.
+    let (uri, rule) = rule_of(config, url).ok_or("the host is no longer allowed")?;
+    let path = config.webhook_secret_file.as_ref().ok_or("there is no webhook_secret_file")?;
+    let secret = std::fs::read(path).map_err(|error| format!("webhook_secret_file: {error}"))?;
+    let seconds = now();
     let agent = ureq::Agent::with_parts(
         ureq::Agent::config_builder()
             .max_redirects(0)

@@ -67,8 +67,9 @@ impl Inputs {
             .map_err(|error| ApiError::internal("the readings of the job are gone", error))
     }
 
-    /// Enters bodies into the table, before the job that names them; tells the bytes of all.
-    pub(super) fn enter(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<u64, ApiError> {
+    /// Enters bodies into the table, before what names them; tells the bytes of all but those that only a
+    /// schedule keeps, which has limits of its own.
+    pub(crate) fn enter(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<u64, ApiError> {
         for digest in digests {
             let metadata = fs::metadata(self.folder.join(digest));
             let bytes = metadata
@@ -79,7 +80,9 @@ impl Inputs {
                 params![digest, bytes, now()],
             )?;
         }
-        Ok(tx.query_row("SELECT coalesce(sum(bytes), 0) FROM inputs", [], |row| row.get(0))?)
+        let sql = "SELECT coalesce(sum(bytes), 0) FROM inputs WHERE digest NOT IN \
+                   (SELECT digest FROM slot_inputs) OR digest IN (SELECT digest FROM job_inputs)";
+        Ok(tx.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// Removes files without a row, but for the newest.
@@ -107,6 +110,8 @@ impl Inputs {
     ) -> Result<(), ApiError> {
         let sql = "DELETE FROM inputs WHERE NOT EXISTS \
                    (SELECT 1 FROM job_inputs WHERE job_inputs.digest = inputs.digest) \
+                   AND NOT EXISTS \
+                   (SELECT 1 FROM slot_inputs WHERE slot_inputs.digest = inputs.digest) \
                    RETURNING digest";
         let mut statement = tx.prepare(sql)?;
         let gone = statement.query_map([], |row| row.get(0))?;

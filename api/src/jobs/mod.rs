@@ -44,6 +44,7 @@ mod process;
 pub mod results;
 mod runner;
 pub mod search;
+mod slots;
 mod store;
 mod submit;
 mod task;
@@ -72,7 +73,8 @@ pub(crate) use keeping::NewMap;
 pub(crate) use model::{Job, State};
 pub(crate) use process::Process;
 pub use runner::start;
-pub(crate) use store::{Census, Filter, census, get, list, queue_position};
+pub(crate) use slots::SlotJob;
+pub(crate) use store::{Census, Filter, by_id, census, get, list, queue_position};
 pub(crate) use submit::{Submission, Wish, beyond_now, submit};
 pub(crate) use task::Task;
 pub(crate) use whole::errors;
@@ -162,13 +164,17 @@ impl Jobs {
     }
 
     /// While this is held no input is removed.
-    fn inputs_stay(&self) -> RwLockReadGuard<'_, ()> {
+    pub(crate) fn inputs_stay(&self) -> RwLockReadGuard<'_, ()> {
         self.inputs_stay.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the inputs of a request that is over, unless another needs them. Where some are just being
     /// kept, that is left to the keeper.
-    fn remove_unneeded(&self, tx: &Transaction<'_>, digests: &[String]) -> Result<(), ApiError> {
+    pub(crate) fn remove_unneeded(
+        &self,
+        tx: &Transaction<'_>,
+        digests: &[String],
+    ) -> Result<(), ApiError> {
         match self.inputs_stay.try_write() {
             Ok(_alone) => self.inputs().remove_unneeded(tx, digests),
             Err(_) => Ok(()),
@@ -197,6 +203,26 @@ impl Jobs {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Running>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This process, among those that share the folder.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder.name
+    }
+
+    /// Whether a process of that name lives.
+    pub(crate) fn lives(&self, holder: &str) -> bool {
+        self.holder.lives(holder)
+    }
+
+    /// Resolved when the service takes nothing more upon itself.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.drain
+    }
+
+    /// A task that [`quiet`](Self::quiet) waits for.
+    pub(crate) fn look_after(&self, task: JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Takes no more jobs, and hands back those that run after the block they are at.

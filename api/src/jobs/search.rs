@@ -38,7 +38,7 @@ pub fn search(connection: &Connection, search: &Search, limit: usize) -> Result<
         conditions.push(condition.replace('?', &format!("?{}", values.len())));
     };
     if let Some(owner) = &search.owner {
-        add("owner = ?", owner.clone().into());
+        add("(owner = ? OR owner GLOB 'schedule:*')", owner.clone().into());
     }
     if let Some(network) = &search.network {
         add("network = ?", network.clone().into());

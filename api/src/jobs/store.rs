@@ -76,7 +76,7 @@ pub(crate) fn get(connection: &Connection, owner: &str, id: &str) -> Result<Opti
 }
 
 /// A job of whomever.
-pub(super) fn by_id(connection: &Connection, id: &str) -> Result<Option<Job>> {
+pub(crate) fn by_id(connection: &Connection, id: &str) -> Result<Option<Job>> {
     let sql = format!("SELECT {} FROM jobs WHERE id = ?1", Job::COLUMNS);
     connection.query_row(&sql, [id], Job::from_row).optional()
 }

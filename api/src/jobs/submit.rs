@@ -1,6 +1,7 @@
 //! A request becomes a job: its body is kept, its plan made and weighed, its row inserted.
 
 use isopleth_engine::{Cancel, Plan, Targets, machine};
+use rusqlite::Transaction;
 
 use super::model::Lane;
 use super::store::{self, NewJob};
@@ -161,18 +162,28 @@ fn insert(
         {
             return the_same(known, fingerprint, key).map(|job| *job);
         }
-        if store::waiting(tx)? >= config.job_queue_length {
-            let what = format!("{} jobs wait already", config.job_queue_length);
-            return Err(ApiError::busy(&what, config.queue_wait_seconds.max(10)));
-        }
-        if state.jobs().inputs().enter(tx, &digests)? > config.inputs_max_bytes {
-            let what = "the readings of jobs that wait fill the room there is for them";
-            return Err(ApiError::busy(what, config.queue_wait_seconds.max(10)));
-        }
-        store::insert(tx, &new)?;
-        let job = store::get(tx, &wish.owner, &id)?;
-        job.ok_or_else(|| ApiError::internal("the job is not there", "inserted just now"))
+        enter(state, tx, &new)
     })
+}
+
+/// Puts a job into the queue, if there is room.
+pub(super) fn enter(
+    state: &AppState,
+    tx: &Transaction<'_>,
+    new: &NewJob<'_>,
+) -> Result<Job, ApiError> {
+    let config = state.config();
+    if store::waiting(tx)? >= config.job_queue_length {
+        let what = format!("{} jobs wait already", config.job_queue_length);
+        return Err(ApiError::busy(&what, config.queue_wait_seconds.max(10)));
+    }
+    if state.jobs().inputs().enter(tx, new.inputs)? > config.inputs_max_bytes {
+        let what = "the readings of jobs that wait fill the room there is for them";
+        return Err(ApiError::busy(what, config.queue_wait_seconds.max(10)));
+    }
+    store::insert(tx, new)?;
+    let job = store::get(tx, new.owner, new.id)?;
+    job.ok_or_else(|| ApiError::internal("the job is not there", "inserted just now"))
 }
 
 /// Memory that a run adds to what the process has already.

@@ -78,7 +78,7 @@ pub(super) async fn find(
     let wanted = id.clone();
     let found = state.store().looked_up(move |c| Ok(results::get(c, &wanted)?)).await?;
     // Of others' maps nobody learns that they are there.
-    let Some(map) = found.filter(|map| map.form == "netcdf" && caller.owns(&map.owner)) else {
+    let Some(map) = found.filter(|map| map.form == "netcdf" && caller.sees(&map.owner)) else {
         let text = format!("there is no map `{id}`; GET /v1/maps lists those there are");
         return Err(ApiError::not_found(text));
     };

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::error::{ApiError, Problem};
 use crate::jobs;
+use crate::schedule;
 use crate::state::AppState;
 use crate::watch::Form;
 
@@ -40,6 +41,10 @@ pub(crate) async fn metrics(
         match shared.store().read(jobs::census) {
             Ok(census) => shared.watch().jobs(&census),
             Err(error) => tracing::warn!(%error, "jobs cannot be counted"),
+        }
+        match schedule::census(&shared) {
+            Ok((schedules, waiting)) => shared.watch().schedules(&schedules, &waiting),
+            Err(error) => tracing::warn!(?error, "schedules cannot be counted"),
         }
         shared.watch().account.waits(shared.account().waiting());
         shared.watch().told(shared.occupancy(), shared.uptime().as_secs_f64(), form)

@@ -16,6 +16,8 @@ pub(crate) mod metrics;
 pub(crate) mod network_maps;
 pub(crate) mod networks;
 mod ranges;
+pub(crate) mod schedules;
+pub(crate) mod slots;
 
 use std::time::Instant;
 

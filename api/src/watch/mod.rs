@@ -6,6 +6,7 @@
 pub(crate) mod account;
 mod jobs;
 mod memory;
+mod schedules;
 mod text;
 pub(crate) mod traces;
 
@@ -29,6 +30,7 @@ use prometheus_client::registry::Registry;
 use crate::jobs::{Census, Process, State};
 use crate::limits::Occupancy;
 use memory::Memory;
+pub(crate) use schedules::OfSchedule;
 
 /// Networks and variables whose errors are told apart; those of others stand under `other`.
 const SERIES: usize = 200;
@@ -95,6 +97,7 @@ pub(crate) struct Watch {
     uptime: Real,
     memory: Memory,
     jobs: jobs::Jobs,
+    schedules: schedules::Schedules,
     pub(crate) account: account::Account,
 }
 
@@ -153,6 +156,7 @@ impl Watch {
         r.register("isopleth_build_info", "The version; always 1", build);
         self.memory.register(r);
         self.jobs.register(r);
+        self.schedules.register(r);
         self.account.register(r);
         self.registry = registry;
     }
@@ -187,6 +191,16 @@ impl Watch {
     /// A job has ended so.
     pub(crate) fn job_ended(&self, process: Process, state: State) {
         self.jobs.ended(process, state);
+    }
+
+    /// How schedules are doing just now.
+    pub(crate) fn schedules(&self, census: &[OfSchedule], waiting: &[(String, u64)]) {
+        self.schedules.look(census, waiting);
+    }
+
+    /// Somebody is told of this.
+    pub(crate) fn noticed(&self, kind: &'static str) {
+        self.schedules.noticed(kind);
     }
 
     /// A map was made, of a network that has a name or, empty, none.

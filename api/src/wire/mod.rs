@@ -14,5 +14,6 @@ pub(crate) mod points;
 pub mod quality;
 pub mod query;
 pub mod request;
+pub mod schedule;
 pub mod series;
 pub mod uncertainty;

@@ -10,7 +10,7 @@ use crate::error::{ApiError, Place};
 
 /// What readings are examined for; all of it may be left out. What is found is told in the report
 /// and flagged in the file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QualityRequest {
     /// Which readings that cannot be right are treated as missing; all are flagged. Default `none`.
@@ -35,7 +35,7 @@ pub struct QualityRequest {
 }
 
 /// A number, or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Limit {
     /// Examined with this limit.
@@ -45,7 +45,7 @@ pub enum Limit {
 }
 
 /// Not examined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OffName {
     /// Not examined.

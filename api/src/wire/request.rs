@@ -386,7 +386,7 @@ pub enum PrecisionName {
 }
 
 /// How readings are to be understood. All of it may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadRequest {
     /// Only these times: each as precise as it is written (`2017-07-07`: the day), or a range

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use isopleth_engine::Treatment;
@@ -15,7 +15,7 @@ use crate::error::{ApiError, Place};
 
 /// Averages and what comes before them, in this order: detection limits, spikes, steps, gaps,
 /// averages. All of it may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeriesRequest {
     /// A running mean such as `8h` or `24h`; `day`, `month` or `year`; or the daily maximum of 8-hour
@@ -50,7 +50,7 @@ pub struct SeriesRequest {
 }
 
 /// What part of its hour a reading's time is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StampName {
     /// Its start.
@@ -60,7 +60,7 @@ pub enum StampName {
 }
 
 /// What readings below the detection limit become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BelowLimitName {
     /// Half of the limit.

@@ -25,6 +25,7 @@ mod picture;
 mod png;
 mod source;
 mod tiff;
+mod told;
 mod values;
 
 use std::fmt;
@@ -37,6 +38,7 @@ pub use error::ExportError;
 pub use gathered::{Cut, Gathered, Wanted, spaced};
 pub use palette::Palette;
 pub use source::{Axis, MapVariable, Source, Space};
+pub use told::Coordinate;
 pub use values::{PlaceValues, Series, place_values};
 
 use crate::error::Error;

@@ -115,7 +115,10 @@ fn ends_with_separator(path: &Path) -> bool {
 }
 
 /// Makes the new name itself durable. Some network file systems have no such call: they say so.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }

@@ -17,8 +17,7 @@ mod points_csv;
 
 use std::ops::Range;
 
-pub use atomic::AtomicFile;
-pub(crate) use atomic::sync_directory;
+pub use atomic::{AtomicFile, sync_directory};
 pub(crate) use cf::{is_concentration, udunits};
 pub use chunk::FILL_VALUE;
 pub(crate) use hdf5::{NcChar, silence as silence_hdf5};
