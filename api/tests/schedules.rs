@@ -293,8 +293,14 @@ async fn readings_of_too_few_stations_make_no_map_and_what_was_made_stays() {
     settle(&house.state).await;
     let slot = house.slot("air", hour).await;
     assert_eq!((&slot["state"], &slot["revision"]), (&json!("made"), &json!(1)), "{slot}");
+    // What was mapped comes back: that map is the right one.
+    house.clock.set(time("2026-03-01T08:04:00Z"));
+    house.post("air", hour, readings(hour, 9, 0.0, true)).await.is(202);
+    settle(&house.state).await;
+    let slot = house.slot("air", hour).await;
+    assert_eq!((&slot["state"], &slot["revision"]), (&json!("made"), &json!(1)), "{slot}");
     let kinds: Vec<String> = house.notices().into_iter().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds, ["too_few", "recovered", "too_few", "job_failed"]);
+    assert_eq!(kinds, ["too_few", "recovered", "too_few", "job_failed", "recovered"]);
     house.close().await;
 }
 

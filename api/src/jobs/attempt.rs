@@ -80,7 +80,7 @@ pub(super) fn make(state: &AppState, job: &Job, running: &Arc<Running>) {
     }
     state.jobs().wake.notify_waiters();
     if job.owner.starts_with(schedule::OWNER) {
-        state.schedules().wake();
+        state.schedules().job_ended();
     }
 }
 

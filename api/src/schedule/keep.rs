@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::store::Claim;
 use super::{Scheduled, notices};
 use crate::error::ApiError;
 use crate::jobs::{self, results};
@@ -14,19 +13,12 @@ const DAY: i64 = 24 * 3600;
 const INPUTS_DAYS: u64 = 90;
 
 /// Removes what is over; how many maps.
-pub(super) fn keep(
-    state: &AppState,
-    claim: &Claim,
-    scheduled: &Scheduled,
-) -> Result<usize, ApiError> {
+pub(super) fn keep(state: &AppState, scheduled: &Scheduled) -> Result<usize, ApiError> {
     let now = state.now().as_second();
     let keep = &scheduled.document.keep;
     let before =
         |days: u64| now - i64::try_from(days).unwrap_or(i64::MAX / DAY).saturating_mul(DAY);
     let files = state.store().write(|tx| {
-        if !claim.holds(tx)? {
-            return Ok::<_, ApiError>(Vec::new());
-        }
         let mut over: Vec<(i64, &str)> = Vec::new();
         if let Some(days) = keep.days {
             over.push((before(days), "older than its schedule keeps maps"));
@@ -35,7 +27,7 @@ pub(super) fn keep(
             let sql = "SELECT hour FROM slots WHERE schedule = ?1 AND revision > 0 \
                        ORDER BY hour DESC LIMIT 1 OFFSET ?2";
             let count = i64::try_from(count).unwrap_or(i64::MAX) - 1;
-            let of = params![claim.schedule, count];
+            let of = params![scheduled.id, count];
             let oldest: Option<i64> = tx.query_row(sql, of, |row| row.get(0)).optional()?;
             over.extend(oldest.map(|oldest| (oldest, "its schedule keeps no more maps")));
         }
@@ -44,7 +36,7 @@ pub(super) fn keep(
             let sql = "UPDATE revisions SET kept = 0 WHERE schedule = ?1 AND hour < ?2 AND kept = 1 \
                        RETURNING map";
             let mut statement = tx.prepare(sql)?;
-            let maps = statement.query_map(params![claim.schedule, before], |row| row.get(0))?;
+            let maps = statement.query_map(params![scheduled.id, before], |row| row.get(0))?;
             let maps: Vec<String> = maps.collect::<rusqlite::Result<_>>()?;
             for map in maps {
                 files.extend(results::remove(tx, &map, why)?);
@@ -54,14 +46,14 @@ pub(super) fn keep(
         let sql = "DELETE FROM slot_inputs WHERE schedule = ?1 AND hour < ?2 AND NOT EXISTS \
                    (SELECT 1 FROM slots WHERE slots.schedule = slot_inputs.schedule \
                    AND slots.hour = slot_inputs.hour AND (due IS NOT NULL OR state = 'running'))";
-        tx.execute(sql, params![claim.schedule, before(days)])?;
+        tx.execute(sql, params![scheduled.id, before(days)])?;
         let sql = "DELETE FROM posted WHERE schedule = ?1 AND NOT EXISTS (SELECT 1 FROM slot_inputs \
                    WHERE slot_inputs.schedule = posted.schedule AND slot_inputs.hour = posted.hour \
                    AND slot_inputs.digest = posted.input)";
-        tx.execute(sql, params![claim.schedule])?;
+        tx.execute(sql, params![scheduled.id])?;
         notices::forget(tx, now)?;
         state.jobs().remove_unneeded(tx, &[])?;
-        Ok(files)
+        Ok::<_, ApiError>(files)
     })?;
     for file in &files {
         jobs::remove_file(state, file);

@@ -1,10 +1,11 @@
 //! Looks for the readings of an hour; what is new becomes a job.
 
-use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use axum::http::StatusCode;
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::fetch::{self, Found, Trouble};
 use super::model::{Kind, Slot, SlotState};
-use super::posted::{is_posted, posted, repost};
+use super::posted::repost;
 use super::request::{self, told};
 use super::store::{self, Claim};
 use super::times::{deadline, next_look};
@@ -13,7 +14,6 @@ use crate::body::Spool;
 use crate::error::ApiError;
 use crate::intake::{Kept, OfNetwork, OfSlot};
 use crate::jobs::SlotJob;
-use crate::sources::{self, Fetched};
 use crate::state::AppState;
 use crate::wire::network::UnknownName;
 
@@ -23,27 +23,6 @@ const LONGEST_WAIT: i64 = 600;
 
 /// Failures of a source in a row after which an hour is given up, if its time is over.
 const ATTEMPTS: u32 = 5;
-
-/// Why a look ended without an answer.
-enum Trouble {
-    /// The source does not work now.
-    Passing(String),
-    /// The disk, the queue, the database.
-    Machine(ApiError),
-}
-
-/// What a source has for an hour.
-pub(super) enum Found {
-    /// Nothing yet; why, for people.
-    NotYet(String),
-    Unchanged,
-    Readings {
-        name: String,
-        body: Spool,
-        gzip: bool,
-        mark: Option<String>,
-    },
-}
 
 /// Looks at all slots that are due, the oldest first, as long as there is room for their jobs; how many.
 pub(super) fn look(
@@ -96,12 +75,14 @@ struct Outcome<'a> {
     due: Option<i64>,
     /// Whether the look counts as a failed one.
     failed: bool,
+    /// Whether what was wrong is so no more.
+    mended: bool,
 }
 
 impl Look<'_> {
     /// False where the claim is lost.
     fn look(&self) -> Result<bool, ApiError> {
-        match self.find() {
+        match fetch::fetch(self.state, self.scheduled, self.hours, self.slot) {
             Ok(Found::NotYet(why)) => self.nothing(&why),
             Ok(Found::Unchanged) => self.unchanged(None),
             Ok(Found::Readings { name, body, gzip, mark }) => {
@@ -110,33 +91,15 @@ impl Look<'_> {
                     Err(error) if error.status().is_server_error() => {
                         self.stumble(&Trouble::Machine(error))
                     }
+                    // Its network is not registered, or not yet: nothing is wrong with the readings.
+                    Err(error) if error.status() == StatusCode::NOT_FOUND => {
+                        self.stumble(&Trouble::Passing(error.problem().detail))
+                    }
                     Err(error) => self.unreadable(&error, mark.as_deref()),
                     Ok(held) => Ok(held),
                 }
             }
             Err(trouble) => self.stumble(&trouble),
-        }
-    }
-
-    fn find(&self) -> Result<Found, Trouble> {
-        let (state, slot) = (self.state, self.slot);
-        let mark = slot.mark.as_deref().filter(|_| slot.again == 0);
-        let document = &self.scheduled.document;
-        let Some(source) = document.source.as_ref().filter(|_| !is_posted(state, document)) else {
-            return posted(state, slot, mark).map_err(Trouble::Machine);
-        };
-        let start = Timestamp::from_second(slot.hour).unwrap_or_default();
-        let hour = sources::Hour { start, zone: self.hours.zone().clone() };
-        let known = sources::Known { mark };
-        match sources::fetch(state, source, &hour, known, &state.schedules().cancel) {
-            Ok(Fetched::NotYet(why)) => Ok(Found::NotYet(why)),
-            Ok(Fetched::Unchanged) => Ok(Found::Unchanged),
-            Ok(Fetched::Readings { name, body, gzip, mark }) => {
-                Ok(Found::Readings { name, body, gzip, mark })
-            }
-            Err(error) if error.is_passing() => Err(Trouble::Passing(error.to_string())),
-            // Somebody has to mend it first: like a source that has nothing.
-            Err(error) => Ok(Found::NotYet(error.to_string())),
         }
     }
 
@@ -154,6 +117,7 @@ impl Look<'_> {
             readings: None,
             due: self.next(after),
             failed: false,
+            mended: false,
         })
     }
 
@@ -168,6 +132,7 @@ impl Look<'_> {
             readings: None,
             due: self.next(self.slot.state),
             failed: false,
+            mended: false,
         })
     }
 
@@ -201,6 +166,7 @@ impl Look<'_> {
             readings: None,
             due: if tries_on { Some(now + wait) } else { self.next(after) },
             failed: true,
+            mended: false,
         })
     }
 
@@ -231,7 +197,8 @@ impl Look<'_> {
         // Until the slot names them, nobody may take them for those of a job that ended.
         let inputs_stay = state.jobs().inputs_stay();
         let network = self.network()?;
-        let stations = if network.is_none() { self.stations()? } else { None };
+        let stations =
+            if network.is_none() { fetch::stations(state, self.scheduled)? } else { None };
         let request = request::of(state.config(), &self.scheduled.document, self.hours, slot.hour)?;
         let of_slot = OfSlot { request, name: name.clone(), body, gzip, stations, network };
         let (kept, input) = of_slot.keep(&inputs)?;
@@ -262,6 +229,9 @@ impl Look<'_> {
         if slot.digest.as_deref() == Some(&digest) && slot.again == 0 {
             return Ok(Taken::of(self.unchanged(mark)?));
         }
+        if slot.again == 0 && self.latest_digest()?.as_ref() == Some(&digest) {
+            return Ok(Taken::of(self.as_before(mark, (&digest, stations))?));
+        }
         let needed = self.scheduled.document.min_stations;
         if stations < needed {
             return Ok(Taken::of(self.too_few(mark, (&digest, stations), needed)?));
@@ -276,7 +246,7 @@ impl Look<'_> {
             keep_input(tx, slot, kept)?;
             tx.execute(
                 "UPDATE slots SET state = 'running', job = ?3, mark = ?4, digest = ?5, input = ?6, name = ?7, \
-                 stations = ?8, jobs = jobs + 1, attempts = 0, due = NULL, \
+                 stations = ?8, attempts = 0, due = NULL, \
                  again = iif(again = 0, 0, 2), message = NULL, updated = ?9 WHERE schedule = ?1 AND hour = ?2",
                 params![
                     slot.schedule, slot.hour, job.id, mark, digest, input, name, stations, self.now
@@ -284,6 +254,31 @@ impl Look<'_> {
             )?;
             repost(tx, slot)?;
             Ok(Taken::Begun)
+        })
+    }
+
+    /// Of the readings of the latest revision.
+    fn latest_digest(&self) -> Result<Option<String>, ApiError> {
+        let slot = self.slot;
+        let sql =
+            "SELECT digest FROM revisions WHERE schedule = ?1 AND hour = ?2 AND revision = ?3";
+        let of = params![slot.schedule, slot.hour, slot.revision];
+        Ok(self.state.store().read(|c| c.query_row(sql, of, |row| row.get(0)).optional())?)
+    }
+
+    /// After others that made no map, the readings are those of the latest revision again.
+    fn as_before(&self, mark: Option<&str>, readings: (&str, u64)) -> Result<bool, ApiError> {
+        let problem = self.slot.problem.as_ref();
+        let text = format!("the readings are those of revision {} again", self.slot.revision);
+        self.book(Outcome {
+            after: self.slot.state,
+            message: None,
+            notice: problem.map(|_| (Kind::Recovered, text)),
+            mark,
+            readings: Some(readings),
+            due: self.next(self.slot.state),
+            failed: false,
+            mended: true,
         })
     }
 
@@ -308,26 +303,13 @@ impl Look<'_> {
             readings: Some((digest, stations)),
             due: self.next(after),
             failed: false,
+            mended: false,
         })
     }
 
     fn next(&self, state: SlotState) -> Option<i64> {
         let after = Slot { state, ..self.slot.clone() };
         next_look(&self.scheduled.document, &after, self.now)
-    }
-
-    /// The table of places of the source, for readings that carry none.
-    fn stations(&self) -> Result<Option<(String, Spool)>, ApiError> {
-        let source = self.scheduled.document.source.as_deref();
-        let Some(path) = source.and_then(|source| sources::stations(self.state, source)) else {
-            return Ok(None);
-        };
-        let file = std::fs::File::open(&path).map_err(|error| {
-            let what = "the table of stations of the source cannot be read";
-            ApiError::internal(what, format!("{}: {error}", path.display()))
-        })?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Some((name, Spool::File(file))))
     }
 
     fn network(&self) -> Result<Option<OfNetwork>, ApiError> {
@@ -348,7 +330,7 @@ impl Look<'_> {
             tx.execute(
                 "UPDATE slots SET state = ?3, message = ?4, mark = coalesce(?5, mark), \
                  digest = coalesce(?6, digest), stations = coalesce(?7, stations), \
-                 problem = coalesce(?8, problem), attempts = iif(?9, attempts + 1, 0), \
+                 problem = iif(?12, NULL, coalesce(?8, problem)), attempts = iif(?9, attempts + 1, 0), \
                  due = ?10, again = iif(?9, again, 0), updated = ?11 WHERE schedule = ?1 AND hour = ?2",
                 params![
                     slot.schedule,
@@ -361,7 +343,8 @@ impl Look<'_> {
                     problem,
                     outcome.failed,
                     outcome.due,
-                    now
+                    now,
+                    outcome.mended
                 ],
             )?;
             // Posted while this was looking: looked at again.

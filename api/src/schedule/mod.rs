@@ -14,9 +14,11 @@
 //!
 //! Who may change what:
 //!
-//! - **claim**: whoever works at a schedule (one thread of one process) has its row: its name as holder, a lease,
-//!   and a number that grows with every claim. Every statement below names that number, so one that lost its claim
-//!   changes nothing. A holder that died is known by its lock file, at once; no slot waits for a lease to end.
+//! - **claim**: whoever makes slots of a schedule and looks for readings (one thread of one process) has its row: its
+//!   name as holder, a lease, and a number that grows with every claim. Every statement of `make` and `look` names
+//!   that number, so one that lost its claim changes nothing. A holder that died is known by its lock file, at once;
+//!   no slot waits for a lease to end.
+//! - **settle**: anybody, in one transaction that first sees that the slot still runs this very job.
 //! - requests (a post of readings, a backfill) insert slots, and set `due` and `again`; never a state.
 //! - **deliver**: one process at a time delivers to a sink, likewise.
 //!
@@ -41,6 +43,7 @@ mod backfill;
 mod clock;
 mod cron;
 mod deliver;
+mod fetch;
 mod keep;
 mod look;
 mod make;
@@ -55,8 +58,8 @@ pub(crate) mod tell;
 mod tick;
 mod times;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use isopleth_engine::Cancel;
 use tokio::sync::{Notify, watch};
@@ -81,12 +84,14 @@ pub(crate) const OWNER: &str = "schedule:";
 /// Work at schedules in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Schedules {
-    /// Something may have become due: a job ended, readings were posted.
+    /// Readings may be there: they were posted, or there is room for further maps.
     slots: Notify,
+    /// A job has ended.
+    ends: Notify,
     /// There are new deliveries, or notices: a number that grows.
     deliveries: watch::Sender<u64>,
-    /// Held by whoever ticks, so that a claim of this process is always that of the present tick.
-    ticking: Mutex<()>,
+    /// Schedules that a thread of this process works at, so that a claim of this process is always its own.
+    busy: Mutex<BTreeSet<String>>,
     telling: Mutex<()>,
     /// Of every sink: held by whoever delivers to it, and when what is over was removed there last.
     sinks: Mutex<BTreeMap<String, (Arc<Mutex<()>>, i64)>>,
@@ -94,9 +99,14 @@ pub(crate) struct Schedules {
 }
 
 impl Schedules {
-    /// Something may have become due.
+    /// Readings may have become due.
     pub(crate) fn wake(&self) {
         self.slots.notify_one();
+    }
+
+    /// A job of a schedule has ended.
+    pub(crate) fn job_ended(&self) {
+        self.ends.notify_one();
     }
 
     fn wake_deliveries(&self) {
@@ -106,6 +116,20 @@ impl Schedules {
     /// Ends what waits for others: sources, sinks.
     pub(crate) fn stop(&self) {
         self.cancel.cancel();
+    }
+
+    fn busy(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_busy(&self, schedule: &str) -> bool {
+        self.busy().contains(schedule)
+    }
+
+    /// Begins work at a schedule, if no other thread is at it.
+    fn begin(&self, schedule: &str) -> Option<Busy<'_>> {
+        let begun = self.busy().insert(schedule.to_owned());
+        begun.then(|| Busy { schedules: self, schedule: schedule.to_owned() })
     }
 
     fn lock_of(&self, sink: &str) -> Arc<Mutex<()>> {
@@ -122,6 +146,18 @@ impl Schedules {
             *last = now;
         }
         may
+    }
+}
+
+/// Work at a schedule, until it is dropped.
+struct Busy<'a> {
+    schedules: &'a Schedules,
+    schedule: String,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.schedules.busy().remove(&self.schedule);
     }
 }
 

@@ -94,7 +94,6 @@ pub(crate) struct Slot {
     pub(crate) since: i64,
     pub(crate) due: Option<i64>,
     pub(crate) attempts: u32,
-    pub(crate) jobs: u32,
     /// 1: a new revision is wanted, even of the same readings; 2: such a one is being made.
     pub(crate) again: u8,
     pub(crate) origin: String,
@@ -106,7 +105,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// Columns in the order of [`Slot::from_row`].
     pub(super) const COLUMNS: &str = "schedule, hour, state, revision, job, mark, digest, input, name, stations, \
-         since, due, attempts, jobs, again, origin, problem, message, updated";
+         since, due, attempts, again, origin, problem, message, updated";
 
     pub(super) fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
@@ -123,12 +122,11 @@ impl Slot {
             since: row.get(10)?,
             due: row.get(11)?,
             attempts: row.get(12)?,
-            jobs: row.get(13)?,
-            again: row.get(14)?,
-            origin: row.get(15)?,
-            problem: row.get(16)?,
-            message: row.get(17)?,
-            updated: row.get(18)?,
+            again: row.get(13)?,
+            origin: row.get(14)?,
+            problem: row.get(15)?,
+            message: row.get(16)?,
+            updated: row.get(17)?,
         })
     }
 }

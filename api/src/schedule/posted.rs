@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::look::Found;
+use super::fetch::Found;
 use super::model::Slot;
 use super::times::seconds;
 use super::{Hours, Scheduled, shelf, store};

@@ -38,9 +38,8 @@ CREATE TABLE slots (
     -- When readings are expected, and when they are looked for next; NULL: never again.
     since    INTEGER NOT NULL,
     due      INTEGER,
-    -- Looks in a row that failed, and jobs begun.
+    -- Looks in a row that failed.
     attempts INTEGER NOT NULL DEFAULT 0,
-    jobs     INTEGER NOT NULL DEFAULT 0,
     -- 1: a new revision is wanted, even of the same readings; 2: such a one is being made.
     again    INTEGER NOT NULL DEFAULT 0,
     origin   TEXT NOT NULL DEFAULT 'cron' CHECK (origin IN ('cron', 'backfill', 'posted')),
@@ -52,6 +51,7 @@ CREATE TABLE slots (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX slots_by_due ON slots (schedule, due) WHERE due IS NOT NULL;
 CREATE INDEX slots_by_state ON slots (schedule, state, hour);
+CREATE INDEX slots_running ON slots (schedule, hour) WHERE state = 'running';
 
 CREATE TABLE revisions (
     schedule TEXT NOT NULL,

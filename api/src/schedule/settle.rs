@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::model::{Kind, Slot, SlotState};
-use super::store::{self, Claim};
+use super::store;
 use super::times::next_look;
 use super::{Scheduled, notices};
 use crate::error::ApiError;
@@ -11,19 +11,15 @@ use crate::jobs;
 use crate::state::AppState;
 
 /// Settles all slots of a schedule whose jobs have ended; how many.
-pub(super) fn settle(
-    state: &AppState,
-    claim: &Claim,
-    scheduled: &Scheduled,
-) -> Result<usize, ApiError> {
-    let ended = state.store().read(|c| store::ended(c, &claim.schedule))?;
+pub(super) fn settle(state: &AppState, scheduled: &Scheduled) -> Result<usize, ApiError> {
+    let ended = state.store().read(|c| store::ended(c, &scheduled.id))?;
     let now = state.now().as_second();
     let mut settled = 0;
     for slot in ended {
         let done = state.store().write(|tx| {
-            let still = claim.holds(tx)?
-                && store::get(tx, &slot.schedule, slot.hour)?
-                    .is_some_and(|now| now.state == SlotState::Running && now.job == slot.job);
+            // Another may have done it meanwhile: then it does not run, or another job does.
+            let still = store::get(tx, &slot.schedule, slot.hour)?
+                .is_some_and(|now| now.state == SlotState::Running && now.job == slot.job);
             if !still {
                 return Ok::<_, rusqlite::Error>(false);
             }
@@ -44,6 +40,8 @@ pub(super) fn settle(
     }
     if settled > 0 {
         state.schedules().wake_deliveries();
+        // There is room for further hours.
+        state.schedules().wake();
     }
     Ok(settled)
 }

@@ -100,14 +100,18 @@ pub(super) fn ended(c: &Connection, schedule: &str) -> Result<Vec<Slot>> {
     c.prepare(&sql)?.query_map([schedule], Slot::from_row)?.collect()
 }
 
-/// Whether there is anything to be done at a schedule, but for making hours. `most`: maps made at the same time.
+/// Whether readings of a schedule are to be looked for. `most`: maps made at the same time.
 pub(super) fn is_due(c: &Connection, schedule: &str, now: i64, most: usize) -> Result<bool> {
-    if !ended(c, schedule)?.is_empty() {
-        return Ok(true);
-    }
     let sql = "SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = ?1 AND due <= ?2 AND state <> 'running')";
     let any: bool = c.query_row(sql, params![schedule, now], |row| row.get(0))?;
     Ok(any && running(c, schedule)? < most)
+}
+
+/// Schedules with hours whose job has ended, or is gone.
+pub(super) fn with_ends(c: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT schedule FROM slots WHERE state = 'running' AND NOT EXISTS \
+               (SELECT 1 FROM jobs WHERE jobs.id = slots.job AND jobs.state IN ('accepted', 'running'))";
+    c.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Hours whose maps are being made.

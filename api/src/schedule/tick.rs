@@ -1,8 +1,11 @@
 //! One tick does all that is due now; the service ticks whenever something may have become due.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::store::{self, Claim};
 use super::{Hours, Scheduled, deliver, keep, look, make, notices, settle, shelf};
@@ -46,7 +49,8 @@ impl Ticked {
 /// # Errors
 /// Where the database fails; what fails at one schedule keeps no other from its turn, and is in the log.
 pub fn tick(state: &AppState) -> Result<Ticked, ApiError> {
-    let Ticked { made, looked, settled, .. } = slots(state)?;
+    let settled = settled(state)?;
+    let Ticked { made, looked, .. } = slots(state)?;
     let delivered = deliver::deliver(state)?;
     let told = tell(state)?;
     Ok(Ticked { made, looked, settled, delivered, told })
@@ -61,16 +65,18 @@ pub fn tick(state: &AppState) -> Result<Ticked, ApiError> {
 pub fn start(state: &AppState) -> Result<(), (String, ApiError)> {
     shelf::adopt(state)?;
     let sinks = state.config().sinks.keys().map(|sink| Work::Sink(sink.clone()));
-    for work in [Work::Slots, Work::Rest].into_iter().chain(sinks) {
+    for work in [Work::Ends, Work::Rest].into_iter().chain(sinks) {
         state.jobs().look_after(tokio::spawn(run(state.clone(), work)));
     }
+    state.jobs().look_after(tokio::spawn(run_slots(state.clone())));
     Ok(())
 }
 
-/// What goes on side by side, so that a sink that takes its time keeps nobody else waiting.
+/// What goes on side by side, so that a source or a sink that takes its time keeps nobody else waiting.
 #[derive(Clone, Debug)]
 enum Work {
-    Slots,
+    /// Of jobs.
+    Ends,
     Sink(String),
     /// Notices, and sinks that are no more.
     Rest,
@@ -79,7 +85,7 @@ enum Work {
 impl Work {
     fn once(&self, state: &AppState) -> Result<(), ApiError> {
         match self {
-            Self::Slots => slots(state).map(drop),
+            Self::Ends => settled(state).map(drop),
             Self::Sink(sink) => deliver::to_sink(state, sink).map(drop),
             Self::Rest => {
                 deliver::deliver_to_unknown(state)?;
@@ -100,7 +106,7 @@ async fn run(state: AppState, work: Work) {
         }
         let woken = async {
             match work {
-                Work::Slots => state.schedules().slots.notified().await,
+                Work::Ends => state.schedules().ends.notified().await,
                 // The sender lives as long as the state.
                 Work::Sink(_) | Work::Rest => drop(deliveries.changed().await),
             }
@@ -113,47 +119,92 @@ async fn run(state: AppState, work: Work) {
     }
 }
 
-/// What is due of hours.
+/// Looks for readings, schedule by schedule: one whose source does not answer keeps no other waiting.
+async fn run_slots(state: AppState) {
+    let draining = state.jobs().draining().clone();
+    let (places, mut under_way) = (Arc::new(Semaphore::new(SIDE_BY_SIDE)), JoinSet::new());
+    while !draining.is_cancelled() {
+        let shared = state.clone();
+        let due = match tokio::task::spawn_blocking(move || due(&shared)).await {
+            Ok(Ok(due)) => due,
+            error => {
+                tracing::error!(?error, "schedules cannot be worked at");
+                Vec::new()
+            }
+        };
+        for scheduled in due {
+            // Those without a place are due still when there is one.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
+            let shared = state.clone();
+            under_way.spawn_blocking(move || {
+                let worked = of_schedule(&shared, &scheduled);
+                drop(place);
+                if worked != Ticked::default() {
+                    shared.schedules().wake();
+                }
+            });
+        }
+        tokio::select! {
+            () = state.schedules().slots.notified() => (),
+            () = tokio::time::sleep(POLL) => (),
+            () = draining.cancelled() => (),
+        }
+        // What has ended is in the log already.
+        while under_way.try_join_next().is_some() {}
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// Settles what has ended, of all schedules; how many hours.
+fn settled(state: &AppState) -> Result<usize, ApiError> {
+    let ended = state.store().read(store::with_ends)?;
+    let mut all = 0;
+    for id in ended {
+        let scheduled = state.store().read(|c| shelf::get(c, &id))?;
+        let settled = settle::settle(state, &scheduled)?;
+        if settled > 0 {
+            keep::keep(state, &scheduled)?;
+        }
+        all += settled;
+    }
+    Ok(all)
+}
+
+/// Does what is due of hours.
 fn slots(state: &AppState) -> Result<Ticked, ApiError> {
-    let _alone = state.schedules().ticking.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = due(state)?;
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ticked::default()));
+    let work = || {
+        while let Some(scheduled) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let ticked = of_schedule(state, scheduled);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.made += ticked.made;
+            done.looked += ticked.looked;
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..due.len().min(SIDE_BY_SIDE) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let done = *done.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(done)
+}
+
+/// Schedules with hours that are due, but for those that this process works at already.
+fn due(state: &AppState) -> Result<Vec<Scheduled>, ApiError> {
     let now = state.now().as_second();
     let most = state.config().schedule_slots_in_flight;
-    let due: Vec<Scheduled> = state.store().read(|c| {
-        let all = shelf::list(c, "", MOST)?;
+    state.store().read(|c| {
         let mut due = Vec::new();
-        for scheduled in all {
-            if is_due(c, &scheduled, (now, most))? {
+        for scheduled in shelf::list(c, "", MOST)? {
+            if !state.schedules().is_busy(&scheduled.id) && is_due(c, &scheduled, (now, most))? {
                 due.push(scheduled);
             }
         }
-        Ok::<_, ApiError>(due)
-    })?;
-    let (next, done) = (AtomicUsize::new(0), std::sync::Mutex::new(Ticked::default()));
-    let work = || {
-        while let Some(scheduled) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let id = scheduled.id.clone();
-            match of_schedule(state, scheduled.clone()) {
-                Ok(ticked) => {
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.made += ticked.made;
-                    done.looked += ticked.looked;
-                    done.settled += ticked.settled;
-                }
-                Err(error) => tracing::error!(schedule = id, ?error, "a schedule fails"),
-            }
-        }
-    };
-    if due.len() < 2 {
-        work();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 0..due.len().min(SIDE_BY_SIDE) {
-                scope.spawn(work);
-            }
-        });
-    }
-    let done = *done.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(done)
+        Ok(due)
+    })
 }
 
 fn is_due(
@@ -163,35 +214,42 @@ fn is_due(
 ) -> Result<bool, ApiError> {
     let document = &scheduled.document;
     if document.paused {
-        return Ok(!store::ended(c, &scheduled.id)?.is_empty());
+        return Ok(false);
     }
     let hours = Hours::new(&document.cron, document.zone.as_deref())?;
     Ok(make::is_due(scheduled, &hours, now) || store::is_due(c, &scheduled.id, now, most)?)
 }
 
-/// What is due of one schedule.
-fn of_schedule(state: &AppState, scheduled: Scheduled) -> Result<Ticked, ApiError> {
-    let Some(claim) = Claim::take(state, &scheduled.id)? else { return Ok(Ticked::default()) };
-    let worked = claimed(state, &claim, scheduled);
-    claim.give_back(state)?;
-    worked
+/// Does what is due of one schedule, unless somebody is at it; what fails is in the log.
+fn of_schedule(state: &AppState, scheduled: &Scheduled) -> Ticked {
+    let id = &scheduled.id;
+    let Some(_busy) = state.schedules().begin(id) else { return Ticked::default() };
+    let work = || {
+        let Some(claim) = Claim::take(state, id)? else { return Ok(Ticked::default()) };
+        let worked = claimed(state, &claim);
+        claim.give_back(state)?;
+        worked
+    };
+    work().unwrap_or_else(|error: ApiError| {
+        tracing::error!(schedule = id, ?error, "a schedule fails");
+        Ticked::default()
+    })
 }
 
-fn claimed(state: &AppState, claim: &Claim, before: Scheduled) -> Result<Ticked, ApiError> {
+fn claimed(state: &AppState, claim: &Claim) -> Result<Ticked, ApiError> {
     // As it is now that nobody else works at it.
-    let mut scheduled = state.store().read(|c| shelf::get(c, &before.id))?;
-    let settled = settle::settle(state, claim, &scheduled)?;
+    let mut scheduled = state.store().read(|c| shelf::get(c, &claim.schedule))?;
     if scheduled.document.paused {
-        return Ok(Ticked { settled, ..Ticked::default() });
+        return Ok(Ticked::default());
     }
     let document = &scheduled.document;
     let hours = Hours::new(&document.cron, document.zone.as_deref())?;
     let made = make::make(state, claim, &mut scheduled, &hours)?;
     let looked = look::look(state, claim, &scheduled, &hours)?;
-    if settled + made > 0 {
-        keep::keep(state, claim, &scheduled)?;
+    if made > 0 {
+        keep::keep(state, &scheduled)?;
     }
-    Ok(Ticked { made, looked, settled, ..Ticked::default() })
+    Ok(Ticked { made, looked, ..Ticked::default() })
 }
 
 /// What is due of notices.
