@@ -37,8 +37,7 @@ fn a_document_is_checked_without_a_service_and_what_is_wrong_is_pointed_at() {
 fn the_next_hours_are_told_over_changes_of_the_clock() {
     let bench = Bench::new();
     let file = bench.file("d.json", DOCUMENT);
-    let words =
-        ["schedule", "next", &file, "--count", "4", "--after", "2026-10-24T23:30:00Z"];
+    let words = ["schedule", "next", &file, "--count", "4", "--after", "2026-10-24T23:30:00Z"];
     let told = bench.run(&words).succeeded();
     let expected = "2026-10-25T00:00:00Z  Sun 2026-10-25 02:00 CEST\n\
                     2026-10-25T01:00:00Z  Sun 2026-10-25 02:00 CET\n\
