@@ -1,5 +1,7 @@
 //! Every setting of the service with its default.
 
+mod unusable;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +9,13 @@ use std::time::Duration;
 use isopleth_engine::{Limits, machine};
 use serde::{Deserialize, Serialize};
 
-use crate::doors::tls::Tls;
 use crate::doors::{Auth, Cidr};
-use crate::grids::Grids;
 use crate::jobs::hooks;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::wire::schedule::ScheduleRequest;
+
+pub use unusable::{unusable_entries, unusable_files};
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -448,44 +450,6 @@ impl ServiceConfig {
     pub(crate) fn body_read(&self) -> Duration {
         Duration::from_secs(self.body_read_seconds)
     }
-}
-
-/// Entries of tables of the settings (`grids.dem`) that make no sense by themselves, and why.
-#[must_use]
-pub fn unusable_entries(config: &ServiceConfig) -> Vec<(String, String)> {
-    let mut unusable = Vec::new();
-    for (name, grid) in &config.grids {
-        let alone = BTreeMap::from([(name.clone(), grid.clone())]);
-        if let Err(error) = Grids::new(&alone) {
-            unusable.push((format!("grids.{name}"), error.to_string()));
-        }
-    }
-    for (name, source) in &config.sources {
-        if let Err(error) = source.check(name) {
-            unusable.push((format!("sources.{name}"), error.to_string()));
-        }
-    }
-    for (name, sink) in &config.sinks {
-        if let Err(error) = sink.check(name) {
-            unusable.push((format!("sinks.{name}"), error.to_string()));
-        }
-    }
-    unusable
-}
-
-/// Files that settings name and the service opens at its start: why it could not. Nothing is changed.
-#[must_use]
-pub fn unusable_files(config: &ServiceConfig) -> Vec<String> {
-    let mut unusable = Vec::new();
-    if let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key)
-        && let Err(error) = Tls::load(certificate, key)
-    {
-        unusable.push(error.to_string());
-    }
-    if let Some(Err(error)) = config.bootstrap_key_file.as_ref().map(std::fs::read) {
-        unusable.push(format!("bootstrap_key_file: {error}"));
-    }
-    unusable
 }
 
 #[cfg(test)]

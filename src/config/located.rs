@@ -99,23 +99,23 @@ impl<'t> Located<'t> {
         )
     }
 
-    /// The line at which a setting stands, by its name (`grids.ctm` of a table).
+    /// The line at which a setting stands, by its name (`grids.ctm` of a table); of what is not there that of the
+    /// table in which it would be.
     pub(crate) fn line_of(&self, name: &str) -> Option<usize> {
-        let mut table = self.table.get_ref();
-        let mut found = None;
-        let mut rest = name;
+        let (mut table, mut rest, mut found) = (self.table.get_ref(), name, None);
         loop {
             // Names may have dots in them.
-            let (key, value) = table.iter().find(|(key, _)| {
+            let next = table.iter().find(|(key, _)| {
                 let key: &str = key.get_ref();
                 rest.strip_prefix(key).is_some_and(|more| more.is_empty() || more.starts_with('.'))
-            })?;
+            });
+            let Some((key, value)) = next else { return found };
             let key_text: &str = key.get_ref();
-            found = Some(key.span().start).or(found);
+            found = Some(place(self.text, key.span().start).0);
             rest = rest[key_text.len()..].trim_start_matches('.');
             match value.get_ref() {
                 DeValue::Table(within) if !rest.is_empty() => table = within,
-                _ => return found.map(|at| place(self.text, at).0),
+                _ => return found,
             }
         }
     }
@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(located.line_of("grids.a.b"), Some(3));
         assert_eq!(located.line_of("grids.ctm"), Some(4));
         assert_eq!(located.line_of("grids"), Some(2));
+        assert_eq!(located.line_of("grids.dem"), Some(2));
         assert_eq!(located.line_of("concurrency"), None);
     }
 }

@@ -63,3 +63,19 @@ fn what_is_in_order_is_said_to_be_and_shown_with_where_it_comes_from() {
         bench.file("again.toml", shown.replace("(hidden)", "iso_boot_verysecretverysecret"));
     bench.run(&["config", "check", &again]).succeeded();
 }
+
+#[test]
+fn what_schedules_name_must_be_there_and_their_documents_make_sense() {
+    let bench = Bench::new();
+    let text = "[sources.inbox]\nkind = \"post\"\n\n[schedules.air]\nsource = \"inbx\"\ncron = \"5 * * *\"\n\
+                sinks = [\"archive\"]\n\n[schedules.air.map]\nbounds = [100, 30, 110, 38]\nshape = [50, 40]\n";
+    let file = bench.file("schedules.toml", text);
+    let said = bench.run(&["config", "check", &file]).failed(2, &[]).stderr;
+    for words in [
+        format!("{file}:5: there is no source `inbx`; there are: inbox"),
+        format!("{file}:7: there is no sink `archive`; there are: none"),
+        format!("{file}:6: "),
+    ] {
+        assert!(said.contains(&words), "`{words}` is not in\n{said}");
+    }
+}
