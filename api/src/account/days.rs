@@ -17,8 +17,16 @@ use super::file::{self, Content, GROUP, Rows, Writer};
 use super::{AFTER_MS, DAY_MS, JOB, retention};
 use crate::store::Store;
 
-/// Rows of a part, and of today's in the database, at most.
-const MOST_ROWS: i64 = 500_000;
+/// What is kept, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// Days of which there are files.
+    pub(super) days: u32,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+    /// Rows of a part, and of today's in the database, at most.
+    pub(super) rows: i64,
+}
 
 /// Why a day is not closed.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +123,7 @@ pub(super) fn parts(connection: &Connection, from: i64, to: i64) -> rusqlite::Re
 pub(super) fn close(
     store: &Store,
     now_ms: i64,
-    (keep_days, max_bytes): (u32, u64),
+    keep: Keep,
 ) -> Result<Vec<i64>, DayError> {
     let root = folder(store);
     made(&root)?;
@@ -126,18 +134,18 @@ pub(super) fn close(
     }
     retention::remove_unknown(store)?;
     let mut closed = Vec::new();
-    while let Some(day) = store.read(|c| due(c, now_ms))? {
-        write(store, day)?;
+    while let Some(day) = store.read(|c| due(c, now_ms, keep.rows))? {
+        write(store, day, keep.rows)?;
         if closed.last() != Some(&day) {
             closed.push(day);
         }
     }
-    retention::retain(store, now_ms.div_euclid(DAY_MS) - i64::from(keep_days), max_bytes)?;
+    retention::retain(store, now_ms.div_euclid(DAY_MS) - i64::from(keep.days), keep.bytes)?;
     Ok(closed)
 }
 
 /// The oldest day of which rows are to go.
-fn due(connection: &Connection, now_ms: i64) -> rusqlite::Result<Option<i64>> {
+fn due(connection: &Connection, now_ms: i64, most_rows: i64) -> rusqlite::Result<Option<i64>> {
     let first: Option<i64> =
         connection.query_row("SELECT min(ended_ms) FROM usage", [], |row| row.get(0))?;
     let Some(day) = first.map(|first| first.div_euclid(DAY_MS)) else { return Ok(None) };
@@ -146,11 +154,11 @@ fn due(connection: &Connection, now_ms: i64) -> rusqlite::Result<Option<i64>> {
     }
     let sql = "SELECT max(number) - min(number) FROM usage";
     let many: i64 = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok((many >= MOST_ROWS).then_some(day))
+    Ok((many >= most_rows).then_some(day))
 }
 
 /// Moves rows of a day, the first so many, into a part.
-fn write(store: &Store, day: i64) -> Result<(), DayError> {
+fn write(store: &Store, day: i64, most_rows: i64) -> Result<(), DayError> {
     let part = store.read(|c| {
         let sql = "SELECT coalesce(max(part), 0) + 1 FROM usage_parts WHERE day = ?1";
         c.query_row(sql, [day], |row| row.get(0))
@@ -161,7 +169,7 @@ fn write(store: &Store, day: i64) -> Result<(), DayError> {
     let to = path.parent().unwrap_or(Path::new("."));
     made(to)?;
     let temporary = tempfile::NamedTempFile::with_prefix_in(".part-", to).map_err(failed)?;
-    let written = store.read(|c| fill(c, temporary.as_file(), day, &path))?;
+    let written = store.read(|c| fill(c, temporary.as_file(), (day, most_rows), &path))?;
     temporary.as_file().sync_all().map_err(failed)?;
     let file = temporary.persist(&path).map_err(|error| failed(error.error))?;
     // A program of others may read it.
@@ -207,11 +215,16 @@ struct Written {
     last: i64,
 }
 
-fn fill(connection: &Connection, file: &File, day: i64, path: &Path) -> Result<Written, DayError> {
+fn fill(
+    connection: &Connection,
+    file: &File,
+    (day, most_rows): (i64, i64),
+    path: &Path,
+) -> Result<Written, DayError> {
     let failed = |source| DayError::Parquet { path: path.to_owned(), source };
     let sql = format!(
         "SELECT number, {}, way = '{JOB}' FROM usage WHERE ended_ms >= ?1 AND ended_ms < ?2 \
-         ORDER BY number LIMIT {MOST_ROWS}",
+         ORDER BY number LIMIT {most_rows}",
         names()
     );
     let mut statement = connection.prepare(&sql)?;
@@ -256,6 +269,7 @@ mod tests {
     use super::*;
 
     const DAY: i64 = 20_000;
+    const ALL: Keep = Keep { days: 10_000, bytes: u64::MAX, rows: 1000 };
 
     fn store() -> Store {
         Store::open(None).expect("a database")
@@ -290,7 +304,7 @@ mod tests {
     }
 
     fn closed(store: &Store, day: i64) -> Vec<i64> {
-        close(store, (day + 1) * DAY_MS + AFTER_MS, (10_000, u64::MAX)).expect("closed")
+        close(store, (day + 1) * DAY_MS + AFTER_MS, ALL).expect("closed")
     }
 
     fn ends_of(part: &Part, store: &Store) -> Vec<rusqlite::types::Value> {
@@ -315,7 +329,7 @@ mod tests {
         assert!(part.path(&store).ends_with("usage/dt=2024-10-04/part.parquet"));
         assert_eq!(ends_of(part, &store), [(DAY * DAY_MS + 1).into(), (DAY * DAY_MS + 2).into()]);
         // A minute before nothing is closed: rows of its last moments may not be written yet.
-        let early = close(&store, (DAY + 2) * DAY_MS + AFTER_MS - 1, (10_000, u64::MAX));
+        let early = close(&store, (DAY + 2) * DAY_MS + AFTER_MS - 1, ALL);
         assert_eq!(early.expect("nothing"), Vec::<i64>::new());
         add(&store, &[(DAY, 3)]);
         assert_eq!(closed(&store, DAY + 1), [DAY, DAY + 1]);
@@ -353,7 +367,7 @@ mod tests {
         batch(
             "CREATE TRIGGER full BEFORE INSERT ON usage_parts BEGIN SELECT RAISE(ABORT, 'no'); END",
         );
-        let failed = close(&store, (DAY + 1) * DAY_MS + AFTER_MS, (10_000, u64::MAX));
+        let failed = close(&store, (DAY + 1) * DAY_MS + AFTER_MS, ALL);
         assert!(matches!(failed, Err(DayError::Sqlite(_))));
         assert_eq!((left(&store).len(), all(&store).len()), (2, 0));
         batch("DROP TRIGGER full");
@@ -371,11 +385,29 @@ mod tests {
         let now = (DAY + 4) * DAY_MS + AFTER_MS;
         let days = |store: &Store| all(store).iter().map(|part| part.day).collect::<Vec<_>>();
         assert_eq!(days(&store), [DAY, DAY + 1, DAY + 2, DAY + 3]);
-        close(&store, now, (3, u64::MAX)).expect("closed");
+        close(&store, now, Keep { days: 3, ..ALL }).expect("closed");
         assert_eq!(days(&store), [DAY + 1, DAY + 2, DAY + 3]);
         let bytes = all(&store).iter().map(|part| part.bytes).sum::<i64>();
-        close(&store, now, (3, bytes.unsigned_abs() - 1)).expect("closed");
+        close(&store, now, Keep { days: 3, bytes: bytes.unsigned_abs() - 1, ..ALL }).expect("closed");
         assert_eq!(days(&store), [DAY + 2, DAY + 3]);
         assert!(!folder(&store).join(format!("dt={}", date_of(DAY + 1))).exists());
+    }
+
+    #[test]
+    fn of_today_rows_go_only_where_there_are_many_and_a_long_day_has_several_files() {
+        let store = store();
+        let rows: Vec<(i64, i64)> = (0..10).map(|k| (DAY, k)).collect();
+        add(&store, &rows);
+        let noon = DAY * DAY_MS + DAY_MS / 2;
+        let close_at = |now, rows| close(&store, now, Keep { rows, ..ALL }).expect("closed");
+        assert_eq!(close_at(noon, 10), Vec::<i64>::new());
+        assert_eq!(close_at(noon, 4), [DAY]);
+        let counts = || all(&store).iter().map(|part| part.rows).collect::<Vec<_>>();
+        assert_eq!((counts(), left(&store).len()), (vec![4, 4], 2));
+        assert_eq!(close_at((DAY + 1) * DAY_MS + AFTER_MS, 4), [DAY]);
+        assert_eq!((counts(), left(&store).len()), (vec![4, 4, 2], 0));
+        let ends: Vec<_> = all(&store).iter().flat_map(|part| ends_of(part, &store)).collect();
+        let expected: Vec<_> = (0..10).map(|k| (DAY * DAY_MS + k).into()).collect();
+        assert_eq!(ends, expected);
     }
 }

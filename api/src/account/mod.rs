@@ -53,6 +53,8 @@ const MOST_WAITING: usize = 20_000;
 const AT_ONCE: usize = 2_000;
 /// Between two looks at the proportional memory, which the system adds up page by page.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Rows of a file, and of today's in the database.
+const MOST_ROWS: i64 = 500_000;
 const DAY_MS: i64 = 86_400_000;
 /// A day is closed so long after its end: rows of its last moments are written by then.
 const AFTER_MS: i64 = 60_000;
@@ -213,7 +215,11 @@ pub fn flush(state: &AppState) -> Result<(), rusqlite::Error> {
 /// If a file or the database fails: rows stay where they are.
 pub fn close(state: &AppState, now: Timestamp) -> Result<Vec<Reconciled>, DayError> {
     let (store, config) = (state.store(), state.config());
-    let keep = (config.usage_keep_days, config.usage_max_bytes);
+    let keep = days::Keep {
+        days: config.usage_keep_days,
+        bytes: config.usage_max_bytes,
+        rows: MOST_ROWS,
+    };
     let mut days = days::close(store, now.as_millisecond(), keep)?;
     let today = now.as_millisecond().div_euclid(DAY_MS);
     days.retain(|day| *day < today);

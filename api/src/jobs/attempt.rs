@@ -16,8 +16,8 @@ use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole
 use crate::account::{Usage, shortened};
 use crate::error::ApiError;
 use crate::intake::Kept;
-use crate::schedule;
 use crate::routes::timed;
+use crate::schedule;
 use crate::state::AppState;
 use crate::watch::traces;
 
