@@ -149,8 +149,7 @@ async fn a_map_at_once_leaves_a_row_that_tells_what_it_was_and_what_it_took() {
     };
     assert!((15..18).all(|k| real(k) > 1e6), "bytes: {row:?}");
     let [seconds, waited_and_run, run, cpu, stages] = [18, 19, 20, 21, 22].map(real);
-    // The clock of waiting counts milliseconds.
-    assert!(seconds > 0.0 && waited_and_run <= seconds + 0.002, "{row:?}");
+    assert!(seconds > 0.0 && waited_and_run <= seconds, "{row:?}");
     // A small map is one thread's: it cannot have worked longer than it took. Clocks tick in microseconds.
     assert!(cpu > 0.0 && cpu <= run + 1e-3, "{row:?}");
     assert!(stages > 0.0 && stages <= run + 1e-3, "{row:?}");

@@ -76,7 +76,7 @@ pub(super) async fn keep(state: AppState) {
             () = tokio::time::sleep(every) => (),
             () = state.jobs().drained() => return,
         }
-        send(&state, Timestamp::now()).await;
+        send(&state, state.now()).await;
     }
 }
 

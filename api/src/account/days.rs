@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::columns::names;
 use super::file::{self, Content, GROUP, Rows, Writer};
-use super::{AFTER_MS, DAY_MS, JOB};
+use super::{AFTER_MS, DAY_MS, JOB, retention};
 use crate::store::Store;
 
 /// Rows of a part, and of today's in the database, at most.
@@ -124,7 +124,7 @@ pub(super) fn close(
     if lock.try_lock().is_err() {
         return Ok(Vec::new());
     }
-    remove_unknown(store)?;
+    retention::remove_unknown(store)?;
     let mut closed = Vec::new();
     while let Some(day) = store.read(|c| due(c, now_ms))? {
         write(store, day)?;
@@ -132,7 +132,7 @@ pub(super) fn close(
             closed.push(day);
         }
     }
-    retain(store, now_ms.div_euclid(DAY_MS) - i64::from(keep_days), max_bytes)?;
+    retention::retain(store, now_ms.div_euclid(DAY_MS) - i64::from(keep_days), max_bytes)?;
     Ok(closed)
 }
 
@@ -248,53 +248,6 @@ pub(super) fn whole_of(path: &Path) -> io::Result<(i64, String)> {
 
 fn made(folder: &Path) -> Result<(), DayError> {
     fs::create_dir_all(folder).map_err(|source| DayError::Io { path: folder.to_owned(), source })
-}
-
-/// Removes files without an entry: their rows are still in the database.
-fn remove_unknown(store: &Store) -> Result<(), DayError> {
-    let root = folder(store);
-    let known: Vec<PathBuf> =
-        store.read(|c| parts(c, i64::MIN, i64::MAX))?.iter().map(|part| part.path(store)).collect();
-    let failed = |source| DayError::Io { path: root.clone(), source };
-    for day in fs::read_dir(&root).map_err(failed)? {
-        let day = day.map_err(failed)?;
-        if !day.file_name().to_string_lossy().starts_with("dt=") {
-            continue;
-        }
-        for file in fs::read_dir(day.path()).map_err(failed)? {
-            let path = file.map_err(failed)?.path();
-            if !known.contains(&path) {
-                tracing::info!(file = %path.display(), "a file of the account without an entry is removed");
-                fs::remove_file(&path).map_err(failed)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes days before one, and the oldest beyond so many bytes.
-fn retain(store: &Store, first: i64, max_bytes: u64) -> Result<(), DayError> {
-    let mut all = store.read(|c| parts(c, i64::MIN, i64::MAX))?;
-    let bytes = |all: &[Part]| all.iter().map(|part| part.bytes).fold(0, i64::saturating_add);
-    let most = i64::try_from(max_bytes).unwrap_or(i64::MAX);
-    while let Some(day) = all.first().map(|part| part.day)
-        && (day < first || bytes(&all) > most)
-    {
-        store.write(|tx| {
-            tx.execute("DELETE FROM usage_parts WHERE day = ?1", [day])?;
-            tx.execute("DELETE FROM usage_seen WHERE day <= ?1", [day])?;
-            tx.execute("DELETE FROM reconciliations WHERE day <= ?1", [day]).map(drop)
-        })?;
-        let of_day = folder(store).join(format!("dt={}", date_of(day)));
-        if let Err(source) = fs::remove_dir_all(&of_day)
-            && source.kind() != io::ErrorKind::NotFound
-        {
-            return Err(DayError::Io { path: of_day, source });
-        }
-        tracing::info!(day = date_of(day), "a day of the account is removed");
-        all.retain(|part| part.day != day);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

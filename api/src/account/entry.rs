@@ -22,7 +22,7 @@ pub(crate) const USAGE: HeaderName = HeaderName::from_static("x-isopleth-usage")
 
 /// What is known so far of a request, for whoever works for it; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Draft(Option<Arc<Mutex<Usage>>>);
+pub(crate) struct Draft(Option<Arc<(Instant, Mutex<Usage>)>>);
 
 impl Draft {
     /// Of a request; empty where it leaves no row.
@@ -37,13 +37,8 @@ impl Draft {
 
     /// It is about to be read.
     pub(crate) fn begins(&self) {
-        let now = jiff::Timestamp::now().as_millisecond();
-        self.with(|row| {
-            let waited = row.began_ms.map_or(0, |began| now.saturating_sub(began).max(0));
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a wait")]
-            let seconds = waited as f64 / 1000.0;
-            row.waited_seconds = Some(seconds);
-        });
+        let waited = self.elapsed();
+        self.with(|row| row.waited_seconds = waited);
     }
 
     /// It is planned: what it is, in which form, of which network, and whether it is kept.
@@ -76,8 +71,13 @@ impl Draft {
         self.with(|row| row.made(report));
     }
 
+    /// Seconds since the request came.
+    fn elapsed(&self) -> Option<f64> {
+        self.0.as_ref().map(|of| of.0.elapsed().as_secs_f64())
+    }
+
     fn with<T>(&self, note: impl FnOnce(&mut Usage) -> T) -> Option<T> {
-        let row = self.0.as_ref()?;
+        let (_, row) = &**self.0.as_ref()?;
         Some(note(&mut row.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
@@ -86,7 +86,6 @@ impl Draft {
 struct Entry {
     state: AppState,
     draft: Draft,
-    start: Instant,
     /// How it ended; none: the client hung up.
     end: Option<(StatusCode, Option<&'static str>)>,
 }
@@ -95,9 +94,8 @@ impl Drop for Entry {
     fn drop(&mut self) {
         // Who still computes notes it in the draft, which nobody reads any more.
         let Some(mut row) = self.draft.with(|row| row.clone()) else { return };
-        let seconds = self.start.elapsed().as_secs_f64();
-        row.seconds = Some(seconds);
-        row.ended_ms = Some(jiff::Timestamp::now().as_millisecond());
+        row.seconds = self.draft.elapsed();
+        row.ended_ms = Some(self.state.now().as_millisecond());
         row.exit = Some(match self.end {
             // The job has a row of its own.
             Some((StatusCode::CREATED, _)) => return,
@@ -150,16 +148,16 @@ pub(crate) async fn enter(
             }
             let RequestId(name) = RequestId::of(&request);
             let row = Usage {
-                began_ms: Some(jiff::Timestamp::now().as_millisecond()),
+                began_ms: Some(state.now().as_millisecond()),
                 way: Some(ONCE.into()),
                 process: Some(process.into()),
                 name: Some(name.into()),
                 client: Some(client(&state, &caller).into()),
                 ..Usage::default()
             };
-            let draft = Draft(Some(Arc::new(Mutex::new(row))));
+            let draft = Draft(Some(Arc::new((Instant::now(), Mutex::new(row)))));
             request.extensions_mut().insert(draft.clone());
-            let mut entry = Entry { state, draft, start: Instant::now(), end: None };
+            let mut entry = Entry { state, draft, end: None };
             let response = next.run(request).await;
             let problem = response.extensions().get::<Told>().map(|Told(name)| *name);
             entry.end = Some((response.status(), problem));

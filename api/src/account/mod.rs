@@ -19,6 +19,7 @@ mod facts;
 mod file;
 mod of_job;
 mod reconcile;
+mod retention;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -264,7 +265,7 @@ fn keep(state: &AppState, closes: bool) {
     if let Err(error) = flush(state) {
         tracing::warn!(%error, "the account cannot be written; it waits");
     }
-    if closes && let Err(error) = close(state, Timestamp::now()) {
+    if closes && let Err(error) = close(state, state.now()) {
         tracing::error!(%error, "days of the account that are over stay in the database");
     }
 }

@@ -34,6 +34,7 @@ use crate::wire::jobs::JobAnswer;
         ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
         ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
         ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
     ),
     request_body(content = ExecuteRequest, content_type = "application/json"),
     responses(

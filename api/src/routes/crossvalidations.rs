@@ -25,7 +25,10 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/crossvalidations",
     tag = "maps",
-    params(FormQuery, MethodQuery, SeriesQuery, QualityQuery),
+    params(
+        FormQuery, MethodQuery, SeriesQuery, QualityQuery,
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
+    ),
     request_body(content(
         (CrossvalidationRequest = "application/json"),
         (String = "text/csv"),

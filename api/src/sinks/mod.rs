@@ -100,7 +100,9 @@ pub fn retain(state: &AppState, sink: &str, now: jiff::Timestamp) -> Result<usiz
                 let bucket = object::Objects::open(&of.bucket)?;
                 each(&over, &|old| bucket.remove(&old.place))
             }
-            SinkConfig::Zarr(of) => each(&over, &|old| zarr::remove(of, &old.place, old.hour)),
+            SinkConfig::Zarr(of) => {
+                each(&over, &|old| zarr::remove(of, sink, &old.place, old.hour))
+            }
         }?;
         Ok(over.len())
     };

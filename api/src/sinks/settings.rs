@@ -313,10 +313,13 @@ impl Files {
         if self.step == Some(0) {
             return wrong("files.step", "0".into(), "a whole number from 1 on");
         }
-        if let Some(got) = self.bounds.filter(|[_, south, _, north]| !(south <= north)) {
+        if let Some(got) =
+            self.bounds.filter(|[_, south, _, north]| south > north || !(north - south).is_finite())
+        {
             return wrong("files.bounds", format!("{got:?}"), "west, south, east, north");
         }
-        if let Some(got) = self.range.filter(|[low, high]| !(low < high)) {
+        if let Some(got) = self.range.filter(|[low, high]| low >= high || !(high - low).is_finite())
+        {
             return wrong("files.range", format!("{got:?}"), "two numbers, the lower first");
         }
         for (setting, template) in [("files.name", Some(&name)), ("files.latest", latest.as_ref())]

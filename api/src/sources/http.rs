@@ -189,8 +189,8 @@ impl HttpSource {
         limits: &Limits<'_>,
     ) -> Result<Fetched, SourceError> {
         let request = self.request(hour, known, limits)?;
-        let mut wait = FIRST_WAIT;
-        for attempt in 1.. {
+        let (mut wait, mut attempt) = (FIRST_WAIT, 1);
+        loop {
             let Failed { error, wait: asked } = match request.fetch() {
                 Ok(fetched) => return Ok(fetched),
                 Err(failed) => failed,
@@ -203,8 +203,8 @@ impl HttpSource {
             tracing::debug!(%error, attempt, "asking again");
             request.sleep(pause)?;
             wait *= 2;
+            attempt += 1;
         }
-        unreachable!("the last attempt returns")
     }
 
     fn request<'a>(

@@ -21,7 +21,7 @@ use self::layout::{Array, REVISION, STEPS};
 use self::shelf::{Entry, Shelf};
 use super::Delivered;
 use super::error::Reason;
-use super::forms::engine;
+use super::forms::{engine, lane};
 use super::ledger::{Held, Ledger};
 use super::names::{Template, Words};
 use super::settings::Zarr;
@@ -43,6 +43,8 @@ pub(super) fn deliver(
     let name = Template::read("name", &settings.name)?.fill(words)?;
     let shelf = Shelf::open(settings)?;
     let (place, mark) = (format!("{name}#{}", what.hour), mark(settings, what)?);
+    let lane = lane(ledger.sink());
+    let _one = lane.lock().unwrap_or_else(PoisonError::into_inner);
     let _held = shelf.lock(&name, cancel)?;
     let source = Source::open(what.file).map_err(engine)?;
     let selection = Selection { variables: settings.variables.clone(), ..Selection::default() };
@@ -62,9 +64,11 @@ pub(super) fn deliver(
 }
 
 /// Takes an hour out: its place on the axis stays, without values.
-pub(super) fn remove(settings: &Zarr, place: &str, hour: i64) -> Result<(), Reason> {
+pub(super) fn remove(settings: &Zarr, sink: &str, place: &str, hour: i64) -> Result<(), Reason> {
     let Some((name, _)) = place.rsplit_once('#') else { return Ok(()) };
     let shelf = Shelf::open(settings)?;
+    let lane = lane(sink);
+    let _one = lane.lock().unwrap_or_else(PoisonError::into_inner);
     let _held = shelf.lock(name, &Cancel::default())?;
     let Some(root) = read_root(&shelf, name)? else { return Ok(()) };
     let cube = Cube { shelf: &shelf, name, root, is_new: false };
@@ -209,7 +213,7 @@ impl<'a> Cube<'a> {
         ] {
             attributes.insert(format!("isopleth_store_{what}"), value);
         }
-        let mut cube = Self { shelf, name, root: layout::group(attributes), is_new: true };
+        let mut cube = Self { shelf, name, root: layout::group(&attributes), is_new: true };
         cube.describe(hour, cell.is_some())?;
         Ok(cube)
     }

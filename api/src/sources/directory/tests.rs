@@ -1,7 +1,7 @@
 //! Folders as producers of files leave them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 
 use flate2::Compression;
