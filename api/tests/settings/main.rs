@@ -103,7 +103,11 @@ impl<'t> Page<'t> {
         let (bare, many) = bare(kind);
         let Some(definition) = self.resolve(of, bare) else { return };
         let is_table = !definition.is_enum || definition.members.iter().any(has_fields);
-        if !is_table || definition.members.is_empty() || described_elsewhere(definition) {
+        if !is_table
+            || is_text(definition)
+            || definition.members.is_empty()
+            || described_elsewhere(definition)
+        {
             return;
         }
         let path = format!("{under}{name}{}", if many { ".NAME" } else { "" });
@@ -146,6 +150,10 @@ impl<'t> Page<'t> {
         if let Some(inner) = inner(kind, "Vec<") {
             return format!("list of {}", self.kind(of, inner));
         }
+        if kind.starts_with('[') || kind.starts_with('(') {
+            let first = kind.trim_matches(['[', ']', '(', ')']).split([';', ',']).next();
+            return format!("list of {}", self.kind(of, first.unwrap_or(kind)));
+        }
         if kind.starts_with("BTreeMap<") || kind.starts_with("HashMap<") {
             return "table".to_owned();
         }
@@ -157,6 +165,7 @@ impl<'t> Page<'t> {
             _ => (),
         }
         match self.resolve(of, kind) {
+            Some(found) if is_text(found) => "text".to_owned(),
             Some(found) if described_elsewhere(found) => {
                 format!("`{}` of [openapi.json](openapi.json)", bare_of(kind))
             }
@@ -177,6 +186,11 @@ fn has_fields(variant: &Member) -> bool {
 /// Documents of requests stand in the description of the interface.
 fn described_elsewhere(definition: &Definition) -> bool {
     definition.file.starts_with("src/wire")
+}
+
+/// Some types of several parts are written as one text.
+fn is_text(definition: &Definition) -> bool {
+    definition.serde("try_from").or_else(|| definition.serde("from")) == Some("String")
 }
 
 fn inner<'k>(kind: &'k str, outer: &str) -> Option<&'k str> {
