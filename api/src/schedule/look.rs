@@ -109,7 +109,7 @@ impl Look<'_> {
         let given_up =
             slot.state == SlotState::Waiting && now >= deadline(&self.scheduled.document, slot);
         let after = if given_up { SlotState::Missing } else { slot.state };
-        self.book(Outcome {
+        self.book(&Outcome {
             after,
             message: Some(why),
             notice: given_up.then(|| (Kind::Missing, format!("no readings in time: {why}"))),
@@ -124,7 +124,7 @@ impl Look<'_> {
     /// The readings are those that are known.
     fn unchanged(&self, mark: Option<&str>) -> Result<bool, ApiError> {
         let message = self.slot.message.clone();
-        self.book(Outcome {
+        self.book(&Outcome {
             after: self.slot.state,
             message: message.as_deref(),
             notice: None,
@@ -158,7 +158,7 @@ impl Look<'_> {
         let after = if over { SlotState::Missing } else { slot.state };
         let wait = (FIRST_WAIT << slot.attempts.min(10)).min(LONGEST_WAIT);
         let tries_on = machine || slot.attempts < ATTEMPTS;
-        self.book(Outcome {
+        self.book(&Outcome {
             after,
             message: Some(&message),
             notice: over.then(|| (Kind::Missing, format!("no readings in time: {message}"))),
@@ -270,7 +270,7 @@ impl Look<'_> {
     fn as_before(&self, mark: Option<&str>, readings: (&str, u64)) -> Result<bool, ApiError> {
         let problem = self.slot.problem.as_ref();
         let text = format!("the readings are those of revision {} again", self.slot.revision);
-        self.book(Outcome {
+        self.book(&Outcome {
             after: self.slot.state,
             message: None,
             notice: problem.map(|_| (Kind::Recovered, text)),
@@ -295,7 +295,7 @@ impl Look<'_> {
             known => (SlotState::Made, format!("{text}: revision {known} stays")),
         };
         let is_new = slot.problem.as_deref() != Some(Kind::TooFew.name());
-        self.book(Outcome {
+        self.book(&Outcome {
             after,
             message: Some(&text),
             notice: is_new.then(|| (Kind::TooFew, text.clone())),
@@ -320,7 +320,7 @@ impl Look<'_> {
     }
 
     /// Writes what became of a look; false where the claim is lost.
-    fn book(&self, outcome: Outcome<'_>) -> Result<bool, ApiError> {
+    fn book(&self, outcome: &Outcome<'_>) -> Result<bool, ApiError> {
         let (slot, now) = (self.slot, self.now);
         let written = self.state.store().write(|tx| {
             if !self.claim.holds(tx)? {

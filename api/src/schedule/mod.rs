@@ -81,6 +81,15 @@ pub(crate) const SCHEMA: &str = include_str!("schema.sql");
 /// What the owner of a schedule's jobs and maps begins with; its id follows.
 pub(crate) const OWNER: &str = "schedule:";
 
+/// Work at a sink in this process.
+#[derive(Debug, Default)]
+struct AtSink {
+    /// Held by whoever delivers.
+    lock: Arc<Mutex<()>>,
+    /// When what is over was removed last.
+    retained: i64,
+}
+
 /// Work at schedules in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Schedules {
@@ -93,8 +102,7 @@ pub(crate) struct Schedules {
     /// Schedules that a thread of this process works at, so that a claim of this process is always its own.
     busy: Mutex<BTreeSet<String>>,
     telling: Mutex<()>,
-    /// Of every sink: held by whoever delivers to it, and when what is over was removed there last.
-    sinks: Mutex<BTreeMap<String, (Arc<Mutex<()>>, i64)>>,
+    sinks: Mutex<BTreeMap<String, AtSink>>,
     cancel: Cancel,
 }
 
@@ -134,13 +142,13 @@ impl Schedules {
 
     fn lock_of(&self, sink: &str) -> Arc<Mutex<()>> {
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&sinks.entry(sink.to_owned()).or_default().0)
+        Arc::clone(&sinks.entry(sink.to_owned()).or_default().lock)
     }
 
     /// Whether it is time again to remove what is over at a sink.
     fn may_retain(&self, sink: &str, now: i64, every: i64) -> bool {
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, last) = sinks.entry(sink.to_owned()).or_default();
+        let last = &mut sinks.entry(sink.to_owned()).or_default().retained;
         let may = now - *last >= every || now < *last;
         if may {
             *last = now;

@@ -111,11 +111,14 @@ pub(crate) fn slot_in_full(c: &Connection, of: Slot) -> rusqlite::Result<SlotAns
     Ok(SlotAnswer { revisions: Some(revisions), ..slot(of) })
 }
 
+/// How many deliveries wait, by sink.
+type Waiting = Vec<(String, u64)>;
+
 /// How all schedules are doing, and how many deliveries wait by sink, for `/metrics`.
 ///
 /// # Errors
 /// The database's.
-pub(crate) fn census(state: &AppState) -> Result<(Vec<OfSchedule>, Vec<(String, u64)>), ApiError> {
+pub(crate) fn census(state: &AppState) -> Result<(Vec<OfSchedule>, Waiting), ApiError> {
     let now = state.now().as_second();
     state.store().read(|c| {
         let mut all = Vec::new();
