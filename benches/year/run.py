@@ -304,15 +304,22 @@ class Year:
 
     def full_disk(self, hour):
         """Half a day goes by with a full disk."""
-        free = self.fill()
+        made = lambda: self.rows.one("SELECT count(*) FROM slots WHERE revision > 0")
+        free, before = self.fill(), made()
+        while os.statvfs(self.data).f_bavail:
+            time.sleep(0.01)
         try:
             for ahead in range(12):
                 self.clock.set(BEGIN + (hour - 12 + ahead) * HOUR if ahead == 0 else self.clock.now + 1800)
                 self.wake()
                 time.sleep(0.5)
-            words = sum("full" in line or "No space" in line for line in self.service.lines)
-            made = self.rows.one("SELECT count(*) FROM slots WHERE revision > 0")
-            print(f"the disk was full at hour {hour}: {made} hours were made, {words} lines of the log say so", flush=True)
+            words = sum(" full" in line or "No space" in line for line in self.service.lines)
+            room = os.statvfs(self.data).f_bavail
+            print(
+                f"the disk was full up to hour {hour} ({room} pages free): {made() - before} hours were made meanwhile, "
+                f"{words} lines of the log say so",
+                flush=True,
+            )
         finally:
             free()
         self.clock.set(max(self.clock.now, BEGIN + hour * HOUR))
