@@ -34,6 +34,7 @@ HOUR = 3600
 ZONE = "Europe/Berlin"
 STATIONS = 12
 ENOUGH = 6
+HALF_A_DAY = 12
 
 # What an hour can be, how many in a thousand, and what it ends as: state, revisions.
 KINDS = {
@@ -121,14 +122,14 @@ class Inbox:
         beside.rename(path)
 
 
-def plan(hours, generator):
-    """What each hour is, and what comes when: (time in hours, hour, text)."""
+def plan(hours, generator, calm):
+    """What each hour is, and what comes when: (time in hours, hour, text). Of calm ones nothing is odd."""
     kinds, events = {}, []
     names, weights = list(KINDS), [share for share, _ in KINDS.values()]
     names.append("normal")
     weights.append(1000 - sum(weights))
     for hour in range(hours):
-        kind = generator.choices(names, weights)[0]
+        kind = "normal" if hour in calm else generator.choices(names, weights)[0]
         kinds[hour] = kind
         between = generator.uniform
         first, then = table(hour, 0), table(hour, 1)
@@ -162,7 +163,10 @@ class Year:
         self.arguments, self.folder = arguments, folder
         self.generator = random.Random(arguments.seed)
         self.last = arguments.hours + 100
-        self.kinds, self.events = plan(arguments.hours, self.generator)
+        self.full = int(arguments.hours * 0.45) // arguments.step * arguments.step
+        # An hour that is first looked at when the disk has room again is not seen before its correction.
+        calm = range(self.full - arguments.step, self.full + HALF_A_DAY + 1)
+        self.kinds, self.events = plan(arguments.hours, self.generator, calm)
         for hour in range(arguments.hours, self.last):
             self.kinds[hour] = "normal"
             self.events.append((hour + 0.05, hour, table(hour, 0)))
@@ -251,7 +255,7 @@ class Year:
         time.sleep(moment)
         running = self.busy()
         self.service.end(signal.SIGKILL)
-        print(f"killed {moment * 1000:.0f} ms into the hours at {self.clock.now}, with {running or 'nothing'} to do", flush=True)
+        print(f"killed {moment * 1000:.0f} ms into the hours at {self.clock.now}, with {running or 'nothing to do'}", flush=True)
         self.service.start()
 
     def fill(self):
@@ -278,11 +282,12 @@ class Year:
         steps = list(range(arguments.step, self.last + 1, arguments.step))
         measured = len(steps) - 100 // arguments.step
         kills = sorted(self.generator.sample(range(1, max(3, measured * 4 // 10)), 2))
-        full = int(measured * 0.45) if self.disk else None
         began, told = time.monotonic(), 0
         for number, hour in enumerate(steps):
+            if BEGIN + hour * HOUR <= self.clock.now:
+                continue
             self.arrive(hour)
-            if number == full:
+            if hour == self.full and self.disk:
                 self.full_disk(hour)
                 continue
             self.clock.set(BEGIN + hour * HOUR)
@@ -304,20 +309,31 @@ class Year:
 
     def full_disk(self, hour):
         """Half a day goes by with a full disk."""
-        free = self.fill()
+        made = lambda: self.rows.one("SELECT count(*) FROM slots WHERE revision > 0")
+        free, before = self.fill(), made()
+        while os.statvfs(self.data).f_bavail:
+            time.sleep(0.01)
         try:
-            for ahead in range(12):
-                self.clock.set(BEGIN + (hour - 12 + ahead) * HOUR if ahead == 0 else self.clock.now + 1800)
+            for ahead in range(HALF_A_DAY):
+                self.arrive(hour + ahead)
+                self.clock.set(BEGIN + (hour + ahead) * HOUR)
                 self.wake()
                 time.sleep(0.5)
-            words = sum("full" in line or "No space" in line for line in self.service.lines)
-            made = self.rows.one("SELECT count(*) FROM slots WHERE revision > 0")
-            print(f"the disk was full at hour {hour}: {made} hours were made, {words} lines of the log say so", flush=True)
+            words = sum(" full" in line or "No space" in line for line in self.service.lines)
+            room = os.statvfs(self.data).f_bavail
+            print(
+                f"the disk was full for {HALF_A_DAY} hours ({room} pages free): {made() - before} maps meanwhile, "
+                f"{words} lines of the log say so",
+                flush=True,
+            )
         finally:
             free()
-        self.clock.set(max(self.clock.now, BEGIN + hour * HOUR))
+        began = time.monotonic()
         self.wake()
-        self.settle(600)
+        # Failures are tried again later each time, by the clock of the service.
+        while self.busy() is not None and time.monotonic() - began < 300:
+            time.sleep(0.1)
+        self.settle(5)
         self.measure(hour)
 
     def wanted(self, hour):
