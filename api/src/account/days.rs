@@ -120,11 +120,7 @@ pub(super) fn parts(connection: &Connection, from: i64, to: i64) -> rusqlite::Re
 
 /// Closes what is over at a time (milliseconds since 1970), and removes what is too old or too much. Does nothing while
 /// another process does it. Blocks. Gives the days of which parts were written.
-pub(super) fn close(
-    store: &Store,
-    now_ms: i64,
-    keep: Keep,
-) -> Result<Vec<i64>, DayError> {
+pub(super) fn close(store: &Store, now_ms: i64, keep: Keep) -> Result<Vec<i64>, DayError> {
     let root = folder(store);
     made(&root)?;
     let lock = root.join(".lock");
@@ -388,7 +384,8 @@ mod tests {
         close(&store, now, Keep { days: 3, ..ALL }).expect("closed");
         assert_eq!(days(&store), [DAY + 1, DAY + 2, DAY + 3]);
         let bytes = all(&store).iter().map(|part| part.bytes).sum::<i64>();
-        close(&store, now, Keep { days: 3, bytes: bytes.unsigned_abs() - 1, ..ALL }).expect("closed");
+        close(&store, now, Keep { days: 3, bytes: bytes.unsigned_abs() - 1, ..ALL })
+            .expect("closed");
         assert_eq!(days(&store), [DAY + 2, DAY + 3]);
         assert!(!folder(&store).join(format!("dt={}", date_of(DAY + 1))).exists());
     }

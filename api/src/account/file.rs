@@ -288,7 +288,9 @@ mod tests {
                     (_, true) => ValueRef::Null,
                     (Column::Text(_), _) => ValueRef::Text(text.as_bytes()),
                     (Column::Real(_), _) => ValueRef::Real(row as f64 * 0.1),
-                    (Column::Whole(_), _) => ValueRef::Integer(row as i64 - 3),
+                    (Column::Whole(_), _) => {
+                        ValueRef::Integer(i64::try_from(row).expect("small") - 3)
+                    }
                     (Column::Flag(_), _) => ValueRef::Integer(i64::from(row % 2 == 0)),
                 });
             }

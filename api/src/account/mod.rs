@@ -215,11 +215,8 @@ pub fn flush(state: &AppState) -> Result<(), rusqlite::Error> {
 /// If a file or the database fails: rows stay where they are.
 pub fn close(state: &AppState, now: Timestamp) -> Result<Vec<Reconciled>, DayError> {
     let (store, config) = (state.store(), state.config());
-    let keep = days::Keep {
-        days: config.usage_keep_days,
-        bytes: config.usage_max_bytes,
-        rows: MOST_ROWS,
-    };
+    let keep =
+        days::Keep { days: config.usage_keep_days, bytes: config.usage_max_bytes, rows: MOST_ROWS };
     let mut days = days::close(store, now.as_millisecond(), keep)?;
     let today = now.as_millisecond().div_euclid(DAY_MS);
     days.retain(|day| *day < today);
