@@ -111,11 +111,7 @@ fn told(found: &Summary) -> String {
     let Group { runs, successful, values, seconds, cpu_seconds, .. } = &found.all;
     let mut text = format!(
         "{} to {} (UTC): {} ends, {} of them good; {} values in {seconds:.1} s, {cpu_seconds:.1} s of processors\n",
-        found.from,
-        found.to,
-        runs.to_string(),
-        successful.to_string(),
-        values.to_string(),
+        found.from, found.to, runs, successful, values,
     );
     let mut add = |table: Table| {
         text.push('\n');

@@ -139,7 +139,7 @@ pub(crate) async fn enter(
             let text = format!(
                 "the header {USAGE} is `{got}`; there is `none`: leave no row in the account"
             );
-            return ApiError::bad_request(text).into_response();
+            ApiError::bad_request(text).into_response()
         }
         asked => {
             let caller = Caller::of(&request);
