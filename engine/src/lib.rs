@@ -35,6 +35,7 @@ pub mod model;
 pub mod network;
 pub mod observations;
 pub mod output;
+mod pace;
 mod pilot;
 pub mod plan;
 pub mod polygons;

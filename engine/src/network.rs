@@ -122,11 +122,7 @@ impl Network {
         duplicates: Duplicates,
     ) -> Result<Self, Error> {
         let (stations, place_of) = group(received, |station| place_key(station, metric));
-        let mut codes: Vec<Vec<String>> = vec![Vec::new(); stations.len()];
-        for (station, &place) in received.iter().zip(&place_of) {
-            codes[place].push(station.id.clone());
-        }
-        let merged: Vec<_> = codes.into_iter().filter(|codes| codes.len() > 1).collect();
+        let merged = shared(received, &place_of, stations.len());
         if duplicates == Duplicates::Error && !merged.is_empty() {
             return Err(ReadError::SamePlace { places: merged }.into());
         }
@@ -280,6 +276,18 @@ impl Network {
 /// For each station, which place it is at: equal numbers for equal places.
 pub(crate) fn places_of(stations: &[Station], metric: Metric) -> Vec<usize> {
     group(stations, |station| place_key(station, metric)).1
+}
+
+/// The codes of every place that has several, in the order of the places.
+fn shared(received: &[Station], place_of: &[usize], places: usize) -> Vec<Vec<String>> {
+    if places == received.len() {
+        return Vec::new();
+    }
+    let mut codes: Vec<Vec<String>> = vec![Vec::new(); places];
+    for (station, &place) in received.iter().zip(place_of) {
+        codes[place].push(station.id.clone());
+    }
+    codes.into_iter().filter(|codes| codes.len() > 1).collect()
 }
 
 /// The first station of each group, in order, and the group of every station.

@@ -1,11 +1,7 @@
 //! Everything known before the first cell: inputs agreed, cost and memory foreseen.
 
-use std::time::Instant;
-
 use isopleth_kernels as kernels;
-use kernels::drift::Drift;
-use kernels::evaluate::{Axis, Targets as Row};
-use kernels::{Evaluator, Factor, Mat, Metric, Points, Resolved, Surface, Weights};
+use kernels::{Factor, Metric, Resolved};
 use serde::Serialize;
 
 use crate::background::{self, Backgrounds};
@@ -17,6 +13,7 @@ use crate::machine;
 use crate::mask::Mask;
 use crate::network::Network;
 use crate::observations::Observations;
+use crate::pace;
 use crate::scattered;
 use crate::settings::{Choice, Limits, Settings, Tolerance};
 use crate::tiles::Tiling;
@@ -106,7 +103,7 @@ pub struct Plan {
 }
 
 /// What a map will take.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
     /// Distinct stations.
     pub stations: usize,
@@ -269,14 +266,16 @@ impl Plan {
         };
         let solve = (2.0 * n.powi(3) * factorisations + 2.0 * n * n * fields as f64) / SOLVER_FLOPS;
         let batches = self.observations.times().len().div_ceil(self.steps_at_once) as f64;
-        let rows = cells as f64 / ROW as f64 * batches;
+        let rows = cells as f64 / pace::ROW as f64 * batches;
         let share =
             if is_fast(&self.targets, &self.settings) { (FAST_STATIONS / n).min(1.0) } else { 1.0 };
         let layers = (self.layers.len() * self.observations.times().len()) as u64;
         let output_bytes =
             (fields + layers) * cells * self.settings.storage.precision.bytes() as u64;
         let compress = output_bytes as f64 / COMPRESSED_BYTES;
-        let work = self.seconds_of_a_row() * rows * share + solve + compress;
+        let row =
+            pace::seconds_of_a_row(self.network.points(), &self.typical, self.fields_at_once());
+        let work = row * rows * share + solve + compress;
         Estimate {
             stations,
             fields,
@@ -366,36 +365,7 @@ impl Plan {
     fn estimated_fields(&self) -> u64 {
         self.observations.variables().len() as u64 * self.observations.times().len() as u64
     }
-
-    /// Evaluates one row of [`ROW`] cells with weights 0 and says how long it took.
-    fn seconds_of_a_row(&self) -> f64 {
-        let stations = self.network.points();
-        let drift = Drift::new(self.typical.degree, stations, self.typical.metric);
-        let fields = self.fields_at_once().max(1);
-        let weights = Weights {
-            stations: Mat::zeros(stations.len(), fields),
-            drift: Mat::zeros(drift.terms(), fields),
-        };
-        let surface = Surface::new(stations, &self.typical, &drift, &weights);
-        let axes: Vec<Vec<f64>> = (0..stations.dims()).map(|k| row_through(stations, k)).collect();
-        let axes: Vec<Axis<'_>> = axes.iter().map(|a| Axis::Each(a)).collect();
-        let mut out = vec![0.0; ROW * fields];
-        let mut fastest = f64::INFINITY;
-        for _ in 0..3 {
-            let start = Instant::now();
-            Evaluator::new().evaluate(&surface, Row { axes: &axes, len: ROW }, &mut out);
-            fastest = fastest.min(start.elapsed().as_secs_f64());
-            // Of a small network a first, slow, row is foresight enough.
-            if fastest < SMALL_ROW_SECONDS {
-                break;
-            }
-        }
-        fastest
-    }
 }
-
-/// A row that takes less is evaluated once to foresee the others.
-const SMALL_ROW_SECONDS: f64 = 1e-4;
 
 /// Whether several threads would wait for each other longer than they work: a few milliseconds in all.
 fn is_small(observations: &Observations, targets: &Targets) -> bool {
@@ -420,28 +390,6 @@ fn is_fast(targets: &Targets, settings: &Settings) -> bool {
 /// Half of what the system allows; where it does not say, what every machine has.
 fn memory_budget() -> u64 {
     machine::memory_limit_bytes().map_or(1 << 30, |bytes| bytes / 2)
-}
-
-/// Cells of the row that is timed for an estimate.
-const ROW: usize = 64;
-
-#[expect(clippy::cast_precision_loss, reason = "64 cells")]
-fn row_through(stations: &Points, k: usize) -> Vec<f64> {
-    let start = stations.axis(k).first().copied().unwrap_or(0.0);
-    (0..ROW).map(|c| start * (1.0 + c as f64 * 1e-3)).collect()
-}
-
-impl Default for Estimate {
-    fn default() -> Self {
-        Self {
-            stations: 0,
-            fields: 0,
-            cells: 0,
-            seconds: 0.0,
-            peak_memory_bytes: 0,
-            output_bytes: 0,
-        }
-    }
 }
 
 fn check_limits(

@@ -70,15 +70,7 @@ impl Query {
         let Auto { metric, epsilon, smoothing, degree, kernels, anisotropy, each: _ } = auto;
         let told = format!("{metric} {epsilon:?} {smoothing:?} {degree:?} {kernels:?}");
         let conditions = format!("{told} {transforms:?} {anisotropy:?}");
-        let hash = |s: &Station| {
-            let mut hash = blake3::Hasher::new();
-            hash.update(&s.x.to_le_bytes());
-            hash.update(&s.y.to_le_bytes());
-            let [a, b, c, d, e, f, ..] = *hash.finalize().as_bytes();
-            // 48 bits, which every reader of JSON keeps.
-            u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
-        };
-        let mut places: Vec<u64> = stations.iter().map(hash).collect();
+        let mut places: Vec<u64> = stations.iter().map(place).collect();
         places.sort_unstable();
         Self { conditions, places }
     }
@@ -88,6 +80,16 @@ impl Query {
         network.conditions == self.conditions
             && 100 * common(&self.places, &network.places) >= COMMON * larger
     }
+}
+
+/// A place in 48 bits, which every reader of JSON keeps (mixed as in Steele et al. 2014, doi:10.1145/2660193.2660195).
+fn place(station: &Station) -> u64 {
+    let mix = |mut z: u64| {
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    mix(mix(station.x.to_bits()).wrapping_add(station.y.to_bits())) >> 16
 }
 
 impl KeptChoices {

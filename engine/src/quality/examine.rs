@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ledger::{Flagged, Ledger, QualityReport, flags_of};
 use super::limits::{self, Limits};
 use super::lore::{self, Lore};
-use super::places::{self, Misplaced};
+use super::places::{Misplaced, Sites};
 use super::rules::Rules;
 use super::series::{Found, Series};
 use super::{Flag, NO_READING};
@@ -21,12 +21,9 @@ const SAME: f64 = 1e-6;
 pub(crate) struct Examiner {
     rules: Rules,
     limits: Vec<Limits>,
-    misplaced: Vec<Misplaced>,
-    /// What was left out because of what the stations are.
-    not_told: Option<String>,
+    sites: Arc<Sites>,
     /// By station.
     of_station: Vec<u8>,
-    twins: Vec<Vec<usize>>,
     series: Option<Series>,
 }
 
@@ -43,31 +40,17 @@ impl Examiner {
         rules.check(observations.in_degrees())?;
         let limits = limits::of(observations.variables(), rules)?;
         let (stations, in_degrees) = (observations.stations(), observations.in_degrees());
-        let mut misplaced = places::misplaced(stations, in_degrees, rules);
-        let mut not_told = None;
-        if in_degrees {
-            let (key, count) = (lore::key_of(stations), stations.len());
-            match &*lore.at_sea.get(key, count, || places::at_sea(stations)) {
-                // Where a station is not, it need not be on land.
-                Ok(found) => {
-                    let known: Vec<usize> = misplaced.iter().map(|m| m.station).collect();
-                    let others = found.iter().filter(|m| !known.contains(&m.station));
-                    misplaced.extend(others.cloned());
-                }
-                Err(why) => not_told = Some(why.clone()),
-            }
-        }
+        let key = lore::key_of(stations, in_degrees, rules.inside);
+        let sites = lore.sites.get(key, stations.len(), || Sites::of(stations, in_degrees, rules));
         let mut of_station = vec![0; stations.len()];
-        for found in &misplaced {
+        for found in &sites.misplaced {
             of_station[found.station] |= found.flag.mask();
         }
         Ok(Self {
             series: Series::new(observations, &limits, rules.stuck)?,
-            twins: places::twins(stations, in_degrees),
             rules: rules.clone(),
             limits,
-            misplaced,
-            not_told,
+            sites,
             of_station,
         })
     }
@@ -75,8 +58,8 @@ impl Examiner {
     /// An account to book in, which knows the stations already.
     pub(crate) fn ledger(&self, observations: &Observations) -> Ledger {
         let mut ledger = Ledger::new(observations, &self.rules);
-        ledger.misplaced(observations, &self.misplaced);
-        if let Some(why) = &self.not_told {
+        ledger.misplaced(observations, &self.sites.misplaced);
+        if let Some(why) = &self.sites.not_told {
             ledger.unexamined(why.clone());
         }
         if observations.times().len() < 2 {
@@ -149,7 +132,7 @@ impl Examiner {
 
     fn compare_twins(&self, stations: usize, values: &[f64], flags: &mut [u8]) {
         for of_variable in (0..values.len()).step_by(stations.max(1)) {
-            for twins in &self.twins {
+            for twins in &self.sites.twins {
                 let present =
                     || twins.iter().map(|&s| of_variable + s).filter(|&at| !values[at].is_nan());
                 let (low, high) = present()
@@ -187,7 +170,7 @@ impl Examiner {
             }
             Flag::Stuck => format!("the same in {} readings in a row", detail()),
             Flag::Duplicate => {
-                let others: Vec<String> = (self.twins.iter())
+                let others: Vec<String> = (self.sites.twins.iter())
                     .filter(|twins| twins.contains(&of.station))
                     .flatten()
                     .filter(|&&other| other != of.station)
@@ -200,7 +183,7 @@ impl Examiner {
             }
             Flag::Place | Flag::Sea => {
                 let here = |m: &&Misplaced| (m.station, m.flag) == (of.station, of.flag);
-                self.misplaced.iter().find(here).map_or_else(String::new, |m| m.why.clone())
+                self.sites.misplaced.iter().find(here).map_or_else(String::new, |m| m.why.clone())
             }
             // That is told where it is known.
             Flag::Buddy => String::new(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_kernels::evaluate::far::Views;
 
-use super::places::Misplaced;
+use super::places::Sites;
 use crate::observations::Station;
 
 /// Networks remembered; the one used longest ago goes first.
@@ -17,8 +17,8 @@ const MOST_STATIONS: usize = 4096;
 /// What is known of networks.
 #[derive(Debug, Default)]
 pub(crate) struct Lore {
-    /// Stations out at sea, or why that is not told.
-    pub(super) at_sea: Remembered<Result<Vec<Misplaced>, String>>,
+    /// What is wrong with places, and which are shared.
+    pub(super) sites: Remembered<Sites>,
     /// The nearest stations of every station, as the buddy check has them.
     pub(super) neighbours: Remembered<Vec<u32>>,
     /// How stations appear to the boxes of a grid, about two megabytes each at most.
@@ -65,9 +65,15 @@ impl<T> Remembered<T> {
     }
 }
 
-/// Identifies places, in their order.
-pub(super) fn key_of(stations: &[Station]) -> blake3::Hash {
+/// Identifies places, in their order, and the box that the user says they are in.
+pub(super) fn key_of(
+    stations: &[Station],
+    in_degrees: bool,
+    inside: Option<[f64; 4]>,
+) -> blake3::Hash {
     let mut hash = blake3::Hasher::new();
+    hash.update(&[u8::from(in_degrees)]);
+    hash.update(bytemuck::cast_slice(&inside.unwrap_or([f64::NAN; 4])));
     for station in stations {
         hash.update(&station.x.to_le_bytes());
         hash.update(&station.y.to_le_bytes());
@@ -95,8 +101,12 @@ mod tests {
     #[test]
     fn networks_differ_by_places_and_their_order_and_not_by_codes() {
         let station = |id: &str, x: f64| Station { id: id.into(), x, y: 1.0 };
-        let this = key_of(&[station("a", 1.0), station("b", 2.0)]);
+        let key_of = |stations: &[Station]| key_of(stations, true, None);
+        let two = [station("a", 1.0), station("b", 2.0)];
+        let this = key_of(&two);
         assert_eq!(this, key_of(&[station("c", 1.0), station("d", 2.0)]));
         assert_ne!(this, key_of(&[station("b", 2.0), station("a", 1.0)]));
+        assert_ne!(this, super::key_of(&two, false, None));
+        assert_ne!(this, super::key_of(&two, true, Some([0.0; 4])));
     }
 }

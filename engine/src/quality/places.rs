@@ -26,8 +26,37 @@ pub(super) struct Misplaced {
     pub(super) why: String,
 }
 
+/// What the stations of a network are, whatever they report.
+#[derive(Debug)]
+pub(super) struct Sites {
+    /// Stations whose place is wrong, and behind them those out at sea.
+    pub(super) misplaced: Vec<Misplaced>,
+    /// What was left out because of what the stations are.
+    pub(super) not_told: Option<String>,
+    /// Stations that share a place with others, place by place.
+    pub(super) twins: Vec<Vec<usize>>,
+}
+
+impl Sites {
+    pub(super) fn of(stations: &[Station], in_degrees: bool, rules: &Rules) -> Self {
+        let mut misplaced = misplaced(stations, in_degrees, rules);
+        let mut not_told = None;
+        if in_degrees {
+            match at_sea(stations) {
+                // Where a station is not, it need not be on land.
+                Ok(found) => {
+                    let known: Vec<usize> = misplaced.iter().map(|m| m.station).collect();
+                    misplaced.extend(found.into_iter().filter(|m| !known.contains(&m.station)));
+                }
+                Err(why) => not_told = Some(why),
+            }
+        }
+        Self { misplaced, not_told, twins: twins(stations, in_degrees) }
+    }
+}
+
 /// Every station whose place is wrong, in order.
-pub(super) fn misplaced(stations: &[Station], in_degrees: bool, rules: &Rules) -> Vec<Misplaced> {
+fn misplaced(stations: &[Station], in_degrees: bool, rules: &Rules) -> Vec<Misplaced> {
     let home = in_degrees.then(|| Home::of(stations)).flatten();
     let inside = rules.inside.map(|bounds| Bounds { bounds, in_degrees });
     let examine = |(station, s): (usize, &Station)| {
@@ -51,7 +80,7 @@ pub(super) fn misplaced(stations: &[Station], in_degrees: bool, rules: &Rules) -
 }
 
 /// Every station far out at sea, in order; or why that is not told.
-pub(super) fn at_sea(stations: &[Station]) -> Result<Vec<Misplaced>, String> {
+fn at_sea(stations: &[Station]) -> Result<Vec<Misplaced>, String> {
     let examine = |(station, s): (usize, &Station)| {
         land::distance_km(s.x, s.y, FAR_FROM_LAND_KM).is_none().then(|| Misplaced {
             station,
@@ -74,7 +103,7 @@ pub(super) fn at_sea(stations: &[Station]) -> Result<Vec<Misplaced>, String> {
 }
 
 /// Stations that share a place with others, place by place.
-pub(super) fn twins(stations: &[Station], in_degrees: bool) -> Vec<Vec<usize>> {
+fn twins(stations: &[Station], in_degrees: bool) -> Vec<Vec<usize>> {
     let metric = if in_degrees { Metric::Chordal } else { Metric::Planar };
     let place_of = places_of(stations, metric);
     let places = place_of.iter().max().map_or(0, |last| last + 1);
