@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check bench skill sweeps hostile memory load storm bless picture
+.PHONY: help setup setup-tests build demo test check check-deploy sbom bench skill sweeps hostile memory load storm year soak bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,13 @@ check: setup ## format, lints, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/setup.sh deny "$(CACHE)"
 	cargo deny --all-features check licenses bans sources
+
+check-deploy: ## what is in deploy/, by the checkers of Prometheus, Kubernetes, compose, CycloneDX and systemd
+	@scripts/setup.sh deploy "$(CACHE)"
+	scripts/check_deploy.sh "$(CACHE)"
+
+sbom: setup ## a bill of materials of the program (CycloneDX)
+	scripts/sbom.py > isopleth.cdx.json
 
 bench: build ## the kernels, and the whole program beside its peers
 	cargo bench --workspace --locked
@@ -67,6 +74,12 @@ load: build ## maps a second of the service: whole requests, and values of a reg
 
 storm: build ## four times as many requests as the service can answer, for five minutes (SECONDS=…)
 	benches/service/storm.py --program "$(PROGRAM)" --seconds $(or $(SECONDS),300) --keep
+
+year: build setup-tests ## 8760 hours of a schedule in minutes, with crashes and a full disk (HOURS=…; as root for the disk)
+	"$(PYTHON)" benches/year/run.py --program "$(PROGRAM)" --hours $(or $(HOURS),8760)
+
+soak: build setup-tests ## a day of service in a quarter of an hour: does memory stay as it was? (MINUTES=…)
+	"$(PYTHON)" benches/year/soak.py --program "$(PROGRAM)" --minutes $(or $(MINUTES),15)
 
 bless: setup ## renew golden files; review the difference
 	ISOPLETH_BLESS=1 cargo test -p isopleth-api --locked

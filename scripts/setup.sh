@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing: setup.sh build|tests|deny|peers|skill CACHE. Says what, and how to do it by
+# Installs what is missing: setup.sh build|tests|deploy|deny|peers|skill CACHE. Says what, and how to do it by
 # hand where it may not. Quick where nothing is missing.
 set -euo pipefail
 
@@ -69,9 +69,14 @@ case $what in
     ;;
   tests)
     debian netcdf-bin gdal-bin cdo || say "without them the judges of NetCDF files fail"
+    debian postgresql || say "without PostgreSQL its test is skipped"
     python_environment "$cache/python" "$here/tests/judges/requirements.txt"
     python_environment "$cache/http" "$here/tests/judges/http.txt" || say "without schemathesis its test is skipped"
     promtool || say "without promtool its test is skipped"
+    ;;
+  deploy)
+    python_environment "$cache/deploy" "$here/tests/judges/deploy.txt" || say "without them some files of deploy/ are not checked"
+    promtool || say "without promtool the alert rules are not checked"
     ;;
   deny)
     if ! PATH="$cache/tools/bin:$PATH" cargo deny --version >/dev/null 2>&1; then

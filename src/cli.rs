@@ -57,10 +57,18 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Maps of every hour, unattended: list, check, backfill, pause
     Schedule(crate::commands::schedule::ScheduleArguments),
+    /// Check the service's settings, or print them with where they come from
+    Config(crate::commands::config::ConfigArguments),
     /// Make, list and revoke the keys of the service
     Keys(crate::commands::keys::KeysArguments),
+    /// Look whether the service has what it needs on this machine
+    Doctor(crate::commands::doctor::DoctorArguments),
+    /// Copy what the service remembers, while it runs
+    Backup(crate::commands::backup::BackupArguments),
     /// Tell how a running service is doing
     Status(crate::commands::status::StatusArguments),
+    /// Tell what the service made, for whom, and what it took
+    Usage(crate::commands::usage::UsageArguments),
     /// Ask a running service whether it is alive (for containers)
     Healthcheck(HealthcheckArguments),
     /// Print a completion script for your shell
@@ -545,6 +553,13 @@ pub(crate) struct ServeArguments {
     /// Print every setting with its default and stop
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+impl ServeArguments {
+    /// Settings of a file, or of none, as the service would have them.
+    pub(crate) fn of(config: Option<PathBuf>) -> Self {
+        Self { config, listen: None, print_config: false }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -54,8 +54,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Cache(arguments) => commands::cache::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Schedule(arguments) => commands::schedule::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments),
         Command::Keys(arguments) => commands::keys::run(&arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Backup(arguments) => commands::backup::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Usage(arguments) => commands::usage::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     }

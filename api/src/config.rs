@@ -1,5 +1,7 @@
 //! Every setting of the service with its default.
 
+mod unusable;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::jobs::hooks;
 use crate::sinks::SinkConfig;
 use crate::sources::SourceConfig;
 use crate::wire::schedule::ScheduleRequest;
+
+pub use unusable::{unusable_entries, unusable_files};
 
 /// How the service listens and how much it lets one request, and all of them together, take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +175,21 @@ pub struct ServiceConfig {
     pub sources: BTreeMap<String, SourceConfig>,
     /// Where maps of schedules go, by name (docs/sinks.md). Default: none.
     pub sinks: BTreeMap<String, SinkConfig>,
+    // The account.
+    /// Whether what is made leaves a row in the account (docs/account.md). Default yes.
+    pub usage: bool,
+    /// Whether clients without a key stand in it by their address (IPv6: the network of 64 bits). Default no:
+    /// `anonymous`.
+    pub usage_addresses: bool,
+    /// Days for which it is kept. Default 400.
+    pub usage_keep_days: u32,
+    /// Most bytes of its files; the oldest days go first. Default 4 GiB.
+    pub usage_max_bytes: u64,
+    /// Every so many seconds a small job with a known answer shows that maps are still right; 0: never. Not without
+    /// `job_concurrency`. Default 300.
+    pub canary_seconds: u64,
+    /// Seconds after which its answer is late. Default 60.
+    pub canary_late_seconds: u64,
 }
 
 impl Default for ServiceConfig {
@@ -241,6 +260,12 @@ impl Default for ServiceConfig {
             notices_webhook: None,
             sources: BTreeMap::new(),
             sinks: BTreeMap::new(),
+            usage: true,
+            usage_addresses: false,
+            usage_keep_days: 400,
+            usage_max_bytes: 4 << 30,
+            canary_seconds: 300,
+            canary_late_seconds: 60,
         }
     }
 }
@@ -312,6 +337,8 @@ impl ServiceConfig {
             ("max_connections", self.max_connections as u64),
             ("max_connections_per_address", self.max_connections_per_address as u64),
             ("max_uri_bytes", self.max_uri_bytes as u64),
+            ("usage_keep_days", u64::from(self.usage_keep_days)),
+            ("canary_late_seconds", self.canary_late_seconds),
         ];
         if let Some((name, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             let needed = "it must be at least 1";

@@ -34,6 +34,10 @@ pub struct Problem {
     pub errors: Vec<Place>,
 }
 
+/// The name of the problem that an answer tells, in its extensions: `meaningless`, `busy`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told(pub(crate) &'static str);
+
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Place {
@@ -414,6 +418,7 @@ impl IntoResponse for ApiError {
         }
         let body = serde_json::to_vec(&self.problem()).expect("strings and numbers become JSON");
         let mut response = (status, body).into_response();
+        response.extensions_mut().insert(Told(self.code.parts().1));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if self.code == Code::Unauthorized {

@@ -10,6 +10,7 @@
 //! and computing happen on blocking threads and the engine's own pool.
 
 mod accept;
+pub mod account;
 mod body;
 pub mod config;
 pub mod doors;
@@ -65,6 +66,7 @@ fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>, state: &AppState)
         DefaultPredicate::new().and(NotForContentType::const_new("application/x-netcdf"));
     let routes = routes
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), account::enter))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressible))
         .layer(middleware::from_fn_with_state(state.clone(), doors::enter));
     let routes = match doors::cors(&state.config().cors_origins) {

@@ -24,7 +24,7 @@ use crate::doors::patient::Patient;
 use crate::doors::tls::{Tls, TlsError};
 use crate::doors::{Auth, DoorsError, Peer, customer};
 use crate::state::{AppState, StartError};
-use crate::{jobs, router, schedule};
+use crate::{account, jobs, router, schedule};
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,7 @@ pub async fn serve(
         let place = problem.errors.first().and_then(|place| place.pointer.clone());
         StartError::Schedule(name + &place.unwrap_or_default().replace('/', "."), problem.detail)
     })?;
+    account::start(&state);
     let connections = Connections {
         service: router(state.clone()),
         places: Places::new(config),

@@ -9,6 +9,7 @@ use isopleth_engine::{Cancel, FactorCache, FactorStore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::account::Account;
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
@@ -63,6 +64,7 @@ struct Shared {
     clock: Clock,
     doors: Doors,
     watch: Watch,
+    account: Account,
     since: Instant,
     admission: Admission,
     ready: AtomicBool,
@@ -101,6 +103,7 @@ impl AppState {
             store: kept,
             doors,
             watch: Watch::new(),
+            account: Account::default(),
             since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
@@ -177,6 +180,11 @@ impl AppState {
         &self.0.doors
     }
 
+    /// What was made, for whom, and what it took.
+    pub(crate) fn account(&self) -> &Account {
+        &self.0.account
+    }
+
     /// What is counted.
     pub(crate) fn watch(&self) -> &Watch {
         &self.0.watch
@@ -207,7 +215,12 @@ impl AppState {
     /// Writes down what is counted by day, so that it outlives the process.
     pub(crate) async fn save_counts(&self) {
         let state = self.clone();
-        let save = move || state.doors().save(state.store());
+        let save = move || {
+            state.doors().save(state.store());
+            if let Err(error) = state.account().flush(state.store()) {
+                tracing::warn!(%error, "the account cannot be written; it waits");
+            }
+        };
         let _ = tokio::task::spawn_blocking(save).await;
     }
 

@@ -70,7 +70,13 @@ fn request(method: &str, path: &str, key: &str) -> Request<Body> {
 
 fn new_key(scopes: &str) -> NewKey {
     let scopes = scopes.parse().expect("scopes");
-    NewKey { name: "test".into(), scopes, expires: None, limits: KeyLimits::default() }
+    NewKey {
+        name: "test".into(),
+        scopes,
+        expires: None,
+        limits: KeyLimits::default(),
+        is_counted: true,
+    }
 }
 
 /// A service with keys, its database, and the folder that holds it.

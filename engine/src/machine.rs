@@ -30,6 +30,14 @@ pub fn proportional_bytes() -> Option<u64> {
     Machine::this().kilobytes("self/smaps_rollup", "Pss:")
 }
 
+/// Seconds for which a processor has worked for the calling thread so far.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a process's life are below 2^53")]
+pub fn thread_cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 /// What the control group of this process has taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupMemory {
@@ -183,7 +191,9 @@ impl Machine {
             };
             // v2 has one hierarchy without a name; v1 mounts each under its names.
             let root = if names.is_empty() {
-                self.cgroup.clone()
+                // Beside version 1 it is mounted below.
+                let beside = self.cgroup.join("unified");
+                if beside.is_dir() { beside } else { self.cgroup.clone() }
             } else if names.split(',').any(|name| name == wanted) {
                 let together = self.cgroup.join(names);
                 if together.is_dir() { together } else { self.cgroup.join(wanted) }
@@ -210,6 +220,9 @@ impl Machine {
 fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
+
+#[cfg(test)]
+mod recorded;
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +321,19 @@ mod tests {
         let nowhere = Machine { proc: "/nonexistent".into(), cgroup: "/nonexistent".into() };
         assert_eq!(nowhere.memory_limit_bytes(), None);
         assert_eq!(nowhere.kilobytes("self/status", "VmHWM:"), None);
+    }
+
+    #[test]
+    fn a_thread_s_clock_counts_its_work_and_not_its_sleep() {
+        let before = thread_cpu_seconds();
+        std::thread::sleep(Duration::from_millis(300));
+        let slept = thread_cpu_seconds() - before;
+        let (start, mut sum) = (Instant::now(), 0_u64);
+        while thread_cpu_seconds() - before - slept < 0.02 && start.elapsed().as_secs() < 60 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        let worked = thread_cpu_seconds() - before - slept;
+        assert!(slept < 0.15 && worked >= 0.02, "{slept} {worked}");
     }
 
     #[cfg(target_os = "linux")]

@@ -187,16 +187,21 @@ impl Recorder {
         stage: Stage,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, Error> {
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
         let result = work().map_err(Into::into);
         let seconds = start.elapsed().as_secs_f64();
+        let cpu_seconds = cpu_seconds() - cpu;
         let peak_memory_bytes = machine::peak_memory_bytes();
         match self.stages.iter_mut().find(|s| s.stage == stage) {
             Some(booked) => {
                 booked.seconds += seconds;
+                booked.cpu_seconds += cpu_seconds;
                 booked.peak_memory_bytes = peak_memory_bytes;
             }
-            None => self.stages.push(StageReport { stage, seconds, peak_memory_bytes }),
+            None => {
+                let booked = StageReport { stage, seconds, cpu_seconds, peak_memory_bytes };
+                self.stages.push(booked);
+            }
         }
         result
     }
@@ -329,6 +334,15 @@ impl Recorder {
             backgrounds,
             covariates,
         })
+    }
+}
+
+/// What processors have done so far for the threads of this run: nobody else has them meanwhile (`pools`).
+fn cpu_seconds() -> f64 {
+    if rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1 {
+        rayon::broadcast(|_| machine::thread_cpu_seconds()).into_iter().sum()
+    } else {
+        machine::thread_cpu_seconds()
     }
 }
 

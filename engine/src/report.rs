@@ -68,7 +68,10 @@ impl Report {
     pub fn book(&mut self, stage: StageReport) {
         self.seconds += stage.seconds;
         match self.stages.iter_mut().find(|s| s.stage == stage.stage) {
-            Some(booked) => booked.seconds += stage.seconds,
+            Some(booked) => {
+                booked.seconds += stage.seconds;
+                booked.cpu_seconds += stage.cpu_seconds;
+            }
             None => self.stages.insert(0, stage),
         }
         self.peak_memory_bytes = self.peak_memory_bytes.max(stage.peak_memory_bytes);
@@ -247,6 +250,8 @@ pub struct StageReport {
     pub stage: Stage,
     /// Wall-clock seconds, summed over batches.
     pub seconds: f64,
+    /// Seconds of processors, of all threads of the run together.
+    pub cpu_seconds: f64,
     /// `VmHWM` at its end, in bytes.
     pub peak_memory_bytes: u64,
 }

@@ -14,11 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const CERTIFICATE: &str = "ISOPLETH_SERVE_TLS_CERTIFICATE";
 
 pub(crate) fn run(arguments: &HealthcheckArguments) -> Result<(), Failure> {
-    // A service that listens everywhere is asked at home.
-    let address = arguments.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
     let tls = arguments.tls || std::env::var_os(CERTIFICATE).is_some_and(|path| !path.is_empty());
+    alive(&arguments.listen, tls).map_err(io)
+}
+
+/// Asks the service that listens there.
+pub(super) fn alive(listen: &str, tls: bool) -> anyhow::Result<()> {
+    // A service that listens everywhere is asked at home.
+    let address = listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
     let url = format!("{}://{address}/healthz", if tls { "https" } else { "http" });
-    ask(&url).with_context(|| format!("no healthy service at {address}")).map_err(io)
+    ask(&url).with_context(|| format!("no healthy service at {address}"))
 }
 
 fn ask(url: &str) -> anyhow::Result<()> {

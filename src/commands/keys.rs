@@ -74,6 +74,9 @@ struct CreateArguments {
     /// Cells a day, all fields together [default: cells_per_day of the settings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cells_per_day: Option<u64>,
+    /// What it makes leaves no rows in the service's account
+    #[arg(long)]
+    no_usage: bool,
 }
 
 pub(crate) fn run(arguments: &KeysArguments) -> Result<(), Failure> {
@@ -98,8 +101,7 @@ pub(crate) fn run(arguments: &KeysArguments) -> Result<(), Failure> {
 }
 
 fn open(arguments: &KeysArguments) -> Result<Store, Failure> {
-    let settings =
-        ServeArguments { config: arguments.config.clone(), listen: None, print_config: false };
+    let settings = ServeArguments::of(arguments.config.clone());
     let folder = match &arguments.data_dir {
         Some(folder) => Some(folder.clone()),
         None => config::load(&settings)?.data_dir,
@@ -120,6 +122,7 @@ fn create(store: &Store, wanted: &CreateArguments) -> Result<(), Failure> {
             requests_at_once: wanted.requests_at_once,
             cells_per_day: wanted.cells_per_day,
         },
+        is_counted: !wanted.no_usage,
     };
     let made = keys::create(store, &new, BY).map_err(refused)?;
     eprintln!(

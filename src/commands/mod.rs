@@ -1,10 +1,13 @@
 //! One file a subcommand; what they share is here.
 
+pub(crate) mod backup;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod correlation;
 pub(crate) mod crossval;
+pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod export;
 pub(crate) mod healthcheck;
@@ -14,6 +17,7 @@ pub(crate) mod points;
 pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod usage;
 
 mod flags;
 mod inputs;

@@ -10,11 +10,10 @@ use crate::traces::Traces;
 use crate::{config, logging};
 
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
-    let config = config::load(arguments)?;
     if arguments.print_config {
-        return print(&config::show(&config)?);
+        return print(&config::show(&config::load(arguments)?)?);
     }
-    config.check().map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = config::checked(arguments)?;
     let traces = Traces::new(&config)?;
     logging::start(traces.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io)?;

@@ -23,11 +23,12 @@ pub(crate) fn timed<T>(
     stage: Stage,
     work: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<(T, StageReport), Failure> {
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), machine::thread_cpu_seconds());
     let result = work()?;
     let stage = StageReport {
         stage,
         seconds: start.elapsed().as_secs_f64(),
+        cpu_seconds: machine::thread_cpu_seconds() - cpu,
         peak_memory_bytes: machine::peak_memory_bytes(),
     };
     Ok((result, stage))

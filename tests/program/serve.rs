@@ -1,7 +1,7 @@
 //! The service as a program: it listens, answers as the command line does, and ends when told.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -21,12 +21,14 @@ impl Service {
 
     /// With settings in the environment.
     pub(crate) fn with(bench: &Bench, settings: &[(&str, &str)]) -> Self {
-        let mut child = bench
-            .command(&["serve", "--listen", "127.0.0.1:0"])
-            .envs(settings.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        let mut command = bench.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(settings.iter().copied());
+        Self::of(command)
+    }
+
+    /// By a command that ends in `serve`.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let log = BufReader::new(child.stderr.take().expect("a pipe"));
         let (tell, told) = mpsc::channel();
         let kept = Arc::new(Mutex::new(String::new()));

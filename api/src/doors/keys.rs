@@ -64,6 +64,8 @@ pub struct NewKey {
     pub expires: Option<i64>,
     /// What it may take.
     pub limits: KeyLimits,
+    /// Whether what it makes leaves rows in the account.
+    pub is_counted: bool,
 }
 
 /// A key just made: the only time that the secret is seen.
@@ -91,6 +93,8 @@ pub struct Key {
     pub revoked: Option<i64>,
     /// What it may take.
     pub limits: KeyLimits,
+    /// Whether what it makes leaves rows in the account.
+    pub is_counted: bool,
     hash: blake3::Hash,
 }
 
@@ -208,9 +212,9 @@ fn insert(
     hash: blake3::Hash,
     new: &NewKey,
 ) -> rusqlite::Result<usize> {
-    let NewKey { scopes, expires, limits, .. } = new;
+    let NewKey { scopes, expires, limits, is_counted, .. } = new;
     tx.execute(
-        "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)",
+        "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9, ?10)",
         params![
             id.as_str(),
             name,
@@ -221,6 +225,7 @@ fn insert(
             limits.requests_per_minute,
             limits.requests_at_once,
             limits.cells_per_day.map(|cells| i64::try_from(cells).unwrap_or(i64::MAX)),
+            is_counted,
         ],
     )
 }
@@ -247,11 +252,11 @@ pub fn revoke(store: &Store, id: &KeyId, by: &str) -> Result<(), KeyError> {
 pub fn list(store: &Store) -> Result<Vec<(Key, u64)>, KeyError> {
     store.read(|connection| {
         let mut statement = connection.prepare(
-            "SELECT keys.*, coalesce(cells, 0) FROM keys
+            "SELECT keys.*, coalesce(cells, 0) AS cells_today FROM keys
              LEFT JOIN cells_by_day ON who = 'key:' || id AND day = ?1 ORDER BY created, id",
         )?;
         let rows = statement.query_map([today()], |row| {
-            Ok((key(row)?, u64::try_from(row.get::<_, i64>(10)?).unwrap_or(0)))
+            Ok((key(row)?, u64::try_from(row.get::<_, i64>("cells_today")?).unwrap_or(0)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     })
@@ -285,6 +290,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
             requests_at_once: row.get("requests_at_once")?,
             cells_per_day: cells.map(|cells| u64::try_from(cells).unwrap_or(0)),
         },
+        is_counted: row.get("usage")?,
         hash: blake3::Hash::from_bytes(row.get("hash")?),
     })
 }
@@ -301,7 +307,13 @@ mod tests {
 
     fn new(name: &str) -> NewKey {
         let scopes = "read,map".parse().expect("two scopes");
-        NewKey { name: name.into(), scopes, expires: None, limits: KeyLimits::default() }
+        NewKey {
+            name: name.into(),
+            scopes,
+            expires: None,
+            limits: KeyLimits::default(),
+            is_counted: true,
+        }
     }
 
     #[test]

@@ -104,18 +104,26 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Where it is.
     pub address: IpAddr,
+    /// Whether what it makes may leave rows in the account.
+    pub(crate) is_counted: bool,
     account: Option<Arc<Client>>,
 }
 
 impl Caller {
     /// The caller of a request that came through the doors.
     pub(crate) fn of(request: &Request) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or(Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_else(Self::nobody)
+    }
+
+    /// Who came through no door, such as the service itself: it may do nothing, and nothing is on its account.
+    pub(crate) fn nobody() -> Self {
+        Self {
             key: None,
             scopes: Scopes::default(),
             address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            is_counted: true,
             account: None,
-        })
+        }
     }
 
     /// Whose things are that it makes.
@@ -197,7 +205,13 @@ impl Doors {
     async fn admit(&self, store: &Store, request: &Parts) -> (Option<Rate>, Admitted) {
         let address = addresses::client(&request.extensions, &request.headers, &self.trusted);
         let need = rules::need(&request.method, request.uri.path(), self.metrics_open);
-        let nobody = Caller { key: None, scopes: Scopes::default(), address, account: None };
+        let nobody = Caller {
+            key: None,
+            scopes: Scopes::default(),
+            address,
+            is_counted: true,
+            account: None,
+        };
         if need == Need::Nothing {
             return (None, Ok((nobody, None)));
         }
@@ -207,43 +221,57 @@ impl Doors {
         }
         let identified = match (self.needs_keys, need) {
             (true, Need::Key(_)) => self.identify(store, &request.headers).await,
-            (false, _) => Ok((None, Scopes::all(), KeyLimits::default())),
-            _ => Ok((None, Scopes::default(), KeyLimits::default())),
+            (false, _) => Ok(Identified { scopes: Scopes::all(), ..Identified::default() }),
+            _ => Ok(Identified::default()),
         };
         // A wrong key is on the account of the address, so that trying keys has a rate, too.
         let who = match &identified {
-            Ok((Some(id), ..)) => Who::Key(id.clone()),
+            Ok(Identified { key: Some(id), .. }) => Who::Key(id.clone()),
             _ => Who::at(address),
         };
-        let limits = identified.as_ref().map_or(KeyLimits::default(), |(_, _, limits)| *limits);
+        let limits = identified.as_ref().map_or(KeyLimits::default(), |known| known.limits);
         let account = self.clients.account(who, limits);
         let (rate, counted) = account.count();
-        let admitted = counted.and(identified).and_then(|(key, scopes, _)| {
-            if let Need::Key(scope) = need
-                && !scopes.has(scope)
-            {
-                return Err(lacking(scope, scopes));
-            }
-            let ticket = account.enter()?;
-            let caller = Caller { key, scopes, address, account: Some(Arc::clone(&account)) };
-            Ok((caller, Some(ticket)))
-        });
+        let admitted =
+            counted.and(identified).and_then(|Identified { key, scopes, is_uncounted, .. }| {
+                if let Need::Key(scope) = need
+                    && !scopes.has(scope)
+                {
+                    return Err(lacking(scope, scopes));
+                }
+                let ticket = account.enter()?;
+                let is_counted = !is_uncounted;
+                let account = Some(Arc::clone(&account));
+                let caller = Caller { key, scopes, address, is_counted, account };
+                Ok((caller, Some(ticket)))
+            });
         (rate, admitted)
     }
 
-    async fn identify(
-        &self,
-        store: &Store,
-        headers: &HeaderMap,
-    ) -> Result<(Option<KeyId>, Scopes, KeyLimits), ApiError> {
+    async fn identify(&self, store: &Store, headers: &HeaderMap) -> Result<Identified, ApiError> {
         let sent = sent(headers)?;
         let token = Token::parse(sent).ok_or_else(unknown)?;
         let key = self.ring.find(store, token).await?.ok_or_else(unknown)?;
         if !key.is_live(now()) {
             return Err(ApiError::unauthorized(format!("the key {} has expired", key.id)));
         }
-        Ok((Some(key.id.clone()), key.scopes, key.limits))
+        Ok(Identified {
+            key: Some(key.id.clone()),
+            scopes: key.scopes,
+            limits: key.limits,
+            is_uncounted: !key.is_counted,
+        })
     }
+}
+
+/// What is known of a caller by its key.
+#[derive(Default)]
+struct Identified {
+    key: Option<KeyId>,
+    scopes: Scopes,
+    limits: KeyLimits,
+    /// It leaves no rows in the account.
+    is_uncounted: bool,
 }
 
 type Admitted = Result<(Caller, Option<clients::Ticket>), ApiError>;
@@ -267,6 +295,7 @@ fn bootstrap(config: &ServiceConfig, store: &Store) -> Result<(), DoorsError> {
         scopes: Scopes::all(),
         expires: None,
         limits: KeyLimits::default(),
+        is_counted: true,
     };
     match keys::install(store, token.trim(), &new, "service") {
         Ok(_) => Ok(()),
@@ -371,6 +400,7 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
             name("idempotency-key"),
             name("prefer"),
             crate::observe::REQUEST_ID,
+            crate::account::USAGE,
         ])
         .expose_headers([
             header::CONTENT_DISPOSITION,

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use isopleth_engine::blocks::{BlockSize, Work, WorkError, Worker};
 use isopleth_engine::observations::UnixSeconds;
 use isopleth_engine::output::Provenance;
+use isopleth_engine::report::StageReport;
 use isopleth_engine::{Cancel, Error, Event, Kind, Plan, Progress, Report};
 
 use super::keeping::Finished;
 use super::results;
 use super::submit::beyond_now;
 use super::{Job, Process, Running, State, Task, heads, keeper, now, store, whole};
+use crate::account::{Usage, shortened};
 use crate::error::ApiError;
 use crate::intake::Kept;
+use crate::routes::timed;
 use crate::schedule;
 use crate::state::AppState;
 use crate::watch::traces;
@@ -53,14 +56,16 @@ impl From<rusqlite::Error> for Stopped {
 /// Makes the map and writes the end, or why there is none.
 pub(super) fn make(state: &AppState, job: &Job, running: &Arc<Running>) {
     let name = (job.id.as_str(), job.token);
+    let mut told = Usage::default();
     let written = if job.attempts > state.config().job_attempts {
         // It was counted when it was taken, so that a job that ends the process is told by its count.
-        fail(state, name, &too_often(job.attempts - 1, "the service ended meanwhile"))
+        let error = too_often(job.attempts - 1, "the service ended meanwhile");
+        fail(state, name, &error, None)
     } else {
-        match attempt(state, job, running) {
+        match attempt(state, job, running, &mut told) {
             Ok(()) => Ok(()),
-            Err(Stopped::Failed(error)) => fail(state, name, &error),
-            Err(Stopped::Stumbled(error)) => stumble(state, job, &error),
+            Err(Stopped::Failed(error)) => fail(state, name, &error, Some(&told)),
+            Err(Stopped::Stumbled(error)) => stumble(state, job, &error, &told),
             Err(Stopped::HandedBack(why)) => {
                 state.store().write(|tx| store::hand_back(tx, name, false, why)).map(drop)
             }
@@ -87,7 +92,7 @@ pub(super) fn crashed(
     what: &str,
 ) -> Result<(), ApiError> {
     if attempts >= state.config().job_attempts {
-        fail(state, name, &too_often(attempts, what))?;
+        fail(state, name, &too_often(attempts, what), None)?;
         // Nobody else will: whoever ran it has ended.
         let job = state.store().read(|c| store::by_id(c, name.0))?;
         return job.map_or(Ok(()), |job| clear(state, &job));
@@ -103,26 +108,39 @@ fn too_often(attempts: u32, what: &str) -> ApiError {
     ApiError::internal(&public, cause)
 }
 
-fn fail(state: &AppState, name: (&str, i64), error: &ApiError) -> rusqlite::Result<()> {
+fn fail(
+    state: &AppState,
+    name: (&str, i64),
+    error: &ApiError,
+    told: Option<&Usage>,
+) -> rusqlite::Result<()> {
     let problem = error.problem();
     let text = serde_json::to_string(&problem).unwrap_or_default();
     tracing::warn!(job = name.0, ?error, "failed");
     let end = |tx: &rusqlite::Transaction<'_>| {
-        store::end(tx, name, State::Failed, &problem.detail, Some(&text))
+        store::end(tx, name, State::Failed, &problem.detail, Some(&text), told)
     };
     if state.store().write(end)? {
         let job = state.store().read(|c| store::by_id(c, name.0))?;
         job.iter().for_each(|job| state.watch().job_ended(job.process, State::Failed));
+        job.iter().for_each(|job| count(state, job));
     }
     Ok(())
 }
 
+/// Counts an end that is written, where it has left a row in the account.
+pub(super) fn count(state: &AppState, job: &Job) {
+    if let (Some(finished), true) = (job.finished, job.account.is_some()) {
+        state.account().job_ended(finished * 1000);
+    }
+}
+
 /// The machine may be mended: the job waits, longer each time, until its patience ends.
-fn stumble(state: &AppState, job: &Job, error: &ApiError) -> rusqlite::Result<()> {
+fn stumble(state: &AppState, job: &Job, error: &ApiError, told: &Usage) -> rusqlite::Result<()> {
     let patience = i64::try_from(state.config().job_patience_seconds).unwrap_or(i64::MAX);
     let name = (job.id.as_str(), job.token);
     if now().saturating_sub(job.created) > patience {
-        return fail(state, name, error);
+        return fail(state, name, error, Some(told));
     }
     let wait = (FIRST_WAIT << job.stumbles.min(10)).min(LONGEST_WAIT);
     tracing::warn!(job = job.id, ?error, wait, "the machine failed; the job waits");
@@ -164,13 +182,21 @@ impl From<whole::Failed> for Stopped {
     }
 }
 
-fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), Stopped> {
+fn attempt(
+    state: &AppState,
+    job: &Job,
+    running: &Arc<Running>,
+    told: &mut Usage,
+) -> Result<(), Stopped> {
     let _span = traces::attempt(&job.id, job.attempts).entered();
     let cancel = &running.cancel;
     let kept: Kept = serde_json::from_str(&job.request)
         .map_err(|error| Stopped::Failed(ApiError::internal("the request is lost", error)))?;
     let network = kept.network().map(str::to_owned);
-    let mut task = understood(state, kept, cancel)?;
+    let (mut task, reading) = understood(state, kept, cancel)?;
+    told.planned(&task.plan);
+    told.network = network.as_deref().map(shortened);
+    told.format = Some(job.form().name().into());
     let memory = state.memory_for_job(beyond_now(&task.plan), cancel);
     let Some(_memory) = memory else { return Err(Error::Cancelled.into()) };
     let _until_made = state.watch().planned(&task.plan.estimate);
@@ -188,9 +214,9 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
     } else {
         book(state, job, 1, 0, false)?;
         let file = state.jobs().map_file(&job.file());
-        let told = whole::make(&task, job.form(), &file, progress, state.factors())?;
+        let made = whole::make(&task, job.form(), &file, progress, state.factors())?;
         book(state, job, 1, 1, true)?;
-        (told.report, told.bounds)
+        (made.report, made.bounds)
     };
     let of = Finished {
         id: &job.map,
@@ -202,10 +228,13 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         bounds,
     };
     let row = of.row(state, &task.plan, &report).map_err(Stopped::Stumbled)?;
+    told.made(&report);
+    told.read(&reading);
+    told.weighed();
     let name = (job.id.as_str(), job.token);
     let message = format!("{} {} there", job.process.result(), job.process.verb());
     let ended = state.store().write(|tx| {
-        let ended = store::end(tx, name, State::Successful, &message, None)?;
+        let ended = store::end(tx, name, State::Successful, &message, None, Some(&*told))?;
         if ended {
             results::insert(tx, &row)?;
         }
@@ -216,6 +245,8 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
         return Err(Stopped::Lost);
     }
     state.watch().job_ended(job.process, State::Successful);
+    let written = state.store().read(|c| store::by_id(c, &job.id))?;
+    written.iter().for_each(|job| count(state, job));
     if job.process == Process::Map {
         let network = row.network.as_deref().unwrap_or_default();
         state.watch().mapped(&task.plan.estimate, &report, network);
@@ -232,11 +263,16 @@ fn attempt(state: &AppState, job: &Job, running: &Arc<Running>) -> Result<(), St
 }
 
 /// The request read again, and planned.
-fn understood(state: &AppState, kept: Kept, cancel: &Cancel) -> Result<Task, Stopped> {
+fn understood(
+    state: &AppState,
+    kept: Kept,
+    cancel: &Cancel,
+) -> Result<(Task, StageReport), Stopped> {
     let pointing = kept.pointing();
-    let wanted = kept.wanted(state, &state.jobs().inputs(), cancel);
-    let task = wanted.and_then(|(process, understood, _)| {
-        Task::of(state, process, understood).map_err(pointing)
+    let wanted = timed(|| kept.wanted(state, &state.jobs().inputs(), cancel));
+    let task = wanted.and_then(|((process, understood, _), reading)| {
+        let task = Task::of(state, process, understood).map_err(pointing)?;
+        Ok((task, reading))
     });
     cancel.check()?;
     task.map_err(|error| match error.status().is_server_error() {

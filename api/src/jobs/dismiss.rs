@@ -19,11 +19,16 @@ pub(crate) fn dismiss(state: &AppState, owner: &str, id: &str) -> Result<Option<
         if anew {
             audit::record(tx, owner, "job dismissed", id)?;
         }
-        Ok::<_, rusqlite::Error>(deleted.map(|(job, file)| (job, file, anew)))
+        // Of one that had ended only the result is removed.
+        let ended_now = anew && before.is_some_and(|state| !state.is_final());
+        Ok::<_, rusqlite::Error>(deleted.map(|(job, file)| (job, file, anew, ended_now)))
     });
-    let Some((job, file, anew)) = deleted? else { return Ok(None) };
+    let Some((job, file, anew, ended_now)) = deleted? else { return Ok(None) };
     if anew {
         state.watch().job_ended(job.process, State::Dismissed);
+        if ended_now {
+            attempt::count(state, &job);
+        }
     }
     if let Some(file) = file {
         keeper::remove_file(state, &file);

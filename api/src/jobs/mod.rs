@@ -230,6 +230,11 @@ impl Jobs {
         self.drain.cancel();
     }
 
+    /// Resolves when no more jobs are taken.
+    pub(crate) async fn drained(&self) {
+        self.drain.cancelled().await;
+    }
+
     /// Does not wait for the end of their blocks.
     pub(crate) fn stop(&self) {
         self.drain.cancel();

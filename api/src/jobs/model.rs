@@ -111,13 +111,15 @@ pub(crate) struct Job {
     pub(crate) problem: Option<String>,
     pub(crate) process: Process,
     pub(crate) asked: Asked,
+    /// In whose name it leaves a row in the account.
+    pub(crate) account: Option<String>,
 }
 
 impl Job {
     /// Columns in the order of [`Job::from_row`].
     pub(crate) const COLUMNS: &str = "id, owner, state, lane, request, fingerprint, fields, cells, \
          predicted_seconds, predicted_bytes, created, started, updated, finished, attempts, token, \
-         stumbles, blocks, blocks_done, map, message, problem, process, asked";
+         stumbles, blocks, blocks_done, map, message, problem, process, asked, account";
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -145,6 +147,7 @@ impl Job {
             problem: row.get(21)?,
             process: row.get(22)?,
             asked: serde_json::from_str(row.get_ref(23)?.as_str()?).unwrap_or_default(),
+            account: row.get(24)?,
         })
     }
 

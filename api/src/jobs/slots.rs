@@ -95,6 +95,7 @@ impl SlotJob {
                 webhook: None,
                 process: Process::Map,
                 asked: &Asked::default(),
+                account: Some(owner),
             },
         )
     }

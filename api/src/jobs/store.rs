@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction, params, param
 
 use super::model::{Job, Lane, State};
 use super::{Asked, Process, now, results};
+use crate::account::{Usage, of_job};
 
 /// How long a lease lasts without being renewed.
 pub(super) const LEASE_MS: i64 = 30_000;
@@ -30,13 +31,14 @@ pub(super) struct NewJob<'a> {
     pub(super) webhook: Option<&'a str>,
     pub(super) process: Process,
     pub(super) asked: &'a Asked,
+    pub(super) account: Option<&'a str>,
 }
 
 pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob<'_>) -> Result<()> {
     tx.execute(
         "INSERT INTO jobs (id, owner, state, lane, request, fingerprint, idempotency_key, fields, \
-         cells, predicted_seconds, predicted_bytes, created, updated, map, process, asked) \
-         VALUES (?1, ?2, 'accepted', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+         cells, predicted_seconds, predicted_bytes, created, updated, map, process, asked, account) \
+         VALUES (?1, ?2, 'accepted', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
         params![
             job.id,
             job.owner,
@@ -52,6 +54,7 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob<'_>) -> Result<()> {
             job.map,
             job.process,
             serde_json::to_string(job.asked).unwrap_or_default(),
+            job.account,
         ],
     )?;
     for digest in job.inputs {
@@ -243,25 +246,27 @@ pub(super) fn progress(
     Ok(tx.execute(sql, params![id, token, blocks, done, now(), lease, completed])? == 1)
 }
 
-/// The end of an attempt that is still the one; false where it is not.
+/// The end of an attempt that is still the one; false where it is not. `told`: what it knows for the account.
 pub(super) fn end(
     tx: &Transaction<'_>,
     (id, token): (&str, i64),
     state: State,
     message: &str,
     problem: Option<&str>,
+    told: Option<&Usage>,
 ) -> Result<bool> {
     let sql = "UPDATE jobs SET state = ?3, finished = ?4, updated = ?4, holder = NULL, \
                message = ?5, problem = ?6 WHERE id = ?1 AND token = ?2 AND state = 'running'";
     let changed = tx.execute(sql, params![id, token, state, now(), message, problem])? == 1;
     if changed {
-        ended(tx, id)?;
+        ended(tx, id, told)?;
     }
     Ok(changed)
 }
 
-/// What follows from any end: the webhook is due, the inputs are no longer needed.
-fn ended(tx: &Transaction<'_>, id: &str) -> Result<()> {
+/// What follows from any end: its row in the account, the webhook is due, the inputs are no longer needed.
+fn ended(tx: &Transaction<'_>, id: &str, told: Option<&Usage>) -> Result<()> {
+    of_job(tx, id, told)?;
     tx.execute("UPDATE hooks SET due = ?2 WHERE job = ?1", params![id, now()])?;
     tx.execute("DELETE FROM job_inputs WHERE job = ?1", [id])?;
     Ok(())
@@ -348,7 +353,7 @@ pub(crate) fn delete(
             params![id, now(), message],
         )?;
         if !job.state.is_final() {
-            ended(tx, id)?;
+            ended(tx, id, None)?;
         }
     }
     Ok(get(tx, owner, id)?.map(|job| (job, path)))

@@ -26,6 +26,8 @@ pub(crate) struct Wish {
     pub(crate) webhook: Option<String>,
     /// The registered network that it is a map of.
     pub(crate) network: Option<OfNetwork>,
+    /// In whose name the job leaves a row in the account; none: it leaves none.
+    pub(crate) account: Option<String>,
 }
 
 /// What became of it.
@@ -152,6 +154,7 @@ fn insert(
         webhook: wish.webhook.as_deref(),
         process: task.process,
         asked,
+        account: wish.account.as_deref(),
     };
     state.store().write(|tx| {
         if let Some(key) = &wish.idempotency_key

@@ -34,6 +34,7 @@ use crate::wire::jobs::JobAnswer;
         ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
         ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
         ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
     ),
     request_body(content = ExecuteRequest, content_type = "application/json"),
     responses(
@@ -96,6 +97,7 @@ fn at_once(
     turn: &Turn,
 ) -> Result<Response, ApiError> {
     let pointing = |error: ApiError| error.below("/inputs");
+    from.draft.begins();
     let ((process, understood, wanted), reading) = timed(|| received.wanted(state, turn))?;
     let form = form_of(process, &wanted, headers)?;
     let task = Task::of(state, process, understood).map_err(pointing)?;
@@ -103,12 +105,14 @@ fn at_once(
         keep_small_at_once(state, &task.plan)?;
         let bytes = crate::jobs::beyond_now(&task.plan);
         let _memory = state.admit(turn, task.plan.estimate.seconds, bytes)?;
+        from.draft.planned(process.name(), &task.plan, form.name());
         let stages = Stages::new();
         let on_event = |event| stages.tell(event);
         let progress = Progress { on_event: &on_event, cancel: turn };
         let made = crossvalidate_plan(&task.plan, &task.folds, progress, state.factors());
         let mut made = made.map_err(of_engine)?;
         made.report.book(reading);
+        from.draft.made(&made.report);
         Output::new(process, form, errors(&made, form)?)
     } else {
         let first = accept::Wanted::only(match form {

@@ -6,6 +6,7 @@ use isopleth_engine::{Progress, crossvalidate};
 
 use super::{answered, of_engine, timed, to_json};
 use crate::accept::{Form, Wanted};
+use crate::account::Draft;
 use crate::error::{ApiError, Problem};
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
@@ -24,7 +25,10 @@ use crate::wire::series::SeriesQuery;
     post,
     path = "/v1/crossvalidations",
     tag = "maps",
-    params(FormQuery, MethodQuery, SeriesQuery, QualityQuery),
+    params(
+        FormQuery, MethodQuery, SeriesQuery, QualityQuery,
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
+    ),
     request_body(content(
         (CrossvalidationRequest = "application/json"),
         (String = "text/csv"),
@@ -57,10 +61,11 @@ pub(crate) async fn crossvalidate_stations(
     let offered = [Form::Json, Form::Csv];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let form = wanted.best(&offered)?;
-    let seat = state.seat()?;
+    let (seat, draft) = (state.seat()?, Draft::of(&request));
     let received = intake::receive(&state, request, query, false).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {
+        draft.begins();
         let by_query = matches!(received, Received::Table { .. });
         let (understood, reading) =
             timed(|| received.understand::<CrossvalidationRequest>(&shared, turn))?;
@@ -77,6 +82,7 @@ pub(crate) async fn crossvalidate_stations(
             .map_err(of_engine)
             .map_err(|error| if by_query { error.in_query() } else { error })?;
         result.report.book(reading);
+        draft.left_out(&result.report, form.name());
         match form {
             Form::Csv => Ok(result.stations_csv().into_bytes()),
             _ => to_json(&CrossvalidationAnswer::new(&result)),

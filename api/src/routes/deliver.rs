@@ -15,9 +15,10 @@ use tokio_util::io::ReaderStream;
 use super::keep::{self, KeptAt};
 use super::{answered, of_engine, to_json};
 use crate::accept::{Form, Wanted};
+use crate::account::Draft;
 use crate::doors::Caller;
 use crate::error::ApiError;
-use crate::jobs::beyond_now;
+use crate::jobs::{Process, beyond_now};
 use crate::limits::Turn;
 use crate::networks::{Registered, Remembering};
 use crate::observe::RequestId;
@@ -45,11 +46,14 @@ pub(crate) enum Made {
 pub(crate) struct Origin {
     caller: Caller,
     id: RequestId,
+    /// What is noted for the account.
+    pub(crate) draft: Draft,
 }
 
 impl Origin {
     pub(crate) fn of(request: &Request) -> Self {
-        Self { caller: Caller::of(request), id: RequestId::of(request) }
+        let draft = Draft::of(request);
+        Self { caller: Caller::of(request), id: RequestId::of(request), draft }
     }
 }
 
@@ -83,6 +87,14 @@ impl Delivery<'_> {
         let seconds = plan.estimate.seconds - plan.seconds_of_choosing();
         let _memory = self.state.admit(self.turn, seconds, beyond_now(plan))?;
         let form = self.wanted.best(possible)?;
+        let process = match plan.targets {
+            Targets::Grid(_) => Process::Map,
+            Targets::Points(_) => Process::Points,
+        };
+        self.from.draft.planned(process.name(), plan, form.name());
+        self.from
+            .draft
+            .belongs(self.network.map(|network| network.id.as_str()), self.keep.is_some());
         if form == Form::Json {
             keep_json_small(self.state, plan)?;
         }
@@ -124,6 +136,7 @@ impl Delivery<'_> {
         report.book(reading);
         let network = self.network.map_or("", |network| &network.id);
         self.state.watch().mapped(&plan.estimate, &report, network);
+        self.from.draft.made(&report);
         Ok(report)
     }
 

@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::deliver::Made;
 use crate::accept::Form;
+use crate::account::Draft;
 use crate::doors::Caller;
 use crate::error::{ApiError, PROBLEM_JSON, Problem};
 use crate::intake::Received;
@@ -117,6 +118,7 @@ pub(crate) fn wish(owner: Owner, request: &Request) -> Result<Option<Wish>, ApiE
         idempotency_key,
         webhook,
         network: None,
+        account: Draft::of(request).client(),
     }))
 }
 

@@ -41,6 +41,7 @@ use crate::wire::series::SeriesQuery;
         ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
         ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
         ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
     ),
     request_body(content(
         (MapRequest = "application/json"),
@@ -111,6 +112,7 @@ fn make(
     turn: &Turn,
 ) -> Result<Made, ApiError> {
     let by_query = matches!(received, Received::Table { .. });
+    from.draft.begins();
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
     let command = "POST /v1/maps";
     let delivery = Delivery { state, wanted, command, from, network: None, keep, turn };

@@ -46,6 +46,7 @@ pub(crate) async fn metrics(
             Ok((schedules, waiting)) => shared.watch().schedules(&schedules, &waiting),
             Err(error) => tracing::warn!(?error, "schedules cannot be counted"),
         }
+        shared.watch().account.waits(shared.account().waiting());
         shared.watch().told(shared.occupancy(), shared.uptime().as_secs_f64(), form)
     });
     let text =

@@ -36,11 +36,12 @@ pub(crate) fn timed<T>(
     work: impl FnOnce() -> Result<T, ApiError>,
 ) -> Result<(T, StageReport), ApiError> {
     let _span = traces::step("read").entered();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), machine::thread_cpu_seconds());
     let result = work()?;
     let stage = StageReport {
         stage: Stage::Read,
         seconds: start.elapsed().as_secs_f64(),
+        cpu_seconds: machine::thread_cpu_seconds() - cpu,
         peak_memory_bytes: machine::peak_memory_bytes(),
     };
     Ok((result, stage))

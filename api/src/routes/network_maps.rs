@@ -42,6 +42,7 @@ use crate::wire::series::SeriesQuery;
         ("prefer" = Option<String>, Header, description = "`respond-async`: make it a job"),
         ("idempotency-key" = Option<String>, Header, description = "Of a job: the same key and request are the same job"),
         ("webhook-url" = Option<String>, Header, description = "Of a job: whom to tell of its end, if the service allows that host"),
+        ("x-isopleth-usage" = Option<String>, Header, description = "`none`: leave no row in the account"),
     ),
     request_body(content(
         (NetworkMapRequest = "application/json"),
@@ -102,6 +103,7 @@ pub(crate) async fn make_map(
     };
     let shared = state.clone();
     let job = move |turn: &Turn| {
+        from.draft.begins();
         let (understood, reading) = timed(|| of.understand(&shared, received, turn))?;
         let plan = plan_of(&shared, understood)?;
         let command = format!("POST /v1/networks/{}/maps", of.network.id);

@@ -18,6 +18,9 @@ use super::settings::Directory;
 /// Bytes copied between two looks whether to stop.
 const AT_ONCE: u64 = 64 << 20;
 
+/// Files written at the same time.
+const AT_A_TIME: usize = 8;
+
 /// How hidden files begin and end.
 const HIDDEN: [&str; 2] = [".isopleth-", ".part"];
 
@@ -81,11 +84,40 @@ impl Root {
     }
 
     /// Puts bytes at a place by what fills a hidden file, which is then renamed.
-    pub(super) fn write(
+    fn write(
         &self,
         place: &str,
         fill: impl FnOnce(&mut File) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
+        let folder = self.write_in(place, fill)?;
+        sync_directory(&folder).map_err(Reason::io(folder))
+    }
+
+    /// The same for many files, side by side: disks take longer to answer than to write. Which of them are there
+    /// after a crash is not said, but those that are are whole.
+    pub(super) fn write_all(
+        &self,
+        files: &[(String, Vec<u8>)],
+        cancel: &Cancel,
+    ) -> Result<(), Reason> {
+        let put = |(place, bytes): &(String, Vec<u8>)| {
+            if cancel.is_cancelled() {
+                return Err(Reason::Cancelled);
+            }
+            self.write_in(place, |file| file.write_all(bytes).map_err(Reason::io(place)))
+        };
+        let folders: BTreeSet<PathBuf> = side_by_side(files, put)?.into_iter().collect();
+        let folders: Vec<PathBuf> = folders.into_iter().collect();
+        side_by_side(&folders, |folder| sync_directory(folder).map_err(Reason::io(folder)))
+            .map(drop)
+    }
+
+    /// Puts bytes at a place, without making the new name durable; the folder in which it is.
+    fn write_in(
+        &self,
+        place: &str,
+        fill: impl FnOnce(&mut File) -> Result<(), Reason>,
+    ) -> Result<PathBuf, Reason> {
         let path = self.path(place, true)?;
         let folder = path.parent().unwrap_or(&self.path);
         let mut builder = hidden_in(folder);
@@ -99,7 +131,7 @@ impl Root {
         fill(hidden.as_file_mut())?;
         hidden.as_file().sync_all().map_err(Reason::io(&path))?;
         hidden.persist(&path).map_err(|error| error.error).map_err(Reason::io(&path))?;
-        sync_directory(folder).map_err(Reason::io(folder))
+        Ok(folder.to_owned())
     }
 
     /// A further name of a file; false where the file system allows none.
@@ -117,6 +149,30 @@ impl Root {
         hidden.persist(&path).map_err(|error| error.error).map_err(Reason::io(&path))?;
         sync_directory(folder).map_err(Reason::io(folder)).map(|()| true)
     }
+}
+
+/// Some work on each, several at a time; the first that fails ends it.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&T) -> Result<R, Reason> + Sync,
+) -> Result<Vec<R>, Reason> {
+    if let [one] = all {
+        return Ok(vec![work(one)?]);
+    }
+    let share = all.len().div_ceil(AT_A_TIME).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = all
+            .chunks(share)
+            .map(|some| scope.spawn(move || some.iter().map(work).collect::<Result<Vec<R>, _>>()))
+            .collect();
+        let mut done = Vec::with_capacity(all.len());
+        for thread in threads {
+            let some = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done.extend(some?);
+        }
+        Ok(done)
+    })
 }
 
 /// Hidden files in a folder, which is looked through for those that nobody writes any more.

@@ -1,6 +1,8 @@
 //! Files made of a map, and the one way in which they arrive wherever they go.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_engine::Cancel;
 use isopleth_engine::export::{self, Form, Selection, Source};
@@ -72,14 +74,27 @@ pub(super) fn deliver(
             )?;
         }
     }
-    // Only when all have arrived; what is corrected already is not the newest.
-    let is_latest = what.is_latest && !ledger.is_outdated(what)?;
+    if !what.is_latest {
+        return Ok(parts.iter().map(|part| target.tell(&part.place)).collect());
+    }
+    // Only when all have arrived. What is over already is not the newest, whatever was true when this began; and
+    // nobody else moves it meanwhile.
+    let lane = lane(ledger.sink());
+    let _one = lane.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_latest = !ledger.is_outdated(what)?;
     for part in parts.iter().filter(|_| is_latest) {
         if let Some(latest) = &part.latest {
             target.point(latest, &part.place, map.form)?;
         }
     }
     Ok(parts.iter().map(|part| target.tell(&part.place)).collect())
+}
+
+/// One at a time for each sink.
+pub(super) fn lane(sink: &str) -> Arc<Mutex<()>> {
+    static LANES: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut lanes = LANES.lock().unwrap_or_else(PoisonError::into_inner);
+    lanes.entry(sink.to_owned()).or_default().clone()
 }
 
 /// A map and what is to be made of it.

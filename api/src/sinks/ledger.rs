@@ -1,8 +1,6 @@
 //! What sinks hold, as the service remembers it: what has arrived is not sent again, and only what
 //! was put there by the service is ever removed.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
@@ -34,6 +32,10 @@ impl<'a> Ledger<'a> {
         Self { store, sink }
     }
 
+    pub(super) fn sink(&self) -> &str {
+        self.sink
+    }
+
     /// What is at a place, if it has arrived.
     ///
     /// # Errors
@@ -56,10 +58,10 @@ impl<'a> Ledger<'a> {
         Ok((!held.mark.is_empty()).then_some(held))
     }
 
-    /// Whether a later revision of the hour has arrived.
+    /// Whether a later hour of the schedule, or a later revision of this one, has arrived.
     pub(super) fn is_outdated(&self, what: &Delivered<'_>) -> Result<bool, Reason> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM delivered WHERE sink = ?1 AND schedule = ?2 AND hour = ?3 \
-                   AND revision > ?4 AND mark <> '')";
+        let sql = "SELECT EXISTS (SELECT 1 FROM delivered WHERE sink = ?1 AND schedule = ?2 AND hour >= ?3 \
+                   AND (hour > ?3 OR revision > ?4) AND mark <> '')";
         self.store.read(|connection| {
             let values = params![self.sink, what.schedule, what.hour.as_second(), what.revision];
             connection.prepare(sql)?.query_row(values, |row| row.get(0)).map_err(Reason::from)
@@ -98,30 +100,35 @@ impl<'a> Ledger<'a> {
             .write(|tx| tx.execute(sql, params![self.sink, place]).map(drop).map_err(Reason::from))
     }
 
-    /// Places of hours that are too old, or too many, with their schedule and hour; never those of the newest hour
-    /// of a schedule.
+    /// Places of hours that are too old, or too many; never those of the newest hour of a schedule that has arrived,
+    /// nor of hours after it.
     pub(super) fn over(&self, keep: Keep, now: Timestamp) -> Result<Vec<Old>, Reason> {
-        let sql = "SELECT schedule, hour, place FROM delivered WHERE sink = ?1 \
-                   ORDER BY schedule, hour DESC, place";
-        let all: Vec<Old> = self.store.read(|connection| {
+        let sql = "SELECT schedule, hour, place, mark <> '' FROM delivered WHERE sink = ?1 \
+                   ORDER BY schedule, hour DESC, mark <> '' DESC, place";
+        let all: Vec<(Old, bool)> = self.store.read(|connection| {
             let row = |row: &rusqlite::Row<'_>| {
-                Ok(Old { schedule: row.get(0)?, hour: row.get(1)?, place: row.get(2)? })
+                let old = Old { schedule: row.get(0)?, hour: row.get(1)?, place: row.get(2)? };
+                Ok((old, row.get(3)?))
             };
             let mut statement = connection.prepare(sql)?;
             statement.query_map([self.sink], row)?.collect::<rusqlite::Result<_>>()
         })?;
         let since = keep.days.map(|days| now.as_second() - i64::from(days) * 86_400);
-        // How many hours of a schedule were met, and the last of them.
-        let mut met: BTreeMap<String, (u32, i64)> = BTreeMap::new();
-        let is_over = |old: &Old| -> bool {
-            let (count, last) = met.entry(old.schedule.clone()).or_insert((0, i64::MAX));
-            if *last != old.hour {
-                (*count, *last) = (*count + 1, old.hour);
+        let mut over = Vec::new();
+        for of_schedule in all.chunk_by(|(a, _), (b, _)| a.schedule == b.schedule) {
+            let newest = of_schedule.iter().find(|(_, has_arrived)| *has_arrived);
+            let Some(newest) = newest.map(|(old, _)| old.hour) else { continue };
+            for (count, of_hour) in
+                (1_u32..).zip(of_schedule.chunk_by(|(a, _), (b, _)| a.hour == b.hour))
+            {
+                let hour = of_hour[0].0.hour;
+                let is_old = since.is_some_and(|since| hour < since);
+                if hour < newest && (is_old || keep.count.is_some_and(|most| count > most)) {
+                    over.extend(of_hour.iter().map(|(old, _)| old.clone()));
+                }
             }
-            let many = keep.count.is_some_and(|most| *count > most);
-            *count > 1 && (many || since.is_some_and(|since| old.hour < since))
-        };
-        Ok(all.into_iter().filter(is_over).collect())
+        }
+        Ok(over)
     }
 }
 

@@ -34,26 +34,26 @@ use ledger::{Ledger, Old};
 
 /// A revision of an hour's map to be delivered.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivered<'a> {
+pub struct Delivered<'a> {
     /// The schedule's id.
-    pub(crate) schedule: &'a str,
+    pub schedule: &'a str,
     /// The hour that it is of.
-    pub(crate) hour: jiff::Timestamp,
+    pub hour: jiff::Timestamp,
     /// The schedule's zone, for names.
-    pub(crate) zone: jiff::tz::TimeZone,
+    pub zone: jiff::tz::TimeZone,
     /// From 1 on.
-    pub(crate) revision: u32,
+    pub revision: u32,
     /// The map as the catalogue keeps it, NetCDF.
-    pub(crate) file: &'a Path,
+    pub file: &'a Path,
     /// Whether no later hour of the schedule has a map.
-    pub(crate) is_latest: bool,
+    pub is_latest: bool,
 }
 
 /// Brings a map to a sink, whole or not at all; the same again changes nothing. Where it is now.
 ///
 /// # Errors
 /// [`SinkError`], which says whether the same may arrive later.
-pub(crate) fn deliver(
+pub fn deliver(
     state: &AppState,
     sink: &str,
     what: &Delivered<'_>,
@@ -76,11 +76,7 @@ pub(crate) fn deliver(
 ///
 /// # Errors
 /// [`SinkError`]; what could be removed is.
-pub(crate) fn retain(
-    state: &AppState,
-    sink: &str,
-    now: jiff::Timestamp,
-) -> Result<usize, SinkError> {
+pub fn retain(state: &AppState, sink: &str, now: jiff::Timestamp) -> Result<usize, SinkError> {
     let config = find(state, sink)?;
     let keep = config.keep();
     if keep == Keep::default() {
@@ -104,7 +100,9 @@ pub(crate) fn retain(
                 let bucket = object::Objects::open(&of.bucket)?;
                 each(&over, &|old| bucket.remove(&old.place))
             }
-            SinkConfig::Zarr(of) => each(&over, &|old| zarr::remove(of, &old.place, old.hour)),
+            SinkConfig::Zarr(of) => {
+                each(&over, &|old| zarr::remove(of, sink, &old.place, old.hour))
+            }
         }?;
         Ok(over.len())
     };

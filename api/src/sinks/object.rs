@@ -74,7 +74,7 @@ impl Objects {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(Reason::io("the runtime of an object store"))?;
         Ok(Self {
-            store: builder.build().map_err(failed)?,
+            store: builder.build().map_err(|error| failed(&error))?,
             runtime: Some(runtime),
             name: bucket.name.clone(),
             prefix: bucket.prefix.trim_matches('/').to_owned(),
@@ -101,7 +101,7 @@ impl Objects {
                 }
             };
             tokio::select! {
-                done = work => done.map_err(failed),
+                done = work => done.map_err(|error| failed(&error)),
                 () = stopped => Err(Reason::Cancelled),
             }
         })
@@ -267,12 +267,12 @@ pub(super) fn credentials(bucket: &Bucket) -> Result<Keys, Reason> {
 }
 
 /// What a store said, in short: whole answers can hold what a request was signed with.
-pub(super) fn failed(error: Error) -> Reason {
+pub(super) fn failed(error: &Error) -> Reason {
     let passing = !matches!(
         error,
         Error::InvalidPath { .. } | Error::NotSupported { .. } | Error::NotImplemented { .. }
     );
-    Reason::Objects { message: in_short(&error), passing }
+    Reason::Objects { message: in_short(error), passing }
 }
 
 fn in_short(error: &dyn std::error::Error) -> String {

@@ -79,7 +79,7 @@ pub struct Zarr {
     /// Most rows and columns of a chunk of a new store. Default 2048 and 2048: most maps are one chunk an hour.
     #[serde(default = "Zarr::default_chunk")]
     pub chunk: [u32; 2],
-    /// Level of Zstandard, 1 to 19. Default 3.
+    /// Level of Zstandard, 1 to 19. Default 1.
     #[serde(default = "Zarr::default_level")]
     pub level: i32,
     /// Which hours go again. Default: none.
@@ -101,7 +101,7 @@ impl Zarr {
     }
 
     fn default_level() -> i32 {
-        3
+        1
     }
 }
 
@@ -313,10 +313,13 @@ impl Files {
         if self.step == Some(0) {
             return wrong("files.step", "0".into(), "a whole number from 1 on");
         }
-        if let Some(got) = self.bounds.filter(|[_, south, _, north]| !(south <= north)) {
+        if let Some(got) =
+            self.bounds.filter(|[_, south, _, north]| south > north || !(north - south).is_finite())
+        {
             return wrong("files.bounds", format!("{got:?}"), "west, south, east, north");
         }
-        if let Some(got) = self.range.filter(|[low, high]| !(low < high)) {
+        if let Some(got) = self.range.filter(|[low, high]| low >= high || !(high - low).is_finite())
+        {
             return wrong("files.range", format!("{got:?}"), "two numbers, the lower first");
         }
         for (setting, template) in [("files.name", Some(&name)), ("files.latest", latest.as_ref())]

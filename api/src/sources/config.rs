@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::directory::DirectorySource;
+use super::http::HttpSource;
+use super::postgres::PostgresSource;
 use crate::sources::SourceError;
 use crate::wire::request::ReadRequest;
 
@@ -15,6 +17,10 @@ use crate::wire::request::ReadRequest;
 pub enum SourceConfig {
     /// Files that somebody puts into a folder.
     Directory(DirectorySource),
+    /// A server that is asked over HTTP.
+    Http(Box<HttpSource>),
+    /// A query of a PostgreSQL database.
+    Postgres(Box<PostgresSource>),
     /// Nowhere: readings are posted to the schedule.
     Post(PostSource),
 }
@@ -50,6 +56,8 @@ impl SourceConfig {
         }
         match self {
             Self::Directory(source) => source.check(name),
+            Self::Http(source) => source.check(name),
+            Self::Postgres(source) => source.check(name),
             Self::Post(_) => Ok(()),
         }
     }
@@ -59,6 +67,8 @@ impl SourceConfig {
     pub fn read(&self) -> &ReadRequest {
         match self {
             Self::Directory(source) => &source.read,
+            Self::Http(source) => &source.read,
+            Self::Postgres(source) => &source.read,
             Self::Post(source) => &source.read,
         }
     }
@@ -68,6 +78,8 @@ impl SourceConfig {
     pub fn units(&self) -> &BTreeMap<String, String> {
         match self {
             Self::Directory(source) => &source.units,
+            Self::Http(source) => &source.units,
+            Self::Postgres(source) => &source.units,
             Self::Post(source) => &source.units,
         }
     }
@@ -77,6 +89,8 @@ impl SourceConfig {
     pub fn stations(&self) -> Option<&Path> {
         match self {
             Self::Directory(source) => source.stations.as_deref(),
+            Self::Http(source) => source.stations.as_deref(),
+            Self::Postgres(source) => source.stations.as_deref(),
             Self::Post(source) => source.stations.as_deref(),
         }
     }

@@ -4,20 +4,20 @@
 //! `stable_seconds`. Folders and files are opened one name after the other, and no link is followed, so nothing
 //! outside the folder is ever read, whoever else may write into it.
 
+mod joined;
+
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::spool::Sink;
 use super::{Fetched, Hour, Known, Limits, SourceError};
 use crate::template::Template;
 use crate::wire::request::ReadRequest;
@@ -61,9 +61,6 @@ pub enum Several {
 
 /// Most files of an hour.
 const MOST_FILES: usize = 1000;
-
-/// Longest first line of a table that is joined with others.
-const LONGEST_HEADER: u64 = 1 << 20;
 
 /// A file that changed so shortly ago could change again without a trace in its times.
 const TELLING: Duration = Duration::from_secs(2);
@@ -179,7 +176,7 @@ impl DirectorySource {
         if stamps.as_deref().is_some_and(|stamps| stamps == last_stamps) {
             return Ok(Fetched::Unchanged);
         }
-        let received = receive(&mut files, limits)?;
+        let received = joined::receive(&mut files, limits)?;
         for file in &files {
             let same = Stamp::of(&file.file).is_ok_and(|stamp| stamp == file.stamp);
             if !same {
@@ -333,76 +330,6 @@ fn stamps(files: &[Found], now: SystemTime) -> Option<String> {
     Some(hasher.finalize().to_hex().to_string())
 }
 
-fn receive(
-    files: &mut [Found],
-    limits: &Limits<'_>,
-) -> Result<super::spool::Received, SourceError> {
-    let mut sink = Sink::new(limits);
-    if let [only] = files {
-        let path = only.path.clone();
-        sink.take(&mut only.file, |error| unreadable(limits.name, &path, &error))?;
-        return sink.finish();
-    }
-    let mut header: Option<(Vec<u8>, PathBuf)> = None;
-    for Found { path, file, .. } in files {
-        let broken = |error: io::Error| unreadable(limits.name, path, &error);
-        let mut rows = BufReader::with_capacity(1 << 16, file);
-        let gzip = rows.fill_buf().map_err(broken)?.starts_with(&[0x1f, 0x8b]);
-        let rows: Box<dyn Read + '_> =
-            if gzip { Box::new(MultiGzDecoder::new(rows)) } else { Box::new(rows) };
-        let mut rows = BufReader::with_capacity(1 << 16, rows);
-        let first = first_line(&mut rows).map_err(broken)?;
-        if first.is_empty() {
-            continue;
-        }
-        if !is_text_table(&first) {
-            let what = format!(
-                "{} is no table of text, and only these are joined; choose `several = \"latest\"`, or a narrower \
-                 template",
-                path.display()
-            );
-            return Err(SourceError::lasting(limits.name, what));
-        }
-        match &header {
-            None => {
-                sink.push(&first)?;
-                sink.push(b"\n")?;
-                header = Some((first, path.clone()));
-            }
-            Some((known, of)) if *known != first => {
-                let what = format!(
-                    "{} and {} have different first lines, so their rows cannot be joined",
-                    of.display(),
-                    path.display()
-                );
-                return Err(SourceError::lasting(limits.name, what));
-            }
-            Some(_) => (),
-        }
-        sink.take(&mut rows, broken)?;
-        sink.push(b"\n")?;
-    }
-    sink.finish()
-}
-
-fn unreadable(source: &str, path: &Path, error: &io::Error) -> SourceError {
-    SourceError::passing(source, format!("{} cannot be read: {error}", path.display()))
-}
-
-/// The first line, without its end and without a mark of UTF-8.
-fn first_line(rows: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    rows.take(LONGEST_HEADER).read_until(b'\n', &mut line)?;
-    let start = if line.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    Ok(line[start..].trim_ascii_end().to_vec())
-}
-
-fn is_text_table(first: &[u8]) -> bool {
-    let binary =
-        first.starts_with(b"PAR1") || first.starts_with(b"\x89HDF") || first.starts_with(b"CDF");
-    !binary && !matches!(first.trim_ascii_start().first(), Some(b'{' | b'[') | None)
-}
-
 fn is_temporary(name: &str) -> bool {
     name.starts_with(['.', '~', '#']) || TEMPORARY.iter().any(|end| name.ends_with(end))
 }
@@ -418,3 +345,6 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     left.ends_with(rest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,21 @@
 //! ```text
 //! config     what an operator writes            fetch   asks a source for an hour
 //! directory  files of a folder                  spool   receives within the limit, with a digest
+//! http       a server, at one address           address, secrets   what it is asked with
+//! postgres   a query of a database             tls     its connection
 //! ```
 //!
 //! Security: what is read, and who is asked, stands in the configuration alone. A schedule names a source.
 //! Everything here blocks, and gives up when it is told to.
 
+mod address;
 mod config;
 mod directory;
+mod http;
+mod postgres;
+mod secrets;
 mod spool;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +29,8 @@ use jiff::tz::TimeZone;
 pub use crate::template::TemplateError;
 pub use config::{PostSource, SourceConfig};
 pub use directory::{DirectorySource, Several};
+pub use http::HttpSource;
+pub use postgres::{PostgresSource, TlsName};
 
 use crate::body::Spool;
 use crate::state::AppState;
@@ -178,6 +187,8 @@ pub(crate) fn fetch(
     let limits = Limits { name: source, bytes, spill, cancel };
     let fetched = match find(&config.sources, source)? {
         SourceConfig::Directory(folder) => folder.fetch(hour, known, &limits),
+        SourceConfig::Http(server) => server.fetch(hour, known, &limits),
+        SourceConfig::Postgres(database) => database.fetch(hour, known, &limits),
         SourceConfig::Post(_) => Ok(Fetched::NotYet("nobody has posted readings".to_owned())),
     };
     if cancel.is_cancelled() {

@@ -18,11 +18,18 @@ const STEPS: &[&str] = &[
     // schedules, slots, revisions, slot_inputs, posted, deliveries, backfills, notices
     crate::schedule::SCHEMA,
     crate::sinks::MIGRATION,
+    // usage and what belongs to it
+    crate::account::SCHEMA,
 ];
+
+/// The number of the last step.
+pub(super) fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
 
 /// Applies what is missing, all or nothing; two processes may come here at once.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let known = known();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
@@ -35,3 +42,6 @@ pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), Stor
     transaction.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod released;

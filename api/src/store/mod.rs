@@ -7,6 +7,8 @@
 //! Tables are made by numbered `migrations`. Whoever owns a table has a module of its own for it;
 //! here nobody knows what is in them.
 
+pub mod backup;
+pub mod inspect;
 mod migrations;
 
 use std::path::{Path, PathBuf};

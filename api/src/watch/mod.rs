@@ -3,6 +3,7 @@
 //! The values of every label are bounded: routes and methods are the service's own, networks and variables are cut
 //! off after [`SERIES`]. Whatever makes a map calls [`Watch::planned`] before and [`Watch::mapped`] afterwards.
 
+pub(crate) mod account;
 mod jobs;
 mod memory;
 mod schedules;
@@ -97,6 +98,7 @@ pub(crate) struct Watch {
     memory: Memory,
     jobs: jobs::Jobs,
     schedules: schedules::Schedules,
+    pub(crate) account: account::Account,
 }
 
 impl fmt::Debug for Watch {
@@ -155,6 +157,7 @@ impl Watch {
         self.memory.register(r);
         self.jobs.register(r);
         self.schedules.register(r);
+        self.account.register(r);
         self.registry = registry;
     }
 

@@ -1,14 +1,18 @@
 //! A bucket: a server of S3 that checks signatures and sums, also one that dies in the middle.
 
-use std::convert::Infallible;
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use serde_json::json;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 
@@ -22,6 +26,8 @@ struct Doings {
     writes: AtomicUsize,
     /// Of these, parts of larger objects.
     parts: AtomicUsize,
+    /// Sums that came with them.
+    sums: Mutex<BTreeSet<String>>,
     /// Whether connections are closed without a word once two parts have come.
     dies: AtomicBool,
     dead: AtomicBool,
@@ -37,6 +43,11 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// With a certificate and its key in PEM, over HTTPS.
+    fn with(tls: Option<[String; 2]>) -> Self {
         let folder = TempDir::new().expect("a folder");
         std::fs::create_dir(folder.path().join("maps")).expect("a bucket");
         let doings = Arc::new(Doings::default());
@@ -48,25 +59,20 @@ impl Server {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let (service, counts) = (builder.build(), doings.clone());
+        let acceptor = tls.map(|pair| acceptor(&folder, &pair));
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, counts) = (service.clone(), counts.clone());
-                let handler = hyper::service::service_fn(move |request| {
-                    let (service, counts) = (service.clone(), counts.clone());
-                    async move {
-                        if counts.lets_in(&request) {
-                            hyper::service::Service::call(&service, request)
-                                .await
-                                .map_err(|error| format!("{error:?}"))
-                        } else {
-                            Err("it died".to_owned())
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => serve(socket, service, counts).await,
+                        Some(acceptor) => {
+                            if let Ok(socket) = acceptor.accept(socket).await {
+                                serve(socket, service, counts).await;
+                            }
                         }
                     }
-                });
-                tokio::spawn(async move {
-                    let http = hyper::server::conn::http1::Builder::new();
-                    let _ = http.serve_connection(TokioIo::new(socket), handler).await;
-                    Ok::<_, Infallible>(())
                 });
             }
         });
@@ -108,10 +114,48 @@ impl Server {
     }
 }
 
+/// Answers what comes in over one connection.
+async fn serve<S>(socket: S, service: s3s::service::S3Service, doings: Arc<Doings>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let handler = hyper::service::service_fn(move |request| {
+        let (service, doings) = (service.clone(), doings.clone());
+        async move {
+            if !doings.lets_in(&request) {
+                return Err("it died".to_owned());
+            }
+            let answered = hyper::service::Service::call(&service, request).await;
+            answered.map_err(|error| format!("{error:?}"))
+        }
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    let _ = http.serve_connection(TokioIo::new(socket), handler).await;
+}
+
+fn acceptor(folder: &TempDir, pair: &[String; 2]) -> TlsAcceptor {
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, &pair[0]).expect("a file");
+    std::fs::write(&key, &pair[1]).expect("a file");
+    let chain = CertificateDer::pem_file_iter(&certificate).expect("a file");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(&key).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key);
+    TlsAcceptor::from(Arc::new(config.expect("a pair")))
+}
+
 impl Doings {
     fn lets_in<T>(&self, request: &hyper::Request<T>) -> bool {
         if request.method() == "PUT" || request.method() == "POST" {
             self.writes.fetch_add(1, Ordering::Relaxed);
+            let names = request.headers().keys().map(|name| name.as_str().to_owned());
+            let sums = names.filter(|name| name.starts_with("x-amz-checksum-"));
+            self.sums.lock().expect("nobody panicked").extend(sums);
         }
         let is_part = request.uri().query().is_some_and(|query| query.contains("partNumber"));
         if is_part
@@ -169,6 +213,9 @@ fn a_map_arrives_signed_and_summed_latest_follows_and_the_same_again_sends_nothi
         let before = server.writes();
         bench.deliver(&two, 2, 1, true).expect("again");
         assert_eq!(server.writes(), before, "{checksum}: nothing is sent twice");
+        let sums = server.doings.sums.lock().expect("nobody panicked").clone();
+        let wanted = (checksum != "none").then(|| format!("x-amz-checksum-{checksum}"));
+        assert_eq!(sums.iter().cloned().collect::<Vec<_>>(), Vec::from_iter(wanted));
         for hour in [3, 4] {
             bench.deliver(&one, hour, 1, true).expect("delivered");
         }
@@ -198,6 +245,11 @@ fn a_wrong_secret_is_told_without_what_requests_are_signed_with() {
         assert!(!told.contains(secret), "{secret}: {told}");
     }
     assert!(server.there().is_empty());
+    // The file of the keys is read anew for every map.
+    let keys = server.folder.path().join(format!("keys-{}", wrong.len()));
+    let text = std::fs::read_to_string(&keys).expect("a file").replace(wrong, SECRET);
+    std::fs::write(&keys, text).expect("a file");
+    bench.deliver(&bench.small(1, 1), 1, 1, true).expect("the operator mended it");
 }
 
 #[test]
@@ -242,4 +294,20 @@ fn every_form_arrives_with_its_media_type() {
     assert_eq!(names, ["north/latest_no2.png", "north/latest_pm25.png"]);
     let bytes = std::fs::read(server.folder().join(&names[0])).expect("an object");
     assert!(bytes.starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_server_of_ones_own_authority_is_trusted_where_its_certificate_is_told_and_no_other() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let server = Server::with(Some([made.cert.pem(), made.signing_key.serialize_pem()]));
+    let endpoint = format!("https://localhost:{}", server.port);
+    let bench = bucket(&server, &json!({"endpoint": endpoint}));
+    let map = bench.small(1, 1);
+    assert!(bench.deliver(&map, 1, 1, true).is_err(), "nobody vouches for it");
+    let told =
+        json!({"endpoint": endpoint, "ca_file": server.folder.path().join("certificate.pem")});
+    let bench = bucket(&server, &told);
+    let map = bench.small(1, 1);
+    bench.deliver(&map, 1, 1, true).expect("delivered");
+    assert_eq!(server.there().len(), 2);
 }

@@ -75,7 +75,7 @@ fn layers_chunks_of_a_part_and_64_bits_are_as_in_the_map() {
         1,
         1,
         &["pm25"],
-        "bounds=100,38,110,30&shape=41x33&precision=f64&digits=exact&uncertainty=true",
+        "bounds=100,38,110,30&shape=41x33&precision=f64&digits=exact&uncertainty=field",
     );
     bench.deliver(&map, 1, 1, true).expect("delivered");
     let store = bench.out().join("north.zarr");
@@ -103,7 +103,7 @@ fn a_plane_and_averages_are_described_as_cf_has_it() {
         1,
         1,
         &["pm25"],
-        "bounds=100,30,110,38&shape=41x33&stamp=end&average=8h&capture=0.1",
+        "bounds=100,30,110,38&shape=41x33&stamp=end&average=8h&capture=0.1&step=1h",
     );
     bench.deliver(&map, 1, 1, true).expect("delivered");
     judge(&bench.out().join("north.zarr"), &[(1, &map, 1)]);

@@ -52,7 +52,7 @@ impl Array<'_> {
 }
 
 /// A group of arrays, with all they say inside.
-pub(super) fn group(attributes: Map<String, Value>) -> Value {
+pub(super) fn group(attributes: &Map<String, Value>) -> Value {
     json!({
         "zarr_format": 3,
         "node_type": "group",

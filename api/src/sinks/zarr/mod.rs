@@ -9,6 +9,8 @@ mod chunk;
 mod layout;
 mod shelf;
 
+use std::sync::{Mutex, PoisonError};
+
 use isopleth_engine::Cancel;
 use isopleth_engine::export::{Chosen, Selection, Source};
 use rayon::prelude::*;
@@ -19,7 +21,7 @@ use self::layout::{Array, REVISION, STEPS};
 use self::shelf::{Entry, Shelf};
 use super::Delivered;
 use super::error::Reason;
-use super::forms::engine;
+use super::forms::{engine, lane};
 use super::ledger::{Held, Ledger};
 use super::names::{Template, Words};
 use super::settings::Zarr;
@@ -41,6 +43,8 @@ pub(super) fn deliver(
     let name = Template::read("name", &settings.name)?.fill(words)?;
     let shelf = Shelf::open(settings)?;
     let (place, mark) = (format!("{name}#{}", what.hour), mark(settings, what)?);
+    let lane = lane(ledger.sink());
+    let _one = lane.lock().unwrap_or_else(PoisonError::into_inner);
     let _held = shelf.lock(&name, cancel)?;
     let source = Source::open(what.file).map_err(engine)?;
     let selection = Selection { variables: settings.variables.clone(), ..Selection::default() };
@@ -60,9 +64,11 @@ pub(super) fn deliver(
 }
 
 /// Takes an hour out: its place on the axis stays, without values.
-pub(super) fn remove(settings: &Zarr, place: &str, hour: i64) -> Result<(), Reason> {
+pub(super) fn remove(settings: &Zarr, sink: &str, place: &str, hour: i64) -> Result<(), Reason> {
     let Some((name, _)) = place.rsplit_once('#') else { return Ok(()) };
     let shelf = Shelf::open(settings)?;
+    let lane = lane(sink);
+    let _one = lane.lock().unwrap_or_else(PoisonError::into_inner);
     let _held = shelf.lock(name, &Cancel::default())?;
     let Some(root) = read_root(&shelf, name)? else { return Ok(()) };
     let cube = Cube { shelf: &shelf, name, root, is_new: false };
@@ -130,7 +136,9 @@ impl Hour<'_> {
         let mut hash = blake3::Hasher::new();
         for axis in [self.source.x(), self.source.y()] {
             hash.update(axis.name.as_bytes());
-            axis.nodes.iter().for_each(|node| drop(hash.update(&node.to_le_bytes())));
+            for node in &axis.nodes {
+                hash.update(&node.to_le_bytes());
+            }
         }
         hash.finalize().to_hex()[..32].to_owned()
     }
@@ -205,7 +213,7 @@ impl<'a> Cube<'a> {
         ] {
             attributes.insert(format!("isopleth_store_{what}"), value);
         }
-        let mut cube = Self { shelf, name, root: layout::group(attributes), is_new: true };
+        let mut cube = Self { shelf, name, root: layout::group(&attributes), is_new: true };
         cube.describe(hour, cell.is_some())?;
         Ok(cube)
     }
@@ -436,40 +444,48 @@ impl<'a> Cube<'a> {
         let columns = window.columns.count;
         let bytes = 8 * columns * window.rows.count;
         for some in hour.chosen.variables.chunks((AT_ONCE / bytes.max(1)).max(1)) {
-            let mut fields = Vec::new();
-            for variable in some {
-                let mut values = Vec::with_capacity(columns * window.rows.count);
-                let read = hour.source.rows(variable, time, &window, false, |_, row| {
-                    values.extend_from_slice(row);
-                    Ok(())
-                });
-                read.map_err(engine)?;
-                let (name, is_double) = (variable.name.clone(), variable.is_double);
-                fields.push(Field { name, columns, values, is_double });
-                if cancel.is_cancelled() {
-                    return Err(Reason::Cancelled);
-                }
-            }
-            let mut all = Vec::new();
-            for field in &fields {
-                let document = self.array(&field.name);
-                let chunk =
-                    document.and_then(|d| cells(d, "/chunk_grid/configuration/chunk_shape"));
-                let Some(chunk) = chunk else { continue };
-                all.extend(field.chunks(chunk).map(|at| (field, chunk, at)));
-            }
-            let packed: Result<Vec<Entry>, Reason> = all
-                .par_iter()
-                .map(|&(field, chunk, at)| {
-                    let key = format!("{}/c.{index}.{}.{}", field.name, at[0], at[1]);
-                    field
-                        .packed(chunk, at, hour.settings.level)
-                        .map(|bytes| (self.key(&key), bytes))
+            // One is read (the library of NetCDF goes one by one) while those before it are compressed.
+            let packed = Mutex::new(Vec::new());
+            rayon::scope(|scope| {
+                some.iter().try_for_each(|variable| {
+                    if cancel.is_cancelled() {
+                        return Err(Reason::Cancelled);
+                    }
+                    let mut values = Vec::with_capacity(columns * window.rows.count);
+                    let read = hour.source.rows(variable, time, &window, false, |_, row| {
+                        values.extend_from_slice(row);
+                        Ok(())
+                    });
+                    read.map_err(engine)?;
+                    let (name, is_double) = (variable.name.clone(), variable.is_double);
+                    let field = Field { name, columns, values, is_double };
+                    let packed = &packed;
+                    scope.spawn(move |_| {
+                        let entries = self.packed(&field, index, hour.settings.level);
+                        packed.lock().unwrap_or_else(PoisonError::into_inner).push(entries);
+                    });
+                    Ok::<_, Reason>(())
                 })
-                .collect();
-            self.shelf.put_all(packed?, cancel)?;
+            })?;
+            let packed = packed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let entries: Result<Vec<Vec<Entry>>, Reason> = packed.into_iter().collect();
+            self.shelf.put_all(entries?.into_iter().flatten().collect(), cancel)?;
         }
         Ok(())
+    }
+
+    /// The chunks of a field.
+    fn packed(&self, field: &Field, index: u64, level: i32) -> Result<Vec<Entry>, Reason> {
+        let document = self.array(&field.name);
+        let chunk = document.and_then(|d| cells(d, "/chunk_grid/configuration/chunk_shape"));
+        let chunk = chunk.ok_or_else(|| self.wrong(format!("`{}` is no map in it", field.name)))?;
+        let all: Vec<[usize; 2]> = field.chunks(chunk).collect();
+        all.par_iter()
+            .map(|&at| {
+                let key = format!("{}/c.{index}.{}.{}", field.name, at[0], at[1]);
+                field.packed(chunk, at, level).map(|bytes| (self.key(&key), bytes))
+            })
+            .collect()
     }
 
     /// Notes which revision an hour has.

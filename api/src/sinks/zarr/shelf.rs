@@ -1,14 +1,12 @@
 //! Where a Zarr store's documents and chunks are: a folder, or a bucket. Each appears whole or not at all.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use isopleth_engine::Cancel;
 use object_store::{Error, ObjectStoreExt as _};
-use rayon::prelude::*;
 
 use super::super::directory::Root;
 use super::super::error::Reason;
@@ -32,17 +30,6 @@ pub(super) enum Shelf {
     Bucket(Box<Objects>),
 }
 
-/// One who changes a store at a time.
-#[derive(Debug)]
-pub(super) enum Held {
-    /// Of all processes of the machine: unlocked when it is closed.
-    File(#[expect(dead_code, reason = "held while it lives")] File),
-    /// Of this process; a bucket has no locks.
-    Process(#[expect(dead_code, reason = "held while it lives")] MutexGuard<'static, ()>),
-}
-
-static IN_BUCKETS: Mutex<()> = Mutex::new(());
-
 impl Shelf {
     pub(super) fn open(settings: &Zarr) -> Result<Self, Reason> {
         match (&settings.path, &settings.bucket) {
@@ -53,11 +40,9 @@ impl Shelf {
         }
     }
 
-    /// Waits until nobody else changes the store.
-    pub(super) fn lock(&self, store: &str, cancel: &Cancel) -> Result<Held, Reason> {
-        let Self::Folder(root) = self else {
-            return Ok(Held::Process(IN_BUCKETS.lock().unwrap_or_else(PoisonError::into_inner)));
-        };
+    /// Waits until no other process changes the store; it may once the file is closed. A bucket has no locks.
+    pub(super) fn lock(&self, store: &str, cancel: &Cancel) -> Result<Option<File>, Reason> {
+        let Self::Folder(root) = self else { return Ok(None) };
         let path = root.path(store, true)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let path = path.with_file_name(format!(".{name}.lock"));
@@ -65,7 +50,7 @@ impl Shelf {
         let file = options.map_err(Reason::io(&path))?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Held::File(file)),
+                Ok(()) => return Ok(Some(file)),
                 Err(TryLockError::WouldBlock) if cancel.is_cancelled() => {
                     return Err(Reason::Cancelled);
                 }
@@ -102,12 +87,7 @@ impl Shelf {
     /// Puts all of them, in no order; what was there is replaced one by one.
     pub(super) fn put_all(&self, all: Vec<Entry>, cancel: &Cancel) -> Result<(), Reason> {
         match self {
-            Self::Folder(root) => all.par_iter().try_for_each(|(key, bytes)| {
-                if cancel.is_cancelled() {
-                    return Err(Reason::Cancelled);
-                }
-                root.write(key, |file| file.write_all(bytes).map_err(Reason::io(key)))
-            }),
+            Self::Folder(root) => root.write_all(&all, cancel),
             Self::Bucket(objects) => objects.wait(cancel, async {
                 let put = |(key, bytes): Entry| async move {
                     objects.store().put(&objects.key(&key), bytes.into()).await.map(drop)
