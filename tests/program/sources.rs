@@ -33,8 +33,11 @@ fn a_source_that_cannot_be_keeps_the_service_from_starting_with_its_name_and_no_
             "kind = \"directory\"\npath = \"/in\"\nfiles = \"../{time:%H}\"",
             ["sources.air", "leads out"],
         ),
-        ("kind = \"directory\"\npath = \"/in\"\nfiles = \"a\"\nfils = \"b\"", ["air", "fils"]),
-        ("kind = \"ftp\"", ["air", "ftp"]),
+        (
+            "kind = \"directory\"\npath = \"/in\"\nfiles = \"a\"\nfils = \"b\"",
+            ["service.toml:5:1", "fils"],
+        ),
+        ("kind = \"ftp\"", ["service.toml:2:8", "ftp"]),
         ("kind = \"http\"\nurl = \"https://me:tulips@a.org/\"", ["sources.air", "a password"]),
         (
             "kind = \"http\"\nurl = \"https://a.org/\"\nheaders = { cookie = \"tulips\" }",
