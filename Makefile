@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check check-deploy sbom bench skill sweeps hostile memory load storm year soak bless picture
+.PHONY: help setup setup-tests build demo test check check-deploy sbom bench skill sweeps hostile memory load storm hour year soak bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -74,6 +74,9 @@ load: build ## maps a second of the service: whole requests, and values of a reg
 
 storm: build ## four times as many requests as the service can answer, for five minutes (SECONDS=…)
 	benches/service/storm.py --program "$(PROGRAM)" --seconds $(or $(SECONDS),300) --keep
+
+hour: build ## from the file of readings to the files of maps, an hour of six pollutants
+	"$(PYTHON)" benches/hour/run.py --program "$(PROGRAM)"
 
 year: build setup-tests ## 8760 hours of a schedule in minutes, with crashes and a full disk (HOURS=…; as root for the disk)
 	"$(PYTHON)" benches/year/run.py --program "$(PROGRAM)" --hours $(or $(HOURS),8760)
