@@ -44,7 +44,7 @@ const ROWS: &[(&str, &str)] = &[
              VALUES ('air', '{}', 't', 'api', 1700000000, 1700000000, 1700000000);
          INSERT INTO slots (schedule, hour, state, revision, since, updated)
              VALUES ('air', 1700000000, 'made', 1, 1700000600, 1700000700);
-         INSERT INTO revisions VALUES ('air', 1700000000, 1, 'm1', 'j1', 'd1', 'd3', 'hour.csv', 40, 1700000700, 'first');
+         INSERT INTO revisions VALUES ('air', 1700000000, 1, 'm1', 'j1', 'd1', 'd3', 'hour.csv', 40, 1700000700, 'first', 1);
          INSERT INTO slot_inputs VALUES ('air', 1700000000, 'd1');
          INSERT INTO posted VALUES ('air', 1700000000, 'hour.csv', 'd1', 0, 1700000650);
          INSERT INTO deliveries (schedule, hour, revision, sink, state, updated)
