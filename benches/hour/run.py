@@ -6,8 +6,8 @@
 Starts the service with a schedule that looks every second at a folder, puts the hours of the file there one after the other
 (each under its final name at once), and waits for the delivered files. Prints a line of CSV for each hour: seconds
 from the file's name to the last delivery, processor seconds of the service, its VmHWM. The first hour factorises and
-chooses a method; the others are what an hour takes, and are asked for as they are put there (a backfill), since a schedule looks for them
-only once a second.
+chooses a method; the others are what an hour takes. They lie before the schedule was made, so each is asked for as it is put there (a
+backfill), and no look of a second's rhythm is in the figures.
 """
 
 import argparse
@@ -76,7 +76,7 @@ bounds = [73, 18, 135, 54]
 shape = [1400, 1000]
 """
     if "directory" in sinks:
-        text += f'\n[sinks.directory]\nkind = "directory"\npath = "{folder}/out"\nname = "{{time:%Y%m%d%H}}.nc"\n'
+        text += f'\n[sinks.directory]\nkind = "directory"\npath = "{folder}/out"\n'
     if "zarr" in sinks:
         text += f'\n[sinks.zarr]\nkind = "zarr"\npath = "{folder}/store"\n'
     return text
@@ -143,19 +143,18 @@ def main():
             figures = []
             for k, (_, head, rows) in enumerate(hours(arguments.readings)):
                 moment = now - timedelta(hours=k)
-                text = table(head, rows, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+                hour = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+                text = table(head, rows, hour)
                 place = Path(folder, "in", moment.strftime("%Y%m%d%H.csv"))
                 beside = place.with_suffix(".tmp")
                 beside.write_text(text)
-                if k:
-                    body = json.dumps({"from": moment.isoformat(), "to": moment.isoformat()}).encode()
-                    request = urllib.request.Request(f"{address}/v1/schedules/air/backfill", data=body, method="POST")
-                    request.add_header("content-type", "application/json")
+                body = json.dumps({"from": hour, "to": hour}).encode()
+                request = urllib.request.Request(f"{address}/v1/schedules/air/backfill", data=body, method="POST")
+                request.add_header("content-type", "application/json")
                 before, start = processor(service.pid), time.monotonic()
                 beside.rename(place)
-                if k:
-                    urllib.request.urlopen(request, timeout=10).read()
-                wait(address, moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+                urllib.request.urlopen(request, timeout=10).read()
+                wait(address, hour)
                 seconds = time.monotonic() - start
                 figures.append(seconds)
                 print(f"{k},{seconds:.2f},{processor(service.pid) - before:.2f},{peak(service.pid):.0f}", flush=True)
