@@ -707,14 +707,18 @@ async fn a_sink_that_fails_is_tried_again_and_an_older_hour_that_comes_late_is_n
     std::fs::rename(&out, house.folder.path().join("away")).expect("renamed");
     put("2026-03-01T09:00:00Z", "2026030117");
     house.at("2026-03-01T09:00:00Z").await;
-    for k in 1..=9 {
+    let told = |kind: &str| house.notices().iter().filter(|(other, _)| other == kind).count();
+    // As often as it takes: the service delivers by itself, too, and whoever comes second waits for the next time.
+    for k in 1..=60 {
         house.clock.set(time("2026-03-01T09:00:00Z") + SignedDuration::from_secs(k * 40));
         settle(&house.state).await;
+        if told("delivery_failed") > 0 {
+            break;
+        }
     }
     let delivery =
         house.slot("air", "2026-03-01T09:00:00Z").await["revisions"][0]["deliveries"][0].clone();
     assert_eq!(delivery["state"], "waiting", "{delivery}");
-    let told = |kind: &str| house.notices().iter().filter(|(other, _)| other == kind).count();
     assert_eq!((told("delivery_failed"), told("recovered")), (1, 0), "{:?}", house.notices());
     std::fs::create_dir(&out).expect("mended");
     put("2026-03-01T08:00:00Z", "2026030116");
