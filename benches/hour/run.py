@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How long an hour takes from the file of readings to the files of maps: 6 pollutants, 1400 × 1000 cells, 1493 stations.
 
-    run.py --program PATH [--readings ../shared/data/china_network_6_hours.csv] [--sinks directory]
+    run.py --program PATH [--readings ../shared/data/china_network_6_hours.csv] [--sinks directory] [--hours 6]
 
 Starts the service with a schedule that looks every second at a folder, puts the hours of the file there one after the other
-(each under its final name at once), and waits for the delivered files. Prints a line of CSV for each hour: seconds
+(each under its final name at once, again from the first where more --hours are asked for), and waits for the delivered files. Prints a line of CSV for each hour: seconds
 from the file's name to the last delivery, processor seconds of the service, its VmHWM. The first hour factorises and
 chooses a method; the others are what an hour takes. They lie before the schedule was made, so each is asked for as it is put there (a
 backfill), and no look of a second's rhythm is in the figures.
@@ -12,6 +12,7 @@ backfill), and no look of a second's rhythm is in the figures.
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import re
@@ -69,7 +70,7 @@ sinks = [{', '.join(json.dumps(s) for s in sinks)}]
 variables = ["pm25", "pm10", "so2", "no2", "o3", "co"]
 cron = "0 * * * *"
 poll_seconds = 1
-catch_up_hours = 48
+catch_up_hours = 200
 
 [schedules.air.map.grid]
 bounds = [73, 18, 135, 54]
@@ -117,6 +118,7 @@ def main():
     parser.add_argument("--program", required=True)
     parser.add_argument("--readings", default=ROOT / "../shared/data/china_network_6_hours.csv")
     parser.add_argument("--sinks", default="directory")
+    parser.add_argument("--hours", type=int, default=6)
     arguments = parser.parse_args()
     if not Path(arguments.readings).exists():
         sys.exit(f"skipped: {arguments.readings} is not here")
@@ -141,7 +143,8 @@ def main():
             print("hour,seconds,processor_seconds,peak_mib", flush=True)
             now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
             figures = []
-            for k, (_, head, rows) in enumerate(hours(arguments.readings)):
+            tables = itertools.islice(itertools.cycle(hours(arguments.readings)), arguments.hours)
+            for k, (_, head, rows) in enumerate(tables):
                 moment = now - timedelta(hours=k)
                 hour = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
                 text = table(head, rows, hour)

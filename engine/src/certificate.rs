@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use isopleth_kernels as kernels;
+use kernels::evaluate::far::Work;
 use kernels::evaluate::{Axis, Targets as Row};
 use kernels::{Evaluator, Metric, Points, Surface};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
 /// Cells that are not compared may be off by so many times more than those that are.
 const UNSEEN: f64 = 2.0;
+
+/// Estimates are at least so many times the error of the worst cell (kernels/tests/far_matches_exact.rs).
+const OVERTOLD: f64 = 1.5;
 
 /// The numerical error of a map beside the exact sum, relative to the range of each field's
 /// readings.
@@ -42,6 +46,9 @@ pub struct Certificate {
     /// What theory promises of every cell, rounding apart.
     #[serde(deserialize_with = "number")]
     pub bound: f64,
+    /// What the last Chebyshev coefficients tell of the worst cell, rounding apart.
+    #[serde(default, deserialize_with = "number")]
+    pub estimate: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.
     #[serde(deserialize_with = "number")]
     pub largest_difference: f64,
@@ -65,6 +72,7 @@ impl Certificate {
         self.leaf = other.leaf;
         self.cost = self.cost.max(other.cost);
         self.bound = self.bound.max(other.bound);
+        self.estimate = self.estimate.max(other.estimate);
         self.largest_difference = self.largest_difference.max(other.largest_difference);
         self.rounding_floor = self.rounding_floor.max(other.rounding_floor);
         self.cells_compared += other.cells_compared;
@@ -122,6 +130,8 @@ impl Cells<'_> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Verdict {
     largest: f64,
+    estimate: f64,
+    bound: f64,
     floor: f64,
     compared: u64,
     failed: bool,
@@ -136,6 +146,7 @@ pub(crate) struct Account {
     tiles: u64,
     redone: u64,
     bound: f64,
+    estimate: f64,
 }
 
 impl Verdict {
@@ -147,6 +158,8 @@ impl Verdict {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             largest: self.largest.max(other.largest),
+            estimate: self.estimate.max(other.estimate),
+            bound: self.bound.max(other.bound),
             floor: self.floor.max(other.floor),
             compared: self.compared + other.compared,
             failed: self.failed || other.failed,
@@ -158,15 +171,15 @@ impl Verdict {
         self.floor
     }
 
-    /// The largest difference, relative.
-    pub(crate) fn largest(&self) -> f64 {
-        self.largest
+    /// What is to be less than the tolerance, relative: the estimate, or what was seen and a margin.
+    pub(crate) fn error(&self) -> f64 {
+        self.estimate.max(UNSEEN * self.largest)
     }
 }
 
 impl Account {
-    /// Adds a tile, of which theory promises `bound`, relative.
-    pub(crate) fn add(&mut self, verdict: &Verdict, bound: f64) {
+    /// Adds a tile.
+    pub(crate) fn add(&mut self, verdict: &Verdict) {
         self.tiles += 1;
         self.compared += verdict.compared;
         self.floor = self.floor.max(verdict.floor);
@@ -174,7 +187,8 @@ impl Account {
             self.redone += 1;
         } else {
             self.largest = self.largest.max(verdict.largest);
-            self.bound = self.bound.max(bound);
+            self.bound = self.bound.max(verdict.bound);
+            self.estimate = self.estimate.max(verdict.estimate);
         }
     }
 
@@ -182,6 +196,7 @@ impl Account {
     pub(crate) fn enter(&self, certificate: &mut Certificate) {
         certificate.largest_difference = certificate.largest_difference.max(self.largest);
         certificate.bound = certificate.bound.max(self.bound);
+        certificate.estimate = certificate.estimate.max(self.estimate);
         certificate.rounding_floor = certificate.rounding_floor.max(self.floor);
         certificate.cells_compared += self.compared;
         certificate.tiles += self.tiles;
@@ -224,23 +239,32 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Compares `values[(f * rows + row) * columns + column]` of a tile with the exact sum.
+    /// Compares `values[(f * rows + row) * columns + column]` of a tile with the exact sum, and what is known of their
+    /// errors with the tolerance.
     pub(crate) fn judge(
         &self,
         rows: &Range<usize>,
         columns: &Range<usize>,
         values: &[f64],
+        work: &Work,
     ) -> Verdict {
         let compared = self.compared(rows, columns);
         let Compared { cells: chosen, sums } = &*compared;
         let (exact, magnitude) = sums.split_at(sums.len() / 2);
-        let mut verdict = Verdict { compared: chosen.len() as u64, ..Verdict::default() };
+        let mut verdict = Verdict {
+            estimate: self.relative(&work.tail),
+            bound: self.relative(&work.bound),
+            compared: chosen.len() as u64,
+            ..Verdict::default()
+        };
         for (f, range) in self.ranges.iter().enumerate() {
             let of_field = |all: &'_ [f64], k: usize| all[f * chosen.len() + k];
             // Through the nodes the rounding errors of a tile's largest sums reach all of its cells.
             let largest = (0..chosen.len()).map(|k| of_field(magnitude, k).abs());
             let floor = ROUNDING * largest.fold(0.0, f64::max);
-            let allowed = (self.tolerance * range).max(floor) / UNSEEN;
+            let most = (self.tolerance * range).max(floor);
+            let allowed = most / UNSEEN;
+            verdict.failed |= work.tail[f] > OVERTOLD * most;
             for (k, (row, column)) in chosen.iter().enumerate() {
                 let row = f * rows.len() + row - rows.start;
                 let here = values[row * columns.len() + column - columns.start];
@@ -275,7 +299,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The largest of some numbers, one for each field, beside the fields' ranges.
-    pub(crate) fn relative(&self, bound: &[f64]) -> f64 {
+    fn relative(&self, bound: &[f64]) -> f64 {
         bound.iter().zip(self.ranges).map(|(b, r)| b / r).fold(0.0, f64::max)
     }
 

@@ -254,19 +254,18 @@ impl Fast<'_> {
         let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
         let (rows, columns) = self.far.cells(&node);
         let fields = self.fields.ids.len();
-        let (work, verdict) = if let Some(tried) = self.tried(&rows, &columns) {
+        let verdict = if let Some(tried) = self.tried(&rows, &columns) {
             buffers.tile = tried.values;
-            (tried.work, tried.verdict)
+            tried.verdict
         } else {
             buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
             let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
-            (work, self.judge.judge(&rows, &columns, &buffers.tile))
+            self.judge.judge(&rows, &columns, &buffers.tile, &work)
         };
-        let bound = self.judge.relative(&work.bound);
         if verdict.failed() {
             self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
         }
-        lock(&self.account).add(&verdict, bound);
+        lock(&self.account).add(&verdict);
         self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())

@@ -21,9 +21,6 @@ const RHO: f64 = 3.0;
 /// Cells each way of the smallest boxes; larger ones are divided only where many stations wait.
 const LEAF: usize = 16;
 
-/// The tiles tried must be so much better than the tolerance: others may be worse.
-const MARGIN: f64 = 8.0;
-
 /// Lower orders gain nothing.
 const LOWEST_ORDER: usize = 4;
 
@@ -87,12 +84,10 @@ pub(crate) struct Tried {
 
 /// The search for the least order that does.
 pub(crate) struct Orders {
-    goal: f64,
+    tolerance: f64,
     order: usize,
     /// What was too low once is not tried again.
     lowest: usize,
-    /// The largest difference seen when it was too low.
-    too_large: Option<f64>,
 }
 
 /// How many orders change the error by a factor.
@@ -106,23 +101,20 @@ impl Orders {
     pub(crate) fn new(tolerance: f64) -> Self {
         let first = orders_to(1.0 / tolerance).ceil() as usize;
         let order = first.saturating_sub(USUAL).clamp(LOWEST_ORDER, HIGHEST_ORDER);
-        Self { goal: tolerance / MARGIN, order, lowest: LOWEST_ORDER, too_large: None }
+        Self { tolerance, order, lowest: LOWEST_ORDER }
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
         Scheme { order: self.order, rho: RHO, leaf: LEAF }
     }
 
-    /// Below an eighth of the rounding floor nothing is gained, nor where higher orders do not help: then
-    /// what is left are rounding errors, which tiles may have up to half of the floor.
+    /// Below the rounding floor nothing is gained.
     pub(crate) fn is_enough(&self, seen: &Verdict) -> bool {
-        let rounding = |before| seen.largest() > before / RHO && seen.largest() <= seen.floor();
-        !seen.failed()
-            && (seen.largest() <= self.goal(seen) || self.too_large.is_some_and(rounding))
+        !seen.failed() && seen.error() <= self.goal(seen)
     }
 
     fn goal(&self, seen: &Verdict) -> f64 {
-        self.goal.max(seen.floor() / MARGIN)
+        self.tolerance.max(seen.floor())
     }
 
     /// Goes up; false where there is no higher order.
@@ -130,19 +122,17 @@ impl Orders {
         if self.order == HIGHEST_ORDER {
             return false;
         }
-        let more = orders_to(seen.largest() / self.goal(seen)).ceil() as usize;
-        // Near the floor by enough to tell whether it helps.
-        let least = if seen.largest() <= seen.floor() { 2 } else { 1 };
-        self.order = (self.order + more.max(least)).min(HIGHEST_ORDER);
+        let more = orders_to(seen.error() / self.goal(seen)).ceil() as usize;
+        self.order = (self.order + more.max(1)).min(HIGHEST_ORDER);
         self.lowest = self.order;
-        self.too_large = Some(seen.largest());
         true
     }
 
     /// Goes down where that is worth another try; else false.
     fn lower(&mut self, seen: &Verdict) -> bool {
-        let spare = orders_to(self.goal(seen) / seen.largest()) as usize;
-        if spare < 3 || self.order.saturating_sub(spare) < self.lowest {
+        let room = self.order - self.lowest;
+        let spare = (orders_to(self.goal(seen) / seen.error()) as usize).min(room);
+        if spare < 3 {
             return false;
         }
         self.order -= spare;
@@ -161,7 +151,7 @@ pub(crate) struct Pilot<'a> {
 }
 
 impl Pilot<'_> {
-    /// The least order with which the tiles tried keep an eighth of the tolerance; none where the exact
+    /// The least order with which the tiles tried keep the tolerance; none where the exact
     /// sum is cheaper or no order will do. Decided by counts, never by a clock, so that the same
     /// map is made the same way everywhere. Begins with the order of the batch before, if there is one.
     pub(crate) fn choose(&self, tolerance: f64, before: Option<usize>) -> Option<Chosen> {
@@ -218,7 +208,7 @@ impl Pilot<'_> {
         let mut values = vec![0.0; self.surface.fields() * cells];
         let node = far.tile_at(rows.start, columns.start);
         let work = far.evaluate(node, &mut Scratch::default(), &mut values);
-        let verdict = self.judge.judge(&rows, &columns, &values);
+        let verdict = self.judge.judge(&rows, &columns, &values, &work);
         Tried { tile, values, work, verdict }
     }
 

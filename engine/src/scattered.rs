@@ -39,7 +39,7 @@ pub(crate) fn evaluate(
     let chosen = Chosen { scheme: orders.scheme(), cost: 0.0, tried: Vec::new() };
     let mut done = Done { account, chosen };
     for (k, block) in tiles.chunks(TILES_AT_ONCE).enumerate() {
-        let Attempt { mut values, verdicts, bound } = loop {
+        let Attempt { mut values, verdicts } = loop {
             fields.progress.cancel.check()?;
             let scheme = orders.scheme();
             done.chosen = Chosen { scheme, cost: cost(fields, scheme), tried: Vec::new() };
@@ -57,8 +57,7 @@ pub(crate) fn evaluate(
             }
         };
         fields.hand_over_places(block, &mut values, &verdicts)?;
-        let bound = judge.relative(&bound);
-        verdicts.iter().for_each(|verdict| done.account.add(verdict, bound));
+        verdicts.iter().for_each(|verdict| done.account.add(verdict));
     }
     Ok(Some(done))
 }
@@ -68,7 +67,6 @@ struct Attempt {
     /// `[tile][field][place]`
     values: Vec<Vec<f64>>,
     verdicts: Vec<Verdict>,
-    bound: Vec<f64>,
 }
 
 fn attempt(
@@ -84,7 +82,7 @@ fn attempt(
     let (x, y) = (&places.x[range.clone()], &places.y[range.clone()]);
     let mut all = vec![0.0; count * range.len()];
     let scattered = Scattered::new(fields.surface, fields.evaluator, x, y, scheme);
-    let bound = scattered.evaluate(&mut all, Par::rayon(fields.plan.threads));
+    let work = scattered.evaluate(&mut all, Par::rayon(fields.plan.threads));
     let (values, verdicts) = columns
         .into_par_iter()
         .map(|columns| {
@@ -92,11 +90,11 @@ fn attempt(
             let rows = all.chunks_exact(range.len());
             let values: Vec<f64> =
                 rows.flat_map(|row| &row[first..first + columns.len()]).copied().collect();
-            let verdict = judge.judge(&(0..1), &columns, &values);
+            let verdict = judge.judge(&(0..1), &columns, &values, &work);
             (values, verdict)
         })
         .unzip();
-    Attempt { values, verdicts, bound }
+    Attempt { values, verdicts }
 }
 
 /// What the fast evaluation costs beside the exact sum, in cycles for a place, measured on AMD Zen 4 with 8 fields: a station's φ and products 2.5 in the exact

@@ -158,7 +158,7 @@ fn keeps_the_tolerances(network: Network, kernel: Kernel, metric: Metric) {
             // Of all kernels here only the Gaussian comes to that: weights so large that their rounding
             // errors reach from box to box, or boxes so small that the exact sum is cheaper.
             let condition = report.methods[0].condition;
-            let expected = kernel == Kernel::Gaussian && (condition > 1e15 || tolerance < 1e-6);
+            let expected = kernel == Kernel::Gaussian && (condition > 1e15 || tolerance < 1e-3);
             assert!(expected, "{name}: not fast, condition {condition:e}");
             assert!(fast.iter().zip(&exact).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}");
             continue;
@@ -169,6 +169,10 @@ fn keeps_the_tolerances(network: Network, kernel: Kernel, metric: Metric) {
         let differences = fast.iter().zip(&exact).map(|(a, b)| (a - b).abs());
         let worst = differences.fold(0.0, |m: f64, d| if d <= m { m } else { d });
         assert!(worst <= allowed, "{name}: {worst:e} for {allowed:e}, {told:?}");
+        // What is estimated is larger than the worst error, but for few nodes on boxes so wide that exponential
+        // kernels die away within (a quarter, on the long boxes of the pole's plane); rounding errors come on top.
+        let estimated = 6.0 * told.estimate.max(told.rounding_floor) * range;
+        assert!(worst <= estimated, "{name}: {worst:e}, estimated {estimated:e}, {told:?}");
     }
 }
 

@@ -243,8 +243,8 @@ fn text(report: &Report, output: &Path) -> String {
     if let Some(c) = &report.certificate {
         let _ = writeln!(
             text,
-            "           within {:.1e} of the exact sum at {} cells compared (asked for {:.0e})",
-            c.largest_difference, c.cells_compared, c.tolerance
+            "           within {:.1e} of the exact sum at {} cells compared, {:.1e} estimated for the worst (asked for {:.0e})",
+            c.largest_difference, c.cells_compared, c.estimate, c.tolerance
         );
     }
     let _ = writeln!(text, "\nErrors at stations left out, one at a time:\n{}", errors(report));

@@ -20,6 +20,7 @@ mod promise;
 mod scattered;
 mod sources;
 mod surface;
+mod tail;
 mod views;
 
 use std::ops::Range;
@@ -32,6 +33,7 @@ pub(super) use self::product::Product;
 use self::promise::{LEFT_OUT, Promise};
 pub use self::scattered::Scattered;
 use self::sources::{Proxies, Source, Sources};
+use self::tail::Tail;
 pub use self::views::Views;
 use self::views::{Entered, Known};
 use super::crossed::Crossed;
@@ -69,6 +71,7 @@ pub struct Far<'a> {
     sources: Sources,
     admission: Admission,
     promise: Promise,
+    tail: Tail,
     /// Σ|w| of each field.
     sizes: Vec<f64>,
     /// Fields that could not be solved: NaN, though no station may be near.
@@ -78,7 +81,7 @@ pub struct Far<'a> {
 }
 
 /// A box of cells with what is known of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Node {
     x: usize,
     y: usize,
@@ -91,6 +94,10 @@ pub struct Node {
     pairs: u64,
     /// What theory promises of the error of the sums, by field; empty as long as there are none.
     bound: Vec<f64>,
+    /// What the last coefficients of the larger boxes tell of their errors, by field; empty as long as there are none.
+    tail: Vec<f64>,
+    /// Whether sums entered here, of which the tail does not tell yet.
+    is_fresh: bool,
 }
 
 /// What the evaluation of some cells took.
@@ -100,6 +107,9 @@ pub struct Work {
     pub pairs: u64,
     /// What theory promises of the error of each field, on every cell. Rounding errors come on top.
     pub bound: Vec<f64>,
+    /// What the last Chebyshev coefficients tell of the error of each field, on the worst cell: no bound, but
+    /// nearer to the truth. Errors of clusters that stand for stations are not in it, nor rounding errors.
+    pub tail: Vec<f64>,
 }
 
 /// Buffers that a thread keeps from box to box.
@@ -159,6 +169,7 @@ impl<'a> Far<'a> {
             sources: Sources::new(surface, places, scheme.order, CLOSELY),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
             promise: Promise::new(surface, scheme.order, scheme.rho),
+            tail: Tail::new(scheme.order, scheme.rho),
             sizes: surface.sizes(),
             lost: surface.lost(),
             known,
@@ -169,8 +180,7 @@ impl<'a> Far<'a> {
     #[must_use]
     pub fn root(&self) -> Node {
         let waiting = self.sources.all();
-        let (sums, bound) = (Vec::new(), Vec::new());
-        self.enter(Node { x: 0, y: 0, sums, waiting, pairs: 0, bound }, false)
+        self.enter(Node { waiting, ..Node::default() }, false)
     }
 
     /// Rows and columns of the cells of a box.
@@ -201,7 +211,7 @@ impl<'a> Far<'a> {
     /// If `out` has not that length: a bug of the caller.
     pub fn evaluate(&self, tile: Node, scratch: &mut Scratch, out: &mut [f64]) -> Work {
         let (rows, columns) = self.cells(&tile);
-        let mut work = Work { pairs: 0, bound: vec![0.0; self.surface.fields] };
+        let mut work = Work::new(self.surface.fields);
         assert_eq!(out.len(), self.surface.fields * rows.len() * columns.len());
         let (origin, stride) = ([rows.start, columns.start], columns.len());
         let plane = rows.len() * stride;
@@ -212,7 +222,7 @@ impl<'a> Far<'a> {
             if parts.is_empty() {
                 let node = self.enter(node, true);
                 let (rows, columns) = self.cells(&node);
-                work.add_bound(&node.bound);
+                work.add(&node.bound, &self.told(&node));
                 work.pairs += (node.waiting.len() * rows.len() * columns.len()) as u64;
                 let start = (rows.start - origin[0]) * stride + columns.start - origin[1];
                 self.leaf(node, scratch, &mut Plane { out, start, stride, plane });
@@ -257,20 +267,26 @@ impl<'a> Far<'a> {
         if across.len() * down.len() == 1 {
             return Vec::new();
         }
+        let tail = self.told(node);
         let pairs = down.iter().flat_map(|&y| across.iter().map(move |&x| (x, y)));
         let holds = |&(x, y): &(usize, usize)| {
             wanted.is_none_or(|(row, column)| {
                 self.y.at(y).cells.contains(&row) && self.x.at(x).cells.contains(&column)
             })
         };
-        pairs.filter(holds).map(|(x, y)| self.enter(self.hand_down(node, x, y), false)).collect()
+        pairs
+            .filter(holds)
+            .map(|(x, y)| {
+                self.enter(Node { tail: tail.clone(), ..self.hand_down(node, x, y) }, false)
+            })
+            .collect()
     }
 
     /// A part of a box, with the sums of the whole on its own nodes.
     fn hand_down(&self, whole: &Node, x: usize, y: usize) -> Node {
         let waiting = whole.waiting.clone();
         let bound = whole.bound.clone();
-        let part = Node { x, y, sums: Vec::new(), waiting, pairs: 0, bound };
+        let part = Node { x, y, waiting, bound, ..Node::default() };
         if whole.sums.is_empty() {
             return part;
         }
@@ -385,6 +401,20 @@ impl<'a> Far<'a> {
         (entered, proxies)
     }
 
+    /// What the last coefficients tell of the sums of a box and of those above it.
+    fn told(&self, node: &Node) -> Vec<f64> {
+        let mut told = node.tail.clone();
+        if node.is_fresh {
+            told.resize(self.surface.fields, 0.0);
+            let across = self.x.at(node.x).nodes.len();
+            let fields = node.sums.chunks_exact(node.sums.len() / self.surface.fields);
+            told.iter_mut()
+                .zip(fields)
+                .for_each(|(tail, sums)| *tail += self.tail.of(sums, across));
+        }
+        told
+    }
+
     /// Adds stations and clusters that enter to the sums on the nodes, and to what is promised of them.
     fn let_in(&self, node: &mut Node, entered: &Entered, proxies: &[(&Proxies, f64)]) {
         let Entered { stations, promises, .. } = entered;
@@ -401,6 +431,7 @@ impl<'a> Far<'a> {
             node.bound.iter_mut().zip(weights).for_each(|(sum, w)| *sum += each * w.abs());
         }
         let points: Vec<&Proxies> = proxies.iter().map(|&(points, _)| points).collect();
+        node.is_fresh = true;
         self.sum_on_nodes(node, stations, &points);
     }
 
@@ -481,8 +512,14 @@ fn cross(x: &[f64], y: &[f64], metric: Metric) -> Points {
 }
 
 impl Work {
-    /// The larger of both.
-    fn add_bound(&mut self, bound: &[f64]) {
-        self.bound.iter_mut().zip(bound).for_each(|(all, here)| *all = all.max(*here));
+    fn new(fields: usize) -> Self {
+        Self { pairs: 0, bound: vec![0.0; fields], tail: vec![0.0; fields] }
+    }
+
+    /// The larger of both, of each.
+    fn add(&mut self, bound: &[f64], tail: &[f64]) {
+        for (all, here) in [(&mut self.bound, bound), (&mut self.tail, tail)] {
+            all.iter_mut().zip(here).for_each(|(all, here)| *all = all.max(*here));
+        }
     }
 }

@@ -8,7 +8,9 @@ use faer::Par;
 use rayon::prelude::*;
 
 use super::axis::{barycentric, lagrange};
-use super::{Admission, AxisTree, Far, Node, Product, Promise, Scheme, Sources, Work, sources};
+use super::{
+    Admission, AxisTree, Far, Node, Product, Promise, Scheme, Sources, Tail, Work, sources,
+};
 use crate::evaluate::{Axis, Evaluator, Surface, Targets};
 
 /// Places of a bin, on average.
@@ -30,6 +32,7 @@ struct Part {
     places: Vec<u32>,
     values: Vec<f64>,
     bound: Vec<f64>,
+    tail: Vec<f64>,
 }
 
 impl<'a> Scattered<'a> {
@@ -72,6 +75,7 @@ impl<'a> Scattered<'a> {
             ),
             admission: Admission::new(surface.kernel, surface.epsilon, surface.metric, scheme.rho),
             promise: Promise::new(surface, scheme.order, scheme.rho),
+            tail: Tail::new(scheme.order, scheme.rho),
             sizes: surface.sizes(),
             lost: surface.lost(),
             known: None,
@@ -79,20 +83,20 @@ impl<'a> Scattered<'a> {
         Self { far, x, y, across, bins }
     }
 
-    /// Evaluates all places, `out[f * places + i]`, and says what theory promises of the error of each field:
-    /// see [`Work::bound`](super::Work). Bins go side by side only where `par` says so.
+    /// Evaluates all places, `out[f * places + i]`, and says what is known of the errors (pairs are not
+    /// counted). Bins go side by side only where `par` says so.
     ///
     /// # Panics
     /// If `out` has not that length: a bug of the caller.
-    pub fn evaluate(&self, out: &mut [f64], par: Par) -> Vec<f64> {
+    pub fn evaluate(&self, out: &mut [f64], par: Par) -> Work {
         let n = self.x.len();
         assert_eq!(out.len(), self.far.surface.fields * n);
-        let mut work = Work { pairs: 0, bound: vec![0.0; self.far.surface.fields] };
+        let mut work = Work::new(self.far.surface.fields);
         if n == 0 {
-            return work.bound;
+            return work;
         }
         for part in self.parts(self.far.root(), par) {
-            work.add_bound(&part.bound);
+            work.add(&part.bound, &part.tail);
             let fields = out.chunks_exact_mut(n).zip(part.values.chunks_exact(part.places.len()));
             for (out, values) in fields {
                 for (&place, value) in part.places.iter().zip(values) {
@@ -101,7 +105,7 @@ impl<'a> Scattered<'a> {
             }
         }
         self.far.leave_out(&mut work);
-        work.bound
+        work
     }
 
     fn parts(&self, node: Node, par: Par) -> Vec<Part> {
@@ -132,6 +136,7 @@ impl<'a> Scattered<'a> {
 
     /// The places of one bin: from the nodes, and to that the stations still waiting, exactly.
     fn bin(&self, mut node: Node, places: Vec<u32>) -> Part {
+        let tail = self.far.told(&node);
         self.far.add_drift(&mut node);
         let (fields, n) = (self.far.surface.fields, places.len());
         let mut values = vec![0.0; fields * n];
@@ -149,7 +154,7 @@ impl<'a> Scattered<'a> {
             self.far.evaluator.add_sum(&self.far.near(&node), targets, n, &mut values);
         }
         self.far.lost.iter().for_each(|f| values[f * n..][..n].fill(f64::NAN));
-        Part { places, values, bound: node.bound }
+        Part { places, values, bound: node.bound, tail }
     }
 
     /// Σ over both axes of the nodes' sums times Lagrange polynomials.
