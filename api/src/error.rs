@@ -241,6 +241,12 @@ impl ApiError {
         Self::new(Code::Precondition, detail)
     }
 
+    /// 416.
+    pub(crate) fn no_such_bytes(of: u64) -> Self {
+        let detail = format!("the file has {of} bytes, of which the range names none");
+        Self::new(Code::Other(StatusCode::RANGE_NOT_SATISFIABLE), detail)
+    }
+
     /// 415.
     pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
         Self::new(Code::UnsupportedMediaType, detail)

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::doors;
+use crate::error::Problem;
 use crate::ogc;
 use crate::routes::{
     catalogue, collections, crossvalidations, estimates, health, jobs, kernels, map_data, maps,
@@ -41,8 +42,8 @@ use crate::wire::request::{CrossvalidationRequest, MapRequest};
         (name = "ogc", description = "As the OGC has it: API – Processes"),
         (name = "service", description = "The state of the service"),
     ),
-    // Only a parameter has them, and those do not bring their schemas.
-    components(schemas(MaskName, YesNo))
+    // Only parameters have the first two, and those do not bring their schemas; errors are described in `doors`.
+    components(schemas(MaskName, YesNo, Problem))
 )]
 struct Described;
 

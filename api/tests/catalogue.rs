@@ -157,7 +157,9 @@ async fn a_map_tells_what_it_is_and_comes_whole_in_part_or_not_at_all() {
     assert_eq!(some.header("content-range"), format!("bytes 0-7/{}", whole.body.len()));
     let end = house.get_with(&data, &[("range", "bytes=-5")]).await.is(206);
     assert_eq!(&end.body[..], &whole.body[whole.body.len() - 5..]);
-    house.get_with(&data, &[("range", "bytes=99999999-")]).await.is(416);
+    let beyond = house.get_with(&data, &[("range", "bytes=99999999-")]).await.is(416);
+    assert_eq!(beyond.header("content-range"), format!("bytes */{}", whole.body.len()));
+    assert_eq!(beyond.json()["status"], 416);
     let changed = [("range", "bytes=0-7"), ("if-range", "\"other\"")];
     assert_eq!(house.get_with(&data, &changed).await.is(200).body.len(), whole.body.len());
     let head = house.send(Method::HEAD, &data, &[], Body::empty()).await.is(200);

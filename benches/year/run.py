@@ -36,6 +36,8 @@ STATIONS = 12
 ENOUGH = 6
 HALF_A_DAY = 12
 
+DATABASE = ("isopleth.sqlite3", "isopleth.sqlite3-wal", "isopleth.sqlite3-shm")
+
 # What an hour can be, how many in a thousand, and what it ends as: state, revisions.
 KINDS = {
     "missing": (30, ("missing", 0)),
@@ -244,7 +246,8 @@ class Year:
                 "start": self.service.starts,
                 "peak": peak,
                 "pss": share,
-                "files": size_of(self.data, ("ballast", "isopleth.sqlite3", "isopleth.sqlite3-wal", "isopleth.sqlite3-shm")) / 1e6,
+                "files": (size_of(self.data, ("ballast", *DATABASE)) - size_of(self.data / "usage", ())) / 1e6,
+                "account": size_of(self.data / "usage", ()) / 1e6,
                 "database": (self.data / "isopleth.sqlite3").stat().st_size / 1e6,
             }
         )
@@ -302,7 +305,7 @@ class Year:
                 point = self.points[-1]
                 print(
                     f"hour {hour}: {pace:.1f} ms an hour; peak {point['peak']:.1f} MB, PSS {point['pss']:.1f} MB, "
-                    f"files {point['files']:.2f} MB, database {point['database']:.2f} MB",
+                    f"files {point['files']:.2f} MB, database {point['database']:.2f} MB, account {point['account']:.2f} MB",
                     flush=True,
                 )
         self.seconds = time.monotonic() - began
@@ -363,6 +366,8 @@ class Year:
         wrong += self.check_sink(slots)
         counts = self.rows.all("SELECT state, count(*) FROM deliveries GROUP BY state")
         wrong += [f"{count} deliveries are {state}" for state, count in counts if state not in ("done", "superseded")]
+        failed = self.rows.all("SELECT hour, revision, message FROM deliveries WHERE state = 'failed'")
+        wrong += [f"hour {(hour - BEGIN) // HOUR}, revision {revision}: {message}" for hour, revision, message in failed]
         latest = self.rows.one(
             "SELECT count(*) FROM slots WHERE revision > 0 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE "
             "deliveries.hour = slots.hour AND deliveries.revision = slots.revision AND deliveries.state = 'done')"
@@ -417,9 +422,11 @@ class Year:
             told[name] = {"rise": round(rise, 3), "mean": round(mean, 2), "hours": points[-1][0] - points[0][0]}
             if rise > max(0.05 * mean, 2.0) and self.arguments.hours >= 1000:
                 wrong.append(f"{name} rises by {rise:.2f} {unit} (mean {mean:.2f}) over {told[name]['hours']} hours")
-        points = [(p["hour"], p["database"]) for p in self.points if p["hour"] > tenth]
-        rise, mean = slope(points)
-        told["database_bytes_an_hour"] = round(rise * 1e6 / (points[-1][0] - points[0][0]))
+        # Rows of hours stay for 400 days, those of jobs and removed maps for 90, the days of the account as long as it says.
+        for name in ("database", "account"):
+            points = [(p["hour"], p[name]) for p in self.points if p["hour"] > self.arguments.hours / 2]
+            rise, mean = slope(points)
+            told[f"{name}_bytes_an_hour"] = round(rise * 1e6 / (points[-1][0] - points[0][0]))
         return told, wrong
 
     def end(self):

@@ -23,7 +23,8 @@ const ROUNDING: f64 = 8.0 * f64::EPSILON;
 /// Cells that are not compared may be off by so many times more than those that are.
 const UNSEEN: f64 = 2.0;
 
-/// Estimates are at least so many times the error of the worst cell (kernels/tests/far_matches_exact.rs).
+/// What the last coefficients tell is at least so many times the error of the worst cell
+/// (`kernels/tests/far_matches_exact.rs`).
 const OVERTOLD: f64 = 1.5;
 
 /// The numerical error of a map beside the exact sum, relative to the range of each field's
@@ -46,7 +47,7 @@ pub struct Certificate {
     /// What theory promises of every cell, rounding apart.
     #[serde(deserialize_with = "number")]
     pub bound: f64,
-    /// What the last Chebyshev coefficients tell of the worst cell, rounding apart.
+    /// The error of the worst cell as the last Chebyshev coefficients tell it, rounding apart.
     #[serde(default, deserialize_with = "number")]
     pub estimate: f64,
     /// Largest difference from the exact sum that was seen, in what was handed out.
@@ -171,9 +172,9 @@ impl Verdict {
         self.floor
     }
 
-    /// What is to be less than the tolerance, relative: the estimate, or what was seen and a margin.
+    /// What tiles that are tried must keep the tolerance with, relative: others may be worse.
     pub(crate) fn error(&self) -> f64 {
-        self.estimate.max(UNSEEN * self.largest)
+        (OVERTOLD * self.estimate).max(UNSEEN * self.largest)
     }
 }
 
@@ -252,7 +253,7 @@ impl<'a> Judge<'a> {
         let Compared { cells: chosen, sums } = &*compared;
         let (exact, magnitude) = sums.split_at(sums.len() / 2);
         let mut verdict = Verdict {
-            estimate: self.relative(&work.tail),
+            estimate: self.relative(&work.tail) / OVERTOLD,
             bound: self.relative(&work.bound),
             compared: chosen.len() as u64,
             ..Verdict::default()

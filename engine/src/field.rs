@@ -82,8 +82,9 @@ impl Fields<'_> {
         judge: &Judge<'_>,
         tried: Vec<Tried>,
     ) -> Result<Account, Error> {
+        let all = tried.len() == self.plan.tiling.count();
         let work = Fast {
-            tried: Mutex::new(tried),
+            tried: Mutex::default(),
             fields: self,
             far,
             judge,
@@ -92,8 +93,13 @@ impl Fields<'_> {
             account: Mutex::default(),
             failed: Mutex::default(),
         };
-        let root = far.root();
-        rayon::scope(|scope| work.descend(scope, root));
+        if all {
+            tried.into_par_iter().try_for_each(|tile| work.finish_tried(tile))?;
+        } else {
+            *lock(&work.tried) = tried;
+            let root = far.root();
+            rayon::scope(|scope| work.descend(scope, root));
+        }
         match work.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(work.account.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -250,23 +256,39 @@ impl Fast<'_> {
     }
 
     fn tile(&self, node: Node) -> Result<(), Error> {
+        let (rows, columns) = self.far.cells(&node);
+        if let Some(tried) = self.tried(&rows, &columns) {
+            return self.finish_tried(tried);
+        }
         self.fields.progress.cancel.check()?;
         let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
-        let (rows, columns) = self.far.cells(&node);
-        let fields = self.fields.ids.len();
-        let verdict = if let Some(tried) = self.tried(&rows, &columns) {
-            buffers.tile = tried.values;
-            tried.verdict
-        } else {
-            buffers.tile.resize(fields * rows.len() * columns.len(), 0.0);
-            let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
-            self.judge.judge(&rows, &columns, &buffers.tile, &work)
-        };
+        buffers.tile.resize(self.fields.ids.len() * rows.len() * columns.len(), 0.0);
+        let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
+        let verdict = self.judge.judge(&rows, &columns, &buffers.tile, &work);
+        self.finish(&rows, &columns, buffers, &verdict)
+    }
+
+    fn finish_tried(&self, tried: Tried) -> Result<(), Error> {
+        let (rows, columns) = self.fields.plan.tiling.tile(tried.tile);
+        let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
+        buffers.tile = tried.values;
+        self.finish(&rows, &columns, buffers, &tried.verdict)
+    }
+
+    /// Hands over the values of a tile in the buffers, those that failed done again exactly.
+    fn finish(
+        &self,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        mut buffers: Buffers,
+        verdict: &Verdict,
+    ) -> Result<(), Error> {
+        self.fields.progress.cancel.check()?;
         if verdict.failed() {
-            self.fields.sum(&self.cells, &rows, &columns, &mut buffers)?;
+            self.fields.sum(&self.cells, rows, columns, &mut buffers)?;
         }
-        lock(&self.account).add(&verdict);
-        self.fields.hand_over(&rows, &columns, &mut buffers.tile)?;
+        lock(&self.account).add(verdict);
+        self.fields.hand_over(rows, columns, &mut buffers.tile)?;
         lock(&self.buffers).push(buffers);
         Ok(())
     }

@@ -16,11 +16,11 @@ pub fn peak_memory_bytes() -> u64 {
     KNOWN.get(|| Machine::this().kilobytes("self/status", "VmHWM:").unwrap_or(0))
 }
 
-/// Resident memory of this process (`VmRSS`), in bytes, as it was 5 ms ago at most; 0 where the system does not say.
+/// Resident memory of this process (what `VmRSS` tells), in bytes, as it was 5 ms ago at most; 0 where the system does not say.
 #[must_use]
 pub fn resident_bytes() -> u64 {
     static KNOWN: Lately<u64> = Lately::new(Duration::from_millis(5));
-    KNOWN.get(|| Machine::this().kilobytes("self/status", "VmRSS:").unwrap_or(0))
+    KNOWN.get(|| Machine::this().resident_bytes().unwrap_or(0))
 }
 
 /// Memory of this process with its share of what others use, too (PSS), in bytes; none where the system does
@@ -119,6 +119,12 @@ enum Controller {
 impl Machine {
     fn this() -> Self {
         Self { proc: "/proc".into(), cgroup: "/sys/fs/cgroup".into() }
+    }
+
+    /// From the file that is made in a tenth of the time of that with names.
+    fn resident_bytes(&self) -> Option<u64> {
+        let pages: u64 = read(&self.proc.join("self/statm"))?.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
     }
 
     fn memory_limit_bytes(&self) -> Option<u64> {
@@ -337,6 +343,16 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_resident_is_what_the_system_tells_with_names() {
+        let named = || Machine::this().kilobytes("self/status", "VmRSS:").expect("Linux");
+        let (before, found, after) = (named(), Machine::this().resident_bytes(), named());
+        let found = found.expect("Linux");
+        // Other tests go on meanwhile.
+        let (low, high) = (before.min(after), before.max(after));
+        assert!(found > low / 2 && found < 2 * high, "{found} between {low} and {high}");
+    }
+
     #[test]
     fn the_peak_of_this_process_grows_with_what_it_touches() {
         let before = peak_memory_bytes();

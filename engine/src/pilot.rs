@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use isopleth_kernels as kernels;
 use kernels::evaluate::GridRows;
-use kernels::evaluate::far::{Far, Scheme, Scratch, Views, Work};
+use kernels::evaluate::far::{Far, Node, Scheme, Scratch, Views, Work};
 use kernels::{Evaluator, Resolved, Surface};
 use rayon::prelude::*;
 
@@ -35,6 +35,9 @@ const FEWEST_CELLS: usize = 16_384;
 
 /// Of maps with up to so many tiles those that were tried are kept: they are a good part of the map.
 const FEW_TILES: usize = 16;
+
+/// Of maps with up to so many tiles all are tried.
+const TRY_ALL: usize = 4;
 
 /// Bytes of views that are kept of one network on one grid.
 const MOST_VIEWS: usize = 1 << 21;
@@ -163,7 +166,7 @@ impl Pilot<'_> {
         orders.order = before.unwrap_or(orders.order);
         loop {
             let scheme = orders.scheme();
-            let trial = self.attempt(scheme)?;
+            let trial = self.attempt(scheme, &orders)?;
             if orders.is_enough(&trial.verdict) {
                 // What was tried is kept: of a small map that is more than a lower order would save.
                 let mostly_done = 2 * trial.tried.len() >= self.tiling.count();
@@ -176,14 +179,20 @@ impl Pilot<'_> {
         }
     }
 
-    /// Tries a scheme on a few tiles; none if it costs more than the exact sum.
+    /// Tries a scheme on a few tiles, of which the first tells whether the others are worth it; none if it costs more
+    /// than the exact sum.
     #[expect(clippy::cast_precision_loss, reason = "counts of pairs are below 2^52")]
-    fn attempt(&self, scheme: Scheme) -> Option<Trial> {
+    fn attempt(&self, scheme: Scheme, orders: &Orders) -> Option<Trial> {
         let tile = [self.tiling.tile_columns, self.tiling.tile_rows];
         let far =
             Far::with_views(self.surface, self.evaluator, self.rows, tile, scheme, self.views);
-        let tried: Vec<Tried> =
-            self.tiles().into_par_iter().map(|k| self.attempt_tile(&far, k)).collect();
+        let (tiles, root) = (self.tiles(), far.root());
+        let mut tried = vec![self.attempt_tile(&far, &root, tiles[0])];
+        let is_enough = orders.is_enough(&tried[0].verdict);
+        if is_enough {
+            let others = tiles[1..].par_iter().map(|&k| self.attempt_tile(&far, &root, k));
+            tried.par_extend(others);
+        }
         let (mut verdict, mut pairs, mut tried_cells) = (Verdict::default(), 0, 0);
         for one in &tried {
             verdict = verdict.and(one.verdict);
@@ -199,25 +208,29 @@ impl Pilot<'_> {
             pairs as f64 / tried_cells as f64 * pair + 1.5 * scheme.order as f64 * fields + 60.0;
         let cost = fast / (self.surface.stations() as f64 * pair);
         let tried = if self.tiling.count() <= FEW_TILES { tried } else { Vec::new() };
-        (cost < 1.0).then_some(Trial { verdict, cost, tried })
+        // The first tile has more stations near than the others.
+        (cost < 1.0 || !is_enough).then_some(Trial { verdict, cost, tried })
     }
 
-    fn attempt_tile(&self, far: &Far<'_>, tile: usize) -> Tried {
+    fn attempt_tile(&self, far: &Far<'_>, root: &Node, tile: usize) -> Tried {
         let (rows, columns) = self.tiling.tile(tile);
         let cells = rows.len() * columns.len();
         let mut values = vec![0.0; self.surface.fields() * cells];
-        let node = far.tile_at(rows.start, columns.start);
+        let node = far.tile_at(root.clone(), rows.start, columns.start);
         let work = far.evaluate(node, &mut Scratch::default(), &mut values);
         let verdict = self.judge.judge(&rows, &columns, &values, &work);
         Tried { tile, values, work, verdict }
     }
 
     /// The tile with most stations, one in the middle and one in a corner, where kernels that grow are
-    /// largest.
+    /// largest; of a map of few tiles all, as most of it would be done anyway.
     fn tiles(&self) -> Vec<usize> {
-        let middle = self.tiling.count() / 2;
-        let mut tiles = vec![self.judge.densest_tile().unwrap_or(middle), middle, 0];
-        tiles.sort_unstable();
+        let count = self.tiling.count();
+        let middle = count / 2;
+        let densest = self.judge.densest_tile().unwrap_or(middle);
+        let others = if count <= TRY_ALL { (0..count).collect() } else { vec![middle, 0] };
+        let mut tiles = vec![densest];
+        tiles.extend(others.into_iter().filter(|&k| k != densest));
         tiles.dedup();
         tiles
     }

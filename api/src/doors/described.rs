@@ -5,13 +5,13 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr};
 
 use axum::http::Method;
 
 use super::rules::{self, Need};
 
-/// Adds the schemes, and to every route what it needs and how it refuses.
+/// Adds the schemes, and to every route what it needs and how it refuses: errors are problem documents.
 pub(crate) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
@@ -42,6 +42,14 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
 }
 
 fn describe_one(operation: &mut Operation, need: Need) {
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(answer) = answer
+            && status.as_str() >= "400"
+            && answer.content.is_empty()
+        {
+            *answer = problem(&answer.description);
+        }
+    }
     if need == Need::Nothing {
         return;
     }

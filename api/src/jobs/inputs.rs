@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::keeper::GRACE;
 use super::now;
+use super::strays::Strays;
 use crate::body::Spool;
 use crate::error::ApiError;
 
@@ -86,16 +86,18 @@ impl Inputs {
     }
 
     /// Removes files without a row, but for the newest.
-    pub(super) fn tidy(&self, connection: &Connection) -> Result<(), ApiError> {
+    pub(super) fn tidy(
+        &self,
+        connection: &Connection,
+        strays: &mut Strays,
+    ) -> Result<(), ApiError> {
         let failed = |error| ApiError::internal("inputs cannot be removed", error);
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let age = entry.metadata().and_then(|m| m.modified()).ok();
-            let age = age.and_then(|t| t.elapsed().ok()).unwrap_or_default();
             let sql = "SELECT count(*) FROM inputs WHERE digest = ?1";
             let known: bool = connection.query_row(sql, [&name], |row| row.get(0))?;
-            if !known && age > GRACE {
+            if !known && strays.may_go(&entry).map_err(failed)? {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::strays::Strays;
 use super::{Running, attempt, now, results, store};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -16,18 +17,20 @@ const TICK: Duration = Duration::from_secs(1);
 const RENEW: u64 = 5;
 const TIDY: u64 = 60;
 
-/// What was changed within this time is left alone: it may be about to get its row.
-pub(super) const GRACE: Duration = Duration::from_secs(3600);
-
 /// Rows of jobs and of removed maps are kept for so many seconds after their end: 90 days.
 const REMEMBERED: i64 = 90 * 24 * 3600;
 
 pub(super) async fn keep(state: AppState) {
-    let mut tick = 0_u64;
+    let (mut tick, mut strays) = (0_u64, Strays::default());
     loop {
         let shared = state.clone();
-        let kept = tokio::task::spawn_blocking(move || keep_once(&shared, tick)).await;
-        if let Ok(Err(error)) = kept {
+        let kept = tokio::task::spawn_blocking(move || {
+            let kept = keep_once(&shared, tick, &mut strays);
+            (kept, strays)
+        });
+        let (kept, seen) = kept.await.unwrap_or_else(|_| (Ok(()), Strays::default()));
+        strays = seen;
+        if let Err(error) = kept {
             tracing::error!(problem = ?error, "jobs cannot be kept in order");
         }
         tick += 1;
@@ -46,7 +49,7 @@ pub(super) async fn keep(state: AppState) {
     }
 }
 
-fn keep_once(state: &AppState, tick: u64) -> Result<(), ApiError> {
+fn keep_once(state: &AppState, tick: u64, strays: &mut Strays) -> Result<(), ApiError> {
     let running: Vec<(String, Arc<Running>)> =
         state.jobs().lock().iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
     for (id, of) in running {
@@ -64,7 +67,8 @@ fn keep_once(state: &AppState, tick: u64) -> Result<(), ApiError> {
         hand_back_the_untold(state)?;
     }
     if tick.is_multiple_of(TIDY) {
-        tidy(state)?;
+        strays.look();
+        tidy(state, strays)?;
     }
     Ok(())
 }
@@ -100,24 +104,24 @@ fn hand_back_the_untold(state: &AppState) -> Result<(), ApiError> {
 }
 
 /// Results that are over, rows that are old, files that nobody knows.
-fn tidy(state: &AppState) -> Result<(), ApiError> {
+fn tidy(state: &AppState, strays: &mut Strays) -> Result<(), ApiError> {
     remove_old_results(state)?;
     state.store().write(|tx| {
         store::forget(tx, now() - REMEMBERED)?;
         state.jobs().remove_unneeded(tx, &[])
     })?;
     let files = state.store().read(results::files)?;
-    state.store().read(|c| state.jobs().inputs().tidy(c))?;
+    state.store().read(|c| state.jobs().inputs().tidy(c, strays))?;
     let failed = |error| ApiError::internal("what is left over cannot be removed", error);
-    remove_ended_work(state)?;
+    remove_ended_work(state, strays)?;
     let files: HashSet<String> = files.into_iter().collect();
-    remove_unknown(state, "maps", |name| files.contains(name)).map_err(failed)?;
+    remove_unknown(state, "maps", |name| files.contains(name), strays).map_err(failed)?;
     state.jobs().holder.tidy().map_err(failed)
 }
 
 /// Removes the work of jobs that have ended, whose process ended before it could; of jobs that nobody
 /// knows only what is old.
-fn remove_ended_work(state: &AppState) -> Result<(), ApiError> {
+fn remove_ended_work(state: &AppState, strays: &mut Strays) -> Result<(), ApiError> {
     let failed = |error| ApiError::internal("work cannot be removed", error);
     for entry in fs::read_dir(state.jobs().folder.join("work")).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
@@ -132,7 +136,7 @@ fn remove_ended_work(state: &AppState) -> Result<(), ApiError> {
         let row = state.store().read(|c| store::by_id(c, name));
         row.map_or(true, |row| row.is_some())
     };
-    remove_unknown(state, "work", known).map_err(failed)
+    remove_unknown(state, "work", known, strays).map_err(failed)
 }
 
 /// Makes room: results whose time is over, and the oldest beyond the configured size.
@@ -152,16 +156,16 @@ pub(crate) fn remove_file(state: &AppState, path: &str) {
     }
 }
 
-/// But for what is new, which may belong to a job that another process ends just now.
+/// But for what may belong to a job that another process ends just now.
 fn remove_unknown(
     state: &AppState,
     folder: &str,
     known: impl Fn(&str) -> bool,
+    strays: &mut Strays,
 ) -> std::io::Result<()> {
     for entry in fs::read_dir(state.jobs().folder.join(folder))? {
         let entry = entry?;
-        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        if age < GRACE || known(&entry.file_name().to_string_lossy()) {
+        if known(&entry.file_name().to_string_lossy()) || !strays.may_go(&entry)? {
             continue;
         }
         if entry.file_type()?.is_dir() {

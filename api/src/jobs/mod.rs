@@ -46,6 +46,7 @@ mod runner;
 pub mod search;
 mod slots;
 mod store;
+mod strays;
 mod submit;
 mod task;
 mod whole;

@@ -131,8 +131,9 @@ pub fn list(connection: &Connection, limit: u32, offset: u32) -> Result<Vec<MapR
 /// # Errors
 /// The database's.
 pub fn remove(tx: &Transaction<'_>, id: &str, why: &str) -> Result<Option<String>> {
-    let sql = "UPDATE maps SET removed = ?2, removed_why = ?3 WHERE id = ?1 AND removed IS NULL \
-               RETURNING path";
+    // What a removed map is asked for is when and why.
+    let sql = "UPDATE maps SET removed = ?2, removed_why = ?3, report = '{}', head = NULL \
+               WHERE id = ?1 AND removed IS NULL RETURNING path";
     tx.query_row(sql, params![id, now(), why], |row| row.get(0)).optional()
 }
 

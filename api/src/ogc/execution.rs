@@ -9,7 +9,7 @@ use super::execute::{ExecuteRequest, Wanted};
 use super::output::Output;
 use super::{Base, processes};
 use crate::accept;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::intake::{self, Received};
 use crate::jobs::{Form, Process, Submission, Task, errors, submit};
 use crate::limits::Turn;
@@ -51,15 +51,15 @@ use crate::wire::jobs::JobAnswer;
             ("location" = String, description = "Where the job is"),
             ("preference-applied" = String, description = "respond-async"),
         )),
-        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such process", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Inputs or outputs make no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as what it claims to be"),
+        (status = 404, description = "There is no such process"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 408, description = "The body took too long"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not a form we read"),
+        (status = 422, description = "Inputs or outputs make no sense"),
+        (status = 500, description = "The service failed"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn execute(

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::Base;
 use super::output::{Output, reference};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs::{self, Filter, Form, Job, Process, State};
 use crate::routes::jobs::{Owner, answer_of, dismissed, file_of, find, number, problem_of};
 use crate::state::AppState;
@@ -109,7 +109,7 @@ fn short(text: &str) -> String {
     params(FilterQuery),
     responses(
         (status = 200, description = "Jobs of the caller", body = JobsAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -163,7 +163,7 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "Where it is", body = JobAnswer),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job"),
     )
 )]
 pub(crate) async fn status(
@@ -184,7 +184,7 @@ pub(crate) async fn status(
     params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "It is dismissed", body = JobAnswer),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job"),
     )
 )]
 pub(crate) async fn dismiss(
@@ -213,12 +213,12 @@ pub(crate) async fn dismiss(
             (String = "text/csv"),
             (Value = "application/json"),
         )),
-        (status = 404, description = "There is no such job, or its result is not ready yet", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "The result was removed: when, and why", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The job failed, for what it would take; or the document would be too large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The job failed, for what was asked of it", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "The job failed, for what happened to the service", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job, or its result is not ready yet"),
+        (status = 410, description = "The result was removed: when, and why"),
+        (status = 413, description = "The job failed, for what it would take; or the document would be too large"),
+        (status = 422, description = "The job failed, for what was asked of it"),
+        (status = 500, description = "The job failed, for what happened to the service"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn result(

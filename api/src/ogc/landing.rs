@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Base, CONFORMANCE, links};
 use crate::accept::{Page, page};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::wire::jobs::Link;
 use crate::wire::query::Query;
 
@@ -55,8 +55,8 @@ pub(crate) struct Conformance {
     responses(
         (status = 200, description = "What there is", body = LandingPage),
         (status = 303, description = "To the documentation, for those who prefer text/html (`f=html`)"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn index(

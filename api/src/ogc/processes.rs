@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Base, describe};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs::Process;
 use crate::routes::jobs::number;
 use crate::wire::jobs::Link;
@@ -62,7 +62,7 @@ fn link(href: String, rel: &'static str, title: &'static str) -> Value {
     params(ProcessesQuery),
     responses(
         (status = 200, description = "The processes", body = ProcessesAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -100,7 +100,7 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "`map`, `points` or `crossvalidation`")),
     responses(
         (status = 200, description = "The process with the schemas of its inputs and outputs", body = Object),
-        (status = 404, description = "There is no such process", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such process"),
     )
 )]
 pub(crate) async fn describe_one(

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::conditions::{entity_tag, is_known};
 use crate::doors::{Caller, Scope};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs::results::{self, MapRow};
 use crate::jobs::search::search;
 use crate::state::AppState;
@@ -23,7 +23,7 @@ use crate::wire::query::Query;
     params(MapsQuery),
     responses(
         (status = 200, description = "The newest first", body = MapsAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -52,8 +52,8 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The map", body = MapEntry),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It was removed: when and why", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 410, description = "It was removed: when and why"),
     )
 )]
 pub(crate) async fn get(

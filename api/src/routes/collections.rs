@@ -21,7 +21,7 @@ use crate::edr::asked::{
 };
 use crate::edr::described::{self, CollectionAnswer, CollectionsAnswer, FORMS, FORMS_OF_PLACES};
 use crate::edr::stations::{self, LocationsAnswer};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs::heads;
 use crate::limits::Turn;
 use crate::ogc::Base;
@@ -49,9 +49,9 @@ pub(crate) fn described() -> OpenApiRouter<AppState> {
     params(CollectionsQuery, JsonQuery),
     responses(
         (status = 200, description = "The collections", body = CollectionsAnswer),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 503, description = "Stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn list(
@@ -80,10 +80,10 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "The network's name, or `maps`", example = "maps"), JsonQuery),
     responses(
         (status = 200, description = "The collection", body = CollectionAnswer),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is none"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 503, description = "Stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn get(
@@ -114,11 +114,11 @@ pub(crate) async fn get(
         )),
         (status = 204, description = "No map has such a place and time"),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such collection", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is no such collection"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn position(
@@ -140,10 +140,10 @@ pub(crate) async fn position(
     params(("id" = String, Path, description = "The network's name"), StationsQuery),
     responses(
         (status = 200, description = "The stations", body = LocationsAnswer, content_type = "application/geo+json"),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such collection, or it has no stations", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is no such collection, or it has no stations"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 503, description = "Stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn locations(
@@ -184,11 +184,11 @@ pub(crate) async fn locations(
         )),
         (status = 204, description = "No map has the station at such a time"),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such collection or station", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is no such collection or station"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn location(
@@ -225,11 +225,11 @@ pub(crate) async fn location(
         )),
         (status = 204, description = "No map has a cell there at such a time"),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such collection", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is no such collection"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn area(
@@ -261,11 +261,11 @@ pub(crate) async fn area(
         )),
         (status = 204, description = "No map has a cell there at such a time"),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 400, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such collection", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The query makes no sense"),
+        (status = 404, description = "There is no such collection"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn cube(

@@ -7,7 +7,7 @@ use isopleth_engine::{Progress, crossvalidate};
 use super::{answered, of_engine, timed, to_json};
 use crate::accept::{Form, Wanted};
 use crate::account::Draft;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::intake::{self, Received, Understood};
 use crate::state::AppState;
 use crate::watch::traces::Stages;
@@ -42,14 +42,14 @@ use crate::wire::series::SeriesQuery;
             (CrossvalidationAnswer<'_> = "application/json"),
             (String = "text/csv"),
         )),
-        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Readings or method make no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as what it claims to be"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 408, description = "The body took too long"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not a form we read"),
+        (status = 422, description = "Readings or method make no sense"),
+        (status = 500, description = "The service failed"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn crossvalidate_stations(

@@ -16,7 +16,7 @@ use super::deliver::Made;
 use crate::accept::Form;
 use crate::account::Draft;
 use crate::doors::Caller;
-use crate::error::{ApiError, PROBLEM_JSON, Problem};
+use crate::error::{ApiError, PROBLEM_JSON};
 use crate::intake::Received;
 use crate::jobs::results::{self, MapRow};
 use crate::jobs::{self, Filter, Job, State, Submission, Wish, submit};
@@ -143,7 +143,7 @@ pub(crate) async fn created(state: &AppState, job: Job, at: &str) -> Result<Resp
     params(JobsQuery),
     responses(
         (status = 200, description = "Jobs of the caller", body = JobsAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -193,7 +193,7 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "Where it is", body = JobAnswer),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job"),
     )
 )]
 pub(crate) async fn status(
@@ -213,8 +213,8 @@ pub(crate) async fn status(
     params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "Events `status`, each with what GET of the job answers", body = String, content_type = "text/event-stream"),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many listen already", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job"),
+        (status = 503, description = "Too many listen already"),
     )
 )]
 pub(crate) async fn events(
@@ -263,7 +263,7 @@ pub(crate) async fn events(
     params(("id" = String, Path, description = "Name of the job")),
     responses(
         (status = 200, description = "It is dismissed", body = JobAnswer),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job"),
     )
 )]
 pub(crate) async fn dismiss(
@@ -297,10 +297,10 @@ pub(crate) async fn dismissed(state: &AppState, owner: Owner, id: String) -> Res
             (Value = "application/json"),
             (String = "text/csv"),
         )),
-        (status = 404, description = "There is no such job, or its result is not ready yet", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "The map was removed: when, and why", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The job failed, for what was asked of it", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "The job failed, for what happened to the service", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job, or its result is not ready yet"),
+        (status = 410, description = "The map was removed: when, and why"),
+        (status = 422, description = "The job failed, for what was asked of it"),
+        (status = 500, description = "The job failed, for what happened to the service"),
     )
 )]
 pub(crate) async fn result(

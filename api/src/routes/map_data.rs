@@ -18,7 +18,7 @@ use super::ranges::{self, Wanted};
 use super::{of_engine, to_json};
 use crate::accept;
 use crate::doors::Caller;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs::results::MapRow;
 use crate::state::AppState;
 use crate::wire::catalogue::{CellsQuery, PartQuery, PlaceQuery, SeriesAnswer, ValuesAnswer};
@@ -69,13 +69,13 @@ impl Part {
         )),
         (status = 206, description = "Some bytes of the file"),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 404, description = "There is no such map", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It was removed: when and why", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the form can hold", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such map"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 410, description = "It was removed: when and why"),
+        (status = 413, description = "More than the form can hold"),
         (status = 416, description = "No such bytes"),
-        (status = 422, description = "The part makes no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The part makes no sense"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn data(
@@ -129,10 +129,10 @@ pub(crate) async fn data(
             (String = "text/csv"),
         )),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 404, description = "There is no such map", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It was removed: when and why", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The place is not on the map", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such map"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 410, description = "It was removed: when and why"),
+        (status = 422, description = "The place is not on the map"),
     )
 )]
 pub(crate) async fn values(
@@ -202,8 +202,9 @@ async fn whole(
         Wanted::Part(first, last) => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Wanted::Nothing => {
             let range = HeaderValue::try_from(format!("bytes */{}", map.bytes));
-            headers.extend(range.ok().map(|range| (header::CONTENT_RANGE, range)));
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+            let mut answer = ApiError::no_such_bytes(map.bytes).into_response();
+            answer.headers_mut().extend(range.ok().map(|range| (header::CONTENT_RANGE, range)));
+            return Ok(answer);
         }
     };
     if let Wanted::Part(first, last) = wanted {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::jobs;
 use crate::schedule;
 use crate::state::AppState;
@@ -23,8 +23,8 @@ use crate::watch::Form;
             (String = "text/plain"),
             (String = "application/openmetrics-text"),
         )),
-        (status = 401, description = "A key is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The key has not scope `read`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "A key is needed"),
+        (status = 403, description = "The key has not scope `read`"),
     )
 )]
 pub(crate) async fn metrics(

@@ -8,7 +8,7 @@ use super::jobs::{self, Fate, Owner};
 use super::maps::plan_of;
 use super::{networks, timed};
 use crate::accept::{Form, Wanted};
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::intake::{self, OfNetwork};
 use crate::jobs::Wish;
 use crate::limits::Turn;
@@ -66,16 +66,16 @@ use crate::wire::series::SeriesQuery;
             ("location" = String, description = "Where the job is"),
             ("preference-applied" = String, description = "respond-async"),
         )),
-        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such network", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "No form that is accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Unknown stations, or values, grid or method that make no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "The service failed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "There is no room to keep the map in (`keep=true`)", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as what it claims to be"),
+        (status = 404, description = "There is no such network"),
+        (status = 406, description = "No form that is accepted"),
+        (status = 408, description = "The body took too long"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not a form we read"),
+        (status = 422, description = "Unknown stations, or values, grid or method that make no sense"),
+        (status = 500, description = "The service failed"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
+        (status = 507, description = "There is no room to keep the map in (`keep=true`)"),
     )
 )]
 pub(crate) async fn make_map(

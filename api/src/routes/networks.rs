@@ -11,7 +11,7 @@ use super::conditions::{Conditions, entity_tag, is_known};
 use super::{answered, of_engine, to_json};
 use crate::body::{self, Reading, Spool};
 use crate::doors::pace;
-use crate::error::{ApiError, Place, Problem};
+use crate::error::{ApiError, Place};
 use crate::intake::{house, is_gzip, media_type, parse};
 use crate::limits::Turn;
 use crate::networks::{Put, Registered};
@@ -44,12 +44,12 @@ use crate::wire::request::{MapRequest, StationRequest};
     responses(
         (status = 201, description = "Registered", body = NetworkEntry),
         (status = 200, description = "Changed", body = NetworkEntry),
-        (status = 400, description = "Not readable as what it claims to be", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Not what the client expects", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Stations, grid or method make no sense", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as what it claims to be"),
+        (status = 412, description = "Not what the client expects"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not a form we read"),
+        (status = 422, description = "Stations, grid or method make no sense"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn put(
@@ -82,7 +82,7 @@ pub(crate) async fn put(
     params(PageQuery),
     responses(
         (status = 200, description = "A page of them", body = NetworksAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -123,8 +123,8 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The network", body = NetworkAnswer),
         (status = 304, description = "As the client knows it (`If-None-Match`)"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Busy or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 503, description = "Busy or stopping; see Retry-After"),
     )
 )]
 pub(crate) async fn get(
@@ -151,8 +151,8 @@ pub(crate) async fn get(
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Not what the client expects", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 412, description = "Not what the client expects"),
     )
 )]
 pub(crate) async fn delete(

@@ -11,7 +11,7 @@ use super::conditions::{Conditions, entity_tag};
 use super::slots::not_a_time;
 use crate::body::{self, Reading};
 use crate::doors::pace;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::intake::{is_gzip, media_type, parse};
 use crate::schedule::{self, shelf, tell};
 use crate::state::AppState;
@@ -36,13 +36,13 @@ const LARGEST: u64 = 4 << 20;
     responses(
         (status = 201, description = "Made", body = ScheduleEntry),
         (status = 200, description = "Changed", body = ScheduleEntry),
-        (status = 400, description = "Not readable as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Not what the client expects", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as JSON"),
+        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`"),
+        (status = 408, description = "The body took too long"),
+        (status = 412, description = "Not what the client expects"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not JSON"),
+        (status = 422, description = "It makes no sense"),
     )
 )]
 pub(crate) async fn put(
@@ -89,7 +89,7 @@ async fn document(state: &AppState, request: Request) -> Result<(body::Spool, bo
     params(PageQuery),
     responses(
         (status = 200, description = "A page of them", body = SchedulesAnswer),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -122,7 +122,7 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The schedule; the entity tag is that of its document", body = ScheduleEntry),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
     )
 )]
 pub(crate) async fn get(
@@ -142,9 +142,9 @@ pub(crate) async fn get(
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Not what the client expects", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`"),
+        (status = 404, description = "There is none"),
+        (status = 412, description = "Not what the client expects"),
     )
 )]
 pub(crate) async fn delete(
@@ -165,8 +165,8 @@ pub(crate) async fn delete(
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "It is paused", body = ScheduleEntry),
-        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`"),
+        (status = 404, description = "There is none"),
     )
 )]
 pub(crate) async fn pause(
@@ -184,8 +184,8 @@ pub(crate) async fn pause(
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "It goes on", body = ScheduleEntry),
-        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It stands in the configuration, or the key has not scope `admin`"),
+        (status = 404, description = "There is none"),
     )
 )]
 pub(crate) async fn resume(
@@ -213,12 +213,12 @@ async fn set_paused(state: AppState, id: String, paused: bool) -> Result<Respons
     request_body = BackfillRequest,
     responses(
         (status = 202, description = "They are on their way", body = BackfillAnswer),
-        (status = 400, description = "Not readable as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too many hours", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "No hours in that range", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not readable as JSON"),
+        (status = 404, description = "There is no such schedule"),
+        (status = 408, description = "The body took too long"),
+        (status = 413, description = "Too many hours"),
+        (status = 415, description = "Not JSON"),
+        (status = 422, description = "No hours in that range"),
     )
 )]
 pub(crate) async fn backfill(
@@ -249,7 +249,7 @@ pub(crate) async fn backfill(
     params(("id" = String, Path, description = "The schedule")),
     responses(
         (status = 200, description = "The latest first", body = BackfillsAnswer),
-        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such schedule"),
     )
 )]
 pub(crate) async fn backfills(

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::conditions::{entity_tag, is_known};
 use crate::body;
 use crate::doors::pace;
-use crate::error::{ApiError, Place, Problem};
+use crate::error::{ApiError, Place};
 use crate::intake::{is_gzip, media_type};
 use crate::schedule::{self, SlotState, shelf, store, tell};
 use crate::state::AppState;
@@ -36,8 +36,8 @@ const TABLES: [(&str, &str); 6] = [
     params(("id" = String, Path, description = "Its name"), SlotsQuery),
     responses(
         (status = 200, description = "A page of them", body = SlotsAnswer),
-        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The query makes no sense", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such schedule"),
+        (status = 422, description = "The query makes no sense"),
     )
 )]
 pub(crate) async fn list(
@@ -90,8 +90,8 @@ pub(crate) async fn list(
     ),
     responses(
         (status = 200, description = "The hour", body = SlotAnswer),
-        (status = 404, description = "There is no such hour, or not yet", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "That is no time", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such hour, or not yet"),
+        (status = 422, description = "That is no time"),
     )
 )]
 pub(crate) async fn get(
@@ -133,14 +133,14 @@ pub(crate) async fn get(
         (status = 202, description = "They are kept", body = SlotAnswer, headers(
             ("location" = String, description = "The hour"),
         )),
-        (status = 400, description = "The body broke off", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such schedule", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than the limits allow", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form we read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "No hour of the schedule, or it has a source", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "They could not be kept", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "No room for more; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body broke off"),
+        (status = 404, description = "There is no such schedule"),
+        (status = 408, description = "The body took too long"),
+        (status = 413, description = "More than the limits allow"),
+        (status = 415, description = "Not a form we read"),
+        (status = 422, description = "No hour of the schedule, or it has a source"),
+        (status = 500, description = "They could not be kept"),
+        (status = 503, description = "No room for more; see Retry-After"),
     )
 )]
 pub(crate) async fn readings(
@@ -185,7 +185,7 @@ pub(crate) async fn readings(
             ("location" = String, description = "The map in the catalogue"),
         )),
         (status = 304, description = "It is the one that the client knows (`If-None-Match`)"),
-        (status = 404, description = "There is no such schedule, or no map yet", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such schedule, or no map yet"),
     )
 )]
 pub(crate) async fn latest(

@@ -1,4 +1,4 @@
-//! How long maps and readings of a schedule stay; rows of its hours stay.
+//! How long maps and readings of a schedule stay, and the rows of its hours.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -11,6 +11,9 @@ const DAY: i64 = 24 * 3600;
 
 /// Days for which readings stay, unless the schedule says otherwise.
 const INPUTS_DAYS: u64 = 90;
+
+/// Days for which the row of an hour stays, and beyond them as long as a map of it does: a year can be looked back on.
+const HOURS_DAYS: u64 = 400;
 
 /// Removes what is over; how many maps.
 pub(super) fn keep(state: &AppState, scheduled: &Scheduled) -> Result<usize, ApiError> {
@@ -51,6 +54,11 @@ pub(super) fn keep(state: &AppState, scheduled: &Scheduled) -> Result<usize, Api
                    WHERE slot_inputs.schedule = posted.schedule AND slot_inputs.hour = posted.hour \
                    AND slot_inputs.digest = posted.input)";
         tx.execute(sql, params![scheduled.id])?;
+        // Revisions and deliveries go with them.
+        let sql = "DELETE FROM slots WHERE schedule = ?1 AND hour < ?2 AND due IS NULL AND state <> 'running' \
+                   AND NOT EXISTS (SELECT 1 FROM revisions WHERE revisions.schedule = slots.schedule \
+                   AND revisions.hour = slots.hour AND kept = 1)";
+        tx.execute(sql, params![scheduled.id, before(HOURS_DAYS)])?;
         notices::forget(tx, now)?;
         state.jobs().remove_unneeded(tx, &[])?;
         Ok::<_, ApiError>(files)

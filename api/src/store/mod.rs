@@ -26,6 +26,9 @@ const FILE: &str = "isopleth.sqlite3";
 /// Reading connections that are kept for the next reader; more are opened when needed.
 const KEPT_READERS: usize = 8;
 
+/// KiB of pages that each of them keeps (negative, as SQLite has it): the system keeps the file's pages for all of them.
+const READER_CACHE: i64 = -256;
+
 /// How long to wait for another process (the command line, say) that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -154,6 +157,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(self.0.folder.join(FILE), flags)?;
         reader.busy_timeout(BUSY)?;
+        reader.pragma_update(None, "cache_size", READER_CACHE)?;
         Ok(reader)
     }
 

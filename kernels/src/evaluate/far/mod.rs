@@ -195,10 +195,9 @@ impl<'a> Far<'a> {
         self.split(node, self.tile, None)
     }
 
-    /// The tile that holds a cell, without the others.
+    /// The tile that holds a cell, without the others. `node` is the whole grid.
     #[must_use]
-    pub fn tile_at(&self, row: usize, column: usize) -> Node {
-        let mut node = self.root();
+    pub fn tile_at(&self, mut node: Node, row: usize, column: usize) -> Node {
         while let Some(part) = self.split(&node, self.tile, Some((row, column))).pop() {
             node = part;
         }
