@@ -14,8 +14,8 @@ use super::file::{self, ReadAgain};
 use super::reconcile::{self, Reconciled};
 use crate::store::Store;
 
-/// The columns that are asked.
-const ASKED: [&str; 34] = [
+/// The columns that are asked, beside [`FEATURES`].
+const ASKED: [&str; 22] = [
     "ended_ms",
     "way",
     "process",
@@ -29,18 +29,6 @@ const ASKED: [&str; 34] = [
     "kernel",
     "metric",
     "format",
-    "uncertainty",
-    "transform",
-    "mask",
-    "background",
-    "covariates",
-    "anisotropy",
-    "quality",
-    "thin",
-    "bounds",
-    "projected",
-    "series",
-    "kept",
     "seconds",
     "run_seconds",
     "read_seconds",
@@ -342,11 +330,12 @@ fn gather(store: &Store, days: [Date; 2]) -> Result<Connection, DayError> {
     let span = [from * DAY_MS, (to + 1) * DAY_MS];
     // Without a name it is on the disk, and gone when it is closed.
     let into = Connection::open("")?;
-    let columns = ASKED.join(", ");
+    let asked = [&ASKED[..], &FEATURES].concat();
+    let columns = asked.join(", ");
     into.execute_batch(&format!(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE usage ({columns}); BEGIN"
     ))?;
-    let places = vec!["?"; ASKED.len()].join(", ");
+    let places = vec!["?"; asked.len()].join(", ");
     let insert = format!("INSERT INTO usage VALUES ({places})");
     let parts = store.read(|c| {
         // Parts and rows of one moment: none of them twice.
@@ -357,7 +346,7 @@ fn gather(store: &Store, days: [Date; 2]) -> Result<Connection, DayError> {
         let mut rows = snapshot.prepare(&sql)?;
         let mut rows = rows.query(span)?;
         while let Some(row) = rows.next()? {
-            let cells = (0..ASKED.len()).map(|k| row.get::<_, Value>(k));
+            let cells = (0..asked.len()).map(|k| row.get::<_, Value>(k));
             let cells: Vec<Value> = cells.collect::<rusqlite::Result<_>>()?;
             insert.execute(params_from_iter(cells))?;
         }
@@ -367,7 +356,7 @@ fn gather(store: &Store, days: [Date; 2]) -> Result<Connection, DayError> {
     for part in parts {
         let path = part.path(store);
         let put = |row: &[Value]| statement.execute(params_from_iter(row)).map(drop);
-        file::each(&path, &ASKED, put).map_err(|error| match error {
+        file::each(&path, &asked, put).map_err(|error| match error {
             ReadAgain::Parquet(source) => DayError::Parquet { path: path.clone(), source },
             ReadAgain::Sqlite(error) => DayError::Sqlite(error),
         })?;
