@@ -10,7 +10,7 @@ PYTHON := $(CACHE)/python/bin/python
 SCHEMATHESIS := $(CACHE)/http/bin/schemathesis
 PROGRAM := $(CARGO_TARGET_DIR)/release/isopleth
 
-.PHONY: help setup setup-tests build demo test check check-deploy sbom bench skill sweeps hostile memory load storm hour year soak bless picture
+.PHONY: help setup setup-tests build demo test check check-deploy reproducible sbom bench skill sweeps hostile memory load storm hour year soak bless picture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ check: setup ## format, lints, documentation, licences
 check-deploy: ## what is in deploy/, by the checkers of Prometheus, Kubernetes, compose, CycloneDX and systemd
 	@scripts/setup.sh deploy "$(CACHE)"
 	scripts/check_deploy.sh "$(CACHE)"
+
+reproducible: setup ## two builds of the last commit from nothing, compared byte by byte (half an hour)
+	scripts/compare_builds.sh
 
 sbom: setup ## a bill of materials of the program (CycloneDX)
 	scripts/sbom.py > isopleth.cdx.json
