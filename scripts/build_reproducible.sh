@@ -11,8 +11,9 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-/tmp/isopleth-reproducible}
 # The last word wins, so that a target folder within the sources keeps its name.
 export RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$here=/isopleth --remap-path-prefix=$CARGO_TARGET_DIR=/target"
-# HDF5, NetCDF, SQLite and the allocator are C: messages of theirs hold names of files.
-map="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$here=/isopleth -ffile-prefix-map=$CARGO_TARGET_DIR=/target"
+# HDF5, NetCDF, SQLite and the allocator are C: messages of theirs hold names of files. None of them lies in these sources, whose folder
+# is not named here because HDF5 keeps its flags, too.
+map="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$CARGO_TARGET_DIR=/target"
 export CFLAGS="$map" CXXFLAGS="$map"
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
