@@ -121,7 +121,7 @@ impl Machine {
         Self { proc: "/proc".into(), cgroup: "/sys/fs/cgroup".into() }
     }
 
-    /// From the file that is made in a tenth of the time of that with names.
+    /// From the file of bare numbers, which is shorter than that with names.
     fn resident_bytes(&self) -> Option<u64> {
         let pages: u64 = read(&self.proc.join("self/statm"))?.split(' ').nth(1)?.parse().ok()?;
         Some(pages * rustix::param::page_size() as u64)

@@ -56,8 +56,9 @@ pub(super) fn keep(state: &AppState, scheduled: &Scheduled) -> Result<usize, Api
         tx.execute(sql, params![scheduled.id])?;
         // Revisions and deliveries go with them.
         let sql = "DELETE FROM slots WHERE schedule = ?1 AND hour < ?2 AND due IS NULL AND state <> 'running' \
-                   AND NOT EXISTS (SELECT 1 FROM revisions WHERE revisions.schedule = slots.schedule \
-                   AND revisions.hour = slots.hour AND kept = 1)";
+                   AND NOT EXISTS (SELECT 1 FROM revisions JOIN maps ON maps.id = revisions.map \
+                   WHERE revisions.schedule = slots.schedule AND revisions.hour = slots.hour \
+                   AND maps.removed IS NULL)";
         tx.execute(sql, params![scheduled.id, before(HOURS_DAYS)])?;
         notices::forget(tx, now)?;
         state.jobs().remove_unneeded(tx, &[])?;
