@@ -113,3 +113,36 @@ fn other_stations_grids_and_units_have_other_heads() {
         assert_eq!(contents(&memory), contents(&disk));
     }
 }
+
+/// The head remembers what the first report said; what others say besides, otherwise or not at all is theirs.
+#[test]
+fn every_file_has_the_report_that_it_was_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let heads = Heads::new(directory.path());
+    let usual = report();
+    let mut longer = report();
+    longer.warnings = vec!["another warning".to_owned(), "and one more".to_owned()];
+    longer.methods[0].smoothing = vec![0.5, 1.5];
+    let mut less = report();
+    less.warnings.clear();
+    less.methods[0].smoothing.clear();
+    less.methods[0].anisotropy = Some("ratio 2".to_owned());
+    less.variables[0].leave_one_out.as_mut().unwrap().r2 = None;
+    let mut none = report();
+    none.methods.clear();
+    none.variables[0].leave_one_out = None;
+    let mut numbers = report();
+    numbers.network.used = 6;
+    numbers.methods[0].condition = 99.0;
+    numbers.variables[0].leave_one_out.as_mut().unwrap().rmse = 3.0;
+    for (k, report) in [&usual, &usual, &longer, &less, &none, &numbers, &usual].iter().enumerate()
+    {
+        let sample = sample(i64::try_from(k).unwrap(), 1);
+        let file = NetcdfFile::in_memory(&sample.layout(), &heads).unwrap();
+        let bytes = sample.fill(file).unwrap().into_bytes(report).unwrap();
+        let (memory, disk) = (directory.path().join("m.nc"), directory.path().join("d.nc"));
+        std::fs::write(&memory, bytes).unwrap();
+        sample.write(&disk).unwrap().finish(report).unwrap();
+        assert_eq!(contents(&memory), contents(&disk), "report {k}");
+    }
+}

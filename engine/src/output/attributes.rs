@@ -55,6 +55,9 @@ impl From<Value> for AttributeValue {
 /// A name and a value.
 pub(super) type Attribute = (String, Value);
 
+/// An attribute of a variable in chunks, by its number, or of the file.
+pub(super) type Owned = (Option<usize>, Attribute);
+
 /// Longer reports leave out the list of fields, which would make the header of a year of hours
 /// several megabytes long. Residuals of every field are in the file all the same.
 const LONGEST_REPORT: usize = 48 << 10;

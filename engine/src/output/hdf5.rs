@@ -8,6 +8,7 @@
 use std::ffi::{CStr, CString, c_uint, c_void};
 use std::path::Path;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdf5_sys::h5::herr_t;
@@ -103,26 +104,14 @@ impl ChunkFile {
     /// The lock is held by the caller; the file is closed whatever happens.
     fn with_datasets(file: hid_t, variables: &[&str]) -> Result<Self, String> {
         let mut opened = Self { file, datasets: Vec::with_capacity(variables.len()) };
-        // SAFETY: the class exists, as above; the list is closed once; the lock is held.
-        let access = checked_id(unsafe { H5Pcreate(*H5P_CLS_DATASET_ACCESS) })?;
-        let result = opened.open_datasets(variables, access);
-        // SAFETY: as above.
-        unsafe { H5Pclose(access) };
-        result.map(|()| opened)
-    }
-
-    /// The lock is held by the caller.
-    fn open_datasets(&mut self, variables: &[&str], access: hid_t) -> Result<(), String> {
-        // Ready-made chunks go past the library's cache of chunks, which takes 100 kB a variable.
-        // SAFETY: `access` is a list of the class that has this setting.
-        checked(unsafe { H5Pset_chunk_cache(access, 1, 0, 1.0) })?;
+        let access = dataset_access()?;
         for &name in variables {
             let name = CString::new(name).map_err(|e| e.to_string())?;
             // SAFETY: `file` is open, `name` ends with NUL, `access` is open; the lock is held.
-            let dataset = unsafe { H5Dopen2(self.file, name.as_ptr(), access) };
-            self.datasets.push(checked_id(dataset)?);
+            let dataset = unsafe { H5Dopen2(opened.file, name.as_ptr(), access) };
+            opened.datasets.push(checked_id(dataset)?);
         }
-        Ok(())
+        Ok(opened)
     }
 
     /// Writes all of a variable that is not in chunks.
@@ -188,43 +177,58 @@ impl ChunkFile {
         })
     }
 
-    /// Gives an attribute of the file another value.
+    fn owner(&self, variable: Option<usize>) -> hid_t {
+        variable.map_or(self.file, |variable| self.datasets[variable])
+    }
+
+    /// Gives an attribute of a variable, or of the file, another value.
     ///
     /// # Errors
     /// With the library's reason.
     pub(super) fn change_attribute(
         &self,
+        variable: Option<usize>,
         name: &str,
         from: &Value,
         to: &Value,
     ) -> Result<(), String> {
-        let c_name = CString::new(name).map_err(|e| e.to_string())?;
-        let _lock = hdf5_sys::LOCK.lock();
-        match (from, to) {
-            (Value::Text(before), Value::Text(text))
-                if before.len() == text.len() && !text.is_empty() =>
-            {
-                // SAFETY: the text is as long as the attribute's type, made from the one before; what is opened is
-                // closed once; the lock is held.
-                unsafe {
-                    let opened = checked_id(H5Aopen(self.file, c_name.as_ptr(), H5P_DEFAULT))?;
-                    let kind = checked_id(H5Tcopy(*H5T_C_S1));
-                    let written = kind.and_then(|kind| {
-                        let written = checked(H5Tset_size(kind, text.len()))
-                            .and_then(|()| checked(H5Awrite(opened, kind, text.as_ptr().cast())));
-                        H5Tclose(kind);
-                        written
-                    });
-                    H5Aclose(opened);
-                    written
-                }
+        let fits = match (from, to) {
+            (Value::Text(before), Value::Text(text)) => {
+                before.len() == text.len() && !text.is_empty()
             }
-            _ => {
-                // SAFETY: the file is open, the name ends with NUL; the lock is held.
-                checked(unsafe { H5Adelete(self.file, c_name.as_ptr()) })?;
-                self.put_attribute(None, name, to)
-            }
+            (Value::Numbers(before), Value::Numbers(numbers)) => before.len() == numbers.len(),
+            (Value::Integer(_), Value::Integer(_)) => true,
+            _ => false,
+        };
+        if !fits {
+            self.remove_attribute(variable, name)?;
+            return self.put_attribute(variable, name, to);
         }
+        let name = CString::new(name).map_err(|e| e.to_string())?;
+        let _lock = hdf5_sys::LOCK.lock();
+        // SAFETY: the owner is open and the name ends with NUL; what is opened is closed once; the value is of the
+        // type and length of the one that the attribute was made with; the lock is held.
+        unsafe {
+            let opened = checked_id(H5Aopen(self.owner(variable), name.as_ptr(), H5P_DEFAULT))?;
+            let written = with_kind(to, |kind, data| checked(H5Awrite(opened, kind, data)));
+            H5Aclose(opened);
+            written
+        }
+    }
+
+    /// Takes an attribute off a variable, or off the file.
+    ///
+    /// # Errors
+    /// With the library's reason.
+    pub(super) fn remove_attribute(
+        &self,
+        variable: Option<usize>,
+        name: &str,
+    ) -> Result<(), String> {
+        let name = CString::new(name).map_err(|e| e.to_string())?;
+        let _lock = hdf5_sys::LOCK.lock();
+        // SAFETY: the owner is open, the name ends with NUL; the lock is held.
+        checked(unsafe { H5Adelete(self.owner(variable), name.as_ptr()) })
     }
 
     /// Adds an attribute to a variable, or to the file.
@@ -237,34 +241,29 @@ impl ChunkFile {
         name: &str,
         value: &Value,
     ) -> Result<(), String> {
-        let owner = variable.map_or(self.file, |variable| self.datasets[variable]);
         let name = CString::new(name).map_err(|e| e.to_string())?;
         let _lock = hdf5_sys::LOCK.lock();
-        // SAFETY: the buffers hold as many numbers of the type as the space says, or as many bytes
-        // as the text's type; the types of numbers are the library's own; the lock is held.
+        // SAFETY: the owner is open and the name ends with NUL; the space has as many elements as the value; what
+        // is made is closed once; the lock is held.
         unsafe {
-            match value {
-                Value::Text(text) => {
-                    let kind = checked_id(H5Tcopy(*H5T_C_S1))?;
-                    let written = checked(H5Tset_size(kind, text.len().max(1))).and_then(|()| {
-                        let space = H5Screate(H5S_class_t::H5S_SCALAR);
-                        let padded = if text.is_empty() { "\0" } else { text.as_str() };
-                        write_attribute(owner, &name, kind, space, padded.as_ptr().cast())
-                    });
-                    H5Tclose(kind);
-                    written
-                }
+            let space = match value {
+                Value::Text(_) => H5Screate(H5S_class_t::H5S_SCALAR),
                 Value::Numbers(numbers) => {
-                    let space = H5Screate_simple(1, &(numbers.len() as u64), ptr::null());
-                    let numbers = numbers.as_ptr().cast();
-                    write_attribute(owner, &name, *H5T_NATIVE_DOUBLE, space, numbers)
+                    H5Screate_simple(1, &(numbers.len() as u64), ptr::null())
                 }
-                Value::Integer(number) => {
-                    let space = H5Screate_simple(1, &1, ptr::null());
-                    let number = ptr::from_ref(number).cast();
-                    write_attribute(owner, &name, *H5T_NATIVE_INT, space, number)
-                }
-            }
+                Value::Integer(_) => H5Screate_simple(1, &1, ptr::null()),
+            };
+            let written = with_kind(value, |kind, data| {
+                let (owner, name) = (self.owner(variable), name.as_ptr());
+                let made = H5Acreate2(owner, name, kind, space, H5P_DEFAULT, H5P_DEFAULT);
+                checked_id(made).and_then(|made| {
+                    let written = checked(H5Awrite(made, kind, data));
+                    H5Aclose(made);
+                    written
+                })
+            });
+            H5Sclose(space);
+            written
         }
     }
 
@@ -309,27 +308,45 @@ impl Drop for ChunkFile {
     }
 }
 
-/// Makes an attribute and closes its space.
+/// How variables in chunks are opened; made once and never closed. The lock is held by the caller.
+fn dataset_access() -> Result<hid_t, String> {
+    static MADE: OnceLock<hid_t> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(*made);
+    }
+    // SAFETY: the class exists once the library is open, which taking its id does; the list is of the class that
+    // has this setting; the lock is held.
+    let made = unsafe {
+        let made = checked_id(H5Pcreate(*H5P_CLS_DATASET_ACCESS))?;
+        // Ready-made chunks go past the library's cache of chunks, which takes 100 kB a variable.
+        checked(H5Pset_chunk_cache(made, 1, 0, 1.0))?;
+        made
+    };
+    Ok(*MADE.get_or_init(|| made))
+}
+
+/// Calls with the type that a value has in a file, and its elements in memory, which are of that type.
 ///
 /// # Safety
-/// The lock is held; `data` points to as many elements of `kind` as `space` has.
-unsafe fn write_attribute(
-    owner: hid_t,
-    name: &CStr,
-    kind: hid_t,
-    space: hid_t,
-    data: *const c_void,
+/// The lock is held.
+unsafe fn with_kind(
+    value: &Value,
+    call: impl FnOnce(hid_t, *const c_void) -> Result<(), String>,
 ) -> Result<(), String> {
-    // SAFETY: as demanded of the caller; an id that is none is refused by the library.
-    unsafe {
-        let made = H5Acreate2(owner, name.as_ptr(), kind, space, H5P_DEFAULT, H5P_DEFAULT);
-        let written = checked_id(made).and_then(|made| {
-            let written = checked(H5Awrite(made, kind, data));
-            H5Aclose(made);
-            written
-        });
-        H5Sclose(space);
-        written
+    match value {
+        Value::Text(text) => {
+            // SAFETY: the type is a copy of the library's own and is closed once; the lock is held.
+            unsafe {
+                let kind = checked_id(H5Tcopy(*H5T_C_S1))?;
+                let padded = if text.is_empty() { "\0" } else { text.as_str() };
+                let called = checked(H5Tset_size(kind, padded.len()))
+                    .and_then(|()| call(kind, padded.as_ptr().cast()));
+                H5Tclose(kind);
+                called
+            }
+        }
+        Value::Numbers(numbers) => call(*H5T_NATIVE_DOUBLE, numbers.as_ptr().cast()),
+        Value::Integer(number) => call(*H5T_NATIVE_INT, ptr::from_ref(number).cast()),
     }
 }
 

@@ -2,13 +2,14 @@
 //! defining variables with their attributes takes longer than a small map.
 //!
 //! A head is a whole NetCDF file without values. A new file begins as a copy of its bytes in memory, in which the
-//! time and the attributes that tell of it are changed.
+//! time and the attributes that tell of it are changed. Most of what a report adds in the end is the same for maps
+//! of one network too: the first file made with a head leaves a second one that has its report's attributes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::atomic::AtomicFile;
-use super::attributes::{self, Attribute};
+use super::attributes::{self, Attribute, Owned};
 use super::cf::Naming;
 use super::hdf5::ChunkFile;
 use super::layout::Layout;
@@ -31,10 +32,19 @@ pub struct Heads {
 /// The head of a file.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) image: Vec<u8>,
+    image: Vec<u8>,
     pub(super) names: Vec<Naming>,
     pub(super) layers: Vec<String>,
     attributes: Vec<Attribute>,
+    /// The same with the attributes of a report; there once a file has been made with it.
+    told: OnceLock<Told>,
+}
+
+/// A head that has the attributes of a report, and those.
+#[derive(Debug)]
+struct Told {
+    image: Vec<u8>,
+    attributes: Vec<Owned>,
 }
 
 impl Heads {
@@ -58,7 +68,7 @@ impl Heads {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push((key, Arc::clone(&head)));
         let bytes = |kept: &[([u8; 32], Arc<Head>)]| -> usize {
-            kept.iter().map(|(_, head)| head.image.len()).sum()
+            kept.iter().map(|(_, head)| head.bytes()).sum()
         };
         while kept.len() > HEADS || bytes(&kept) > BYTES {
             kept.remove(0);
@@ -83,7 +93,43 @@ impl Head {
             AtomicFile::create(&folder.path().join("head.nc")).map_err(|e| e.to_string())?;
         let (names, layers) = write_head(&place, layout)?;
         let image = std::fs::read(place.path()).map_err(|e| e.to_string())?;
-        Ok(Self { image, names, layers, attributes: attributes::of_layout(layout) })
+        let attributes = attributes::of_layout(layout);
+        Ok(Self { image, names, layers, attributes, told: OnceLock::new() })
+    }
+
+    /// With what it will have once a report has been told.
+    fn bytes(&self) -> usize {
+        2 * self.image.len()
+    }
+
+    /// A copy to make a file of, and the attributes of a report that it has already.
+    pub(super) fn open(&self, variables: &[&str]) -> Result<(ChunkFile, &[Owned]), String> {
+        let (image, attributes) = match self.told.get() {
+            Some(told) => (&told.image, told.attributes.as_slice()),
+            None => (&self.image, &[][..]),
+        };
+        Ok((ChunkFile::open_image(image, variables)?, attributes))
+    }
+
+    /// Makes the head that has these attributes of a report, unless there is one.
+    pub(super) fn remember(
+        &self,
+        variables: &[&str],
+        attributes: Vec<Owned>,
+    ) -> Result<(), String> {
+        if self.told.get().is_some() {
+            return Ok(());
+        }
+        let file = ChunkFile::open_image(&self.image, variables)?;
+        for (variable, (name, value)) in &attributes {
+            file.put_attribute(*variable, name, value)?;
+        }
+        file.flush()?;
+        let image = file.image();
+        file.close()?;
+        // Whoever comes second leaves the first.
+        let _ = self.told.set(Told { image: image?, attributes });
+        Ok(())
     }
 
     /// Makes a copy that of another layout, which differs in what [`key`] leaves out.
@@ -101,7 +147,7 @@ impl Head {
         // The key has their names.
         for ((name, before), (_, value)) in self.attributes.iter().zip(attributes) {
             if value != before {
-                file.change_attribute(name, before, value)?;
+                file.change_attribute(None, name, before, value)?;
             }
         }
         Ok(())

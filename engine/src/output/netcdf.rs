@@ -5,15 +5,15 @@
 //! ready-made chunk; at the end attributes are added that only the report knows.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use netcdf::{FileMut, Options};
 
 use super::atomic::AtomicFile;
-use super::attributes::{self, Clock};
+use super::attributes::{self, Clock, Owned};
 use super::cf::Naming;
 use super::hdf5::{self, ChunkFile};
-use super::heads::Heads;
+use super::heads::{Head, Heads};
 use super::layout::Layout;
 use super::packed::{ChunkKey, KINDS, MAP, Packer};
 use super::{Sink, StationValues, Tile, header};
@@ -36,6 +36,8 @@ pub struct NetcdfFile {
     has_times: bool,
     on_grid: bool,
     packer: Packer,
+    /// What a file in memory was begun with, and the attributes of a report that it had.
+    head: Option<(Arc<Head>, Vec<Owned>)>,
 }
 
 impl NetcdfFile {
@@ -72,6 +74,7 @@ impl NetcdfFile {
             has_times: layout.has_times(),
             on_grid: matches!(layout.targets, Targets::Grid(_)),
             packer: Packer::new(layout),
+            head: None,
         }
     }
 
@@ -136,10 +139,12 @@ impl NetcdfFile {
         let head = heads.get(layout, &attributes)?;
         self.names.clone_from(&head.names);
         self.layers = head.layers.clone();
-        let chunks = ChunkFile::open_image(&head.image, &self.variables())?;
+        let (chunks, told) = head.open(&self.variables())?;
         head.renew(layout, &attributes, &chunks)?;
         // It is new: nobody else has set it.
         let _ = self.chunks.set(chunks);
+        let told = told.to_vec();
+        self.head = Some((head, told));
         Ok(())
     }
 
@@ -167,28 +172,49 @@ impl NetcdfFile {
 
     /// Adds what the report says, and writes what the library holds.
     fn tell(&self, report: &Report, clock: Clock) -> Result<(), String> {
-        let chunks = self.chunks()?;
-        for (name, value) in attributes::of_report(report, clock) {
-            chunks.put_attribute(None, &name, &value)?;
+        let (chunks, all) = (self.chunks()?, self.told(report, clock));
+        let before = self.head.as_ref().map_or(&[][..], |(_, told)| told);
+        let same = |a: &Owned, b: &Owned| a.0 == b.0 && a.1.0 == b.1.0;
+        for gone in before.iter().filter(|old| !all.iter().any(|new| same(old, new))) {
+            chunks.remove_attribute(gone.0, &gone.1.0)?;
         }
-        for of in &report.variables {
-            let variable = self.names.iter().position(|name| name.long_name == of.variable);
-            let (Some(variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
-            let mut all = attributes::of_errors(errors);
-            // Where every field has its own, the report tells which.
-            let mut methods = report.methods.iter().filter(|m| m.variables.contains(&of.variable));
-            if let (Some(method), None) = (methods.next(), methods.next()) {
-                all.extend(attributes::of_transform(method));
-                if report.methods.len() > 1 {
-                    all.extend(attributes::of_method(method));
+        for new in &all {
+            let (variable, (name, value)) = new;
+            match before.iter().find(|old| same(old, new)) {
+                None => chunks.put_attribute(*variable, name, value)?,
+                Some((_, (_, old))) if old != value => {
+                    chunks.change_attribute(*variable, name, old, value)?;
                 }
+                Some(_) => {}
             }
-            for (name, value) in all {
-                chunks.put_attribute(Some(variable * KINDS + MAP), &name, &value)?;
-            }
+        }
+        if let Some((head, _)) = &self.head {
+            head.remember(&self.variables(), all)?;
         }
         // A file that cannot be flushed must not be closed: see `drop`.
         chunks.flush()
+    }
+
+    /// What the report says, as attributes of the file and of maps.
+    fn told(&self, report: &Report, clock: Clock) -> Vec<Owned> {
+        let of_report = attributes::of_report(report, clock).into_iter();
+        let mut all: Vec<Owned> = of_report.map(|attribute| (None, attribute)).collect();
+        for of in &report.variables {
+            let variable = self.names.iter().position(|name| name.long_name == of.variable);
+            let (Some(variable), Some(errors)) = (variable, &of.leave_one_out) else { continue };
+            let mut of_map = attributes::of_errors(errors);
+            // Where every field has its own, the report tells which.
+            let mut methods = report.methods.iter().filter(|m| m.variables.contains(&of.variable));
+            if let (Some(method), None) = (methods.next(), methods.next()) {
+                of_map.extend(attributes::of_transform(method));
+                if report.methods.len() > 1 {
+                    of_map.extend(attributes::of_method(method));
+                }
+            }
+            let number = variable * KINDS + MAP;
+            all.extend(of_map.into_iter().map(|attribute| (Some(number), attribute)));
+        }
+        all
     }
 
     /// Where in a map a chunk begins; dimensions as in [`header`](super::header).
