@@ -11,6 +11,7 @@
 
 pub mod background;
 mod bilinear;
+mod block;
 pub mod blocks;
 pub mod bounds;
 pub mod certificate;

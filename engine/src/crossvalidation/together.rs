@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::folds::Folds;
 use super::references;
+use crate::block::Block;
 use crate::choice;
 use crate::error::Error;
 use crate::factors::FactorCache;
@@ -19,7 +20,6 @@ use crate::pools;
 use crate::progress::Progress;
 use crate::quality::Exam;
 use crate::report::{ErrorSum, Errors};
-use crate::run::Block;
 use crate::transform::{Neighbours, Transform, WayBack};
 
 /// Errors of one variable, with some stations left out together.

@@ -21,6 +21,7 @@ mod lettering;
 mod levels;
 mod netcdf;
 mod palette;
+mod parts;
 mod picture;
 mod png;
 mod source;
@@ -35,8 +36,9 @@ use std::str::FromStr;
 
 pub use chosen::{Chosen, Selection, Span, Window};
 pub use error::ExportError;
-pub use gathered::{Cut, Gathered, Wanted, spaced};
+pub use gathered::{Cut, Gathered, Wanted};
 pub use palette::Palette;
+pub use parts::spaced;
 pub use source::{Axis, MapVariable, Source, Space};
 pub use told::Coordinate;
 pub use values::{PlaceValues, Series, place_values};

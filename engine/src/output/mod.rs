@@ -4,6 +4,7 @@ mod atomic;
 mod attributes;
 mod cf;
 mod chunk;
+mod coordinates;
 mod hdf5;
 mod header;
 mod heads;
