@@ -33,8 +33,9 @@ pub struct ServiceConfig {
     pub max_stations: usize,
     /// Most values of an answer in JSON. Default 1 million.
     pub max_json_values: u64,
-    /// Requests computed at once. Default 2.
-    pub concurrency: usize,
+    /// Requests computed at once. Default: two for each processor that this process may use, since a small map has one thread
+    /// and waits at times.
+    pub concurrency: Option<usize>,
     /// Requests that may wait for their turn, those still sending their body included; more are
     /// answered 503 at once. Default 16.
     pub queue_length: usize,
@@ -46,8 +47,8 @@ pub struct ServiceConfig {
     /// Threads of one map. Default: the processors this process may use, whatever the concurrency:
     /// maps made at the same time share them.
     pub threads_per_map: Option<usize>,
-    /// Peak memory in bytes that the plan of one map must keep. Default: half of what the cgroup or
-    /// the host allows, shared among the maps made at once.
+    /// Peak memory in bytes that the plan of one map must keep; maps made at once share `concurrency` times that. Default: they
+    /// share half of what the cgroup or the host allows, less `factor_memory_bytes`, and one may take half of that.
     pub memory_bytes_per_map: Option<u64>,
     /// Memory in bytes for factorisations of networks seen before, beside that of maps; 8 n² for n
     /// stations. 0 keeps none. Default 256 MiB.
@@ -201,7 +202,7 @@ impl Default for ServiceConfig {
             max_values: 10_000_000_000,
             max_stations: 20_000,
             max_json_values: 1_000_000,
-            concurrency: 2,
+            concurrency: None,
             queue_length: 16,
             queue_wait_seconds: 30,
             quick_seconds: 0.1,
@@ -322,7 +323,7 @@ impl ServiceConfig {
             ("max_cells", self.max_cells),
             ("max_values", self.max_values),
             ("max_stations", self.max_stations as u64),
-            ("concurrency", self.concurrency as u64),
+            ("concurrency", self.concurrency.map_or(1, |n| n as u64)),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
             ("collection_max_maps", self.collection_max_maps as u64),
@@ -347,7 +348,7 @@ impl ServiceConfig {
         // Semaphores count no further; anyone who means "without limit" is far above already.
         let most = (tokio::sync::Semaphore::MAX_PERMITS / 2) as u64;
         for (name, value) in [
-            ("concurrency", self.concurrency),
+            ("concurrency", self.maps_at_once()),
             ("queue_length", self.queue_length),
             ("max_connections", self.max_connections),
         ] {
@@ -438,9 +439,34 @@ impl ServiceConfig {
     #[must_use]
     pub fn memory_of_a_map(&self) -> u64 {
         self.memory_bytes_per_map.unwrap_or_else(|| {
-            let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
-            (all / 2).saturating_sub(self.factor_memory_bytes) / self.concurrency.max(1) as u64
+            let two = self.maps_at_once() > 1;
+            self.memory_of_maps() / if two { 2 } else { 1 }
         })
+    }
+
+    /// Memory that the plans of all maps made at once keep together.
+    #[must_use]
+    pub fn memory_of_maps(&self) -> u64 {
+        match self.memory_bytes_per_map {
+            Some(one) => one.saturating_mul(self.maps_at_once() as u64),
+            None => {
+                let all = machine::memory_limit_bytes().unwrap_or(2 << 30);
+                (all / 2).saturating_sub(self.factor_memory_bytes)
+            }
+        }
+    }
+
+    /// Requests computed at once.
+    #[must_use]
+    pub fn maps_at_once(&self) -> usize {
+        self.concurrency.unwrap_or_else(|| 2 * machine::available_threads())
+    }
+
+    /// Of these, such as take long: half, but no more than have processors of their own.
+    pub(crate) fn slow_maps_at_once(&self) -> usize {
+        let processors = machine::available_threads();
+        let threads = self.threads_per_map.unwrap_or(processors).max(1);
+        self.maps_at_once().div_ceil(2).min((processors / threads).max(1))
     }
 
     pub(crate) fn queue_wait(&self) -> Duration {
@@ -463,7 +489,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_told_by_the_name_of_the_setting() {
-        let none = ServiceConfig { concurrency: 0, ..ServiceConfig::default() };
+        let none = ServiceConfig { concurrency: Some(0), ..ServiceConfig::default() };
         assert_eq!(none.check().map_err(|e| e.name), Err("concurrency"));
         let nowhere =
             ServiceConfig { spill_dir: "/no/such/folder".into(), ..ServiceConfig::default() };
@@ -499,7 +525,7 @@ mod tests {
     fn a_setting_left_out_has_its_default_and_an_unknown_one_is_refused() {
         let read = |text: &str| serde_json::from_str::<ServiceConfig>(text);
         let config = read(r#"{"concurrency": 5}"#).expect("a known setting");
-        assert_eq!(config, ServiceConfig { concurrency: 5, ..ServiceConfig::default() });
+        assert_eq!(config, ServiceConfig { concurrency: Some(5), ..ServiceConfig::default() });
         let error = read(r#"{"conurrency": 5}"#).expect_err("a misspelt setting");
         assert!(error.to_string().contains("unknown field `conurrency`"), "{error}");
     }

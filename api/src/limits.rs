@@ -75,15 +75,16 @@ pub(crate) struct Occupancy {
 
 impl Admission {
     pub(crate) fn new(config: &ServiceConfig) -> Self {
-        let memory = config.memory_of_a_map().saturating_mul(config.concurrency as u64) >> 20;
+        let memory = config.memory_of_maps() >> 20;
         let memory_mib = u32::try_from(memory).unwrap_or(u32::MAX).clamp(1, MOST_MIB);
+        let computing = config.maps_at_once();
         Self {
             memory: Arc::new(Semaphore::new(memory_mib as usize)),
             memory_mib,
-            seats: Arc::new(Semaphore::new(config.concurrency + config.queue_length)),
-            permits: Arc::new(Semaphore::new(config.concurrency)),
-            computing: config.concurrency,
-            places: config.concurrency + config.queue_length,
+            seats: Arc::new(Semaphore::new(computing + config.queue_length)),
+            permits: Arc::new(Semaphore::new(computing)),
+            computing,
+            places: computing + config.queue_length,
             slow: SlowLane::new(config),
             waiting: Waiting(config.queue_wait()),
         }
@@ -209,7 +210,7 @@ mod tests {
 
     fn admission(concurrency: usize, queue_length: usize) -> Admission {
         Admission::new(&ServiceConfig {
-            concurrency,
+            concurrency: Some(concurrency),
             queue_length,
             queue_wait_seconds: 0,
             ..ServiceConfig::default()
@@ -234,7 +235,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn memory_is_given_as_far_as_there_is_some_and_a_job_lets_others_pass() {
         let config = ServiceConfig {
-            concurrency: 2,
+            concurrency: Some(2),
             memory_bytes_per_map: Some(50 << 20),
             queue_wait_seconds: 0,
             ..ServiceConfig::default()
@@ -271,7 +272,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn slow_maps_leave_permits_and_seats_to_quick_ones() {
         let config = ServiceConfig {
-            concurrency: 2,
+            concurrency: Some(2),
             queue_length: 2,
             queue_wait_seconds: 0,
             quick_seconds: 1.0,
@@ -302,7 +303,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopping_service_lets_nobody_wait() {
-        let admission = Admission::new(&ServiceConfig { concurrency: 1, ..Default::default() });
+        let admission =
+            Admission::new(&ServiceConfig { concurrency: Some(1), ..Default::default() });
         let stop = CancellationToken::new();
         let _permit = admission.permit(admission.seat().expect("a seat"), &stop).await;
         stop.cancel();

@@ -306,7 +306,7 @@ mod tests {
     use std::sync::mpsc;
 
     fn state() -> AppState {
-        let config = ServiceConfig { concurrency: 1, queue_length: 0, ..Default::default() };
+        let config = ServiceConfig { concurrency: Some(1), queue_length: 0, ..Default::default() };
         AppState::new(config).expect("a state")
     }
 

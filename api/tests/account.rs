@@ -313,7 +313,7 @@ async fn a_job_whose_row_cannot_be_written_has_not_ended() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_a_row_that_says_so() {
-    let house = House::new(ServiceConfig { concurrency: 1, ..Default::default() });
+    let house = House::new(ServiceConfig { concurrency: Some(1), ..Default::default() });
     // A body that never ends: the request is dropped while it is read.
     let body = Body::from_stream(tokio_stream::pending::<Result<Bytes, std::io::Error>>());
     let request = Request::post(format!("/v1/maps?{GRID}")).header("content-type", "text/csv");

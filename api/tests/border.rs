@@ -252,7 +252,7 @@ async fn the_documentation_asks_no_other_host() {
 async fn a_full_house_refuses_at_once_and_a_client_that_leaves_makes_room() {
     let app = router(
         AppState::new(ServiceConfig {
-            concurrency: 1,
+            concurrency: Some(1),
             queue_length: 0,
             ..ServiceConfig::default()
         })

@@ -28,7 +28,7 @@ async fn a_client_that_hangs_up_frees_the_only_place() {
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
     let config = ServiceConfig {
-        concurrency: 1,
+        concurrency: Some(1),
         queue_length: 1,
         queue_wait_seconds: 30,
         ..ServiceConfig::default()

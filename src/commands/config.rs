@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Result<(), Failure> {
             print(&format!(
                 "{named} is in order; on this machine a map may have {threads} threads and {memory} of memory, \
                  {} at once\n",
-                config.concurrency
+                config.maps_at_once()
             ))
         }
         ConfigAction::Show(of) => {

@@ -194,5 +194,5 @@ fn the_configuration_of_the_reference_machine_is_in_order() {
     assert!(block.len() > 10, "{block:?}");
     let file = bench.file("reference.toml", block.join("\n"));
     let said = bench.run(&["config", "check", &file]).succeeded().stdout;
-    assert!(said.contains("4 threads and 2.1 GB of memory, 7 at once"), "{said}");
+    assert!(said.contains("is in order") && said.contains("a map may have 4 threads"), "{said}");
 }

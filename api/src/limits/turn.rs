@@ -1,7 +1,7 @@
 //! A turn to compute: quick, or slow.
 //!
 //! Whoever has a permit reads and plans. What is then foreseen to take long gives its permit to others and goes on in a
-//! lane of its own, where half as many compute at once, so that small maps never wait behind large ones; and of those
+//! lane of its own, where half as many compute at once at most, so that small maps never wait behind large ones; and of those
 //! that wait at most half are slow, so that there is always a seat for a small one.
 
 use std::ops::Deref;
@@ -53,7 +53,7 @@ impl Deref for Turn {
 
 impl SlowLane {
     pub(super) fn new(config: &ServiceConfig) -> Self {
-        let width = config.concurrency.div_ceil(2);
+        let width = config.slow_maps_at_once();
         let places = width + config.queue_length / 2;
         Self {
             places: Arc::new(Semaphore::new(places)),

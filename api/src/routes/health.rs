@@ -42,7 +42,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Re
             json_values: config.max_json_values,
             stations: config.max_stations,
             memory_bytes: config.memory_of_a_map(),
-            concurrency: config.concurrency,
+            concurrency: config.maps_at_once(),
             queue_length: config.queue_length,
         },
     };

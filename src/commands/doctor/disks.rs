@@ -58,7 +58,7 @@ fn of_folder(config: &ServiceConfig, folder: &Path) -> Vec<Finding> {
 
 pub(super) fn spill(config: &ServiceConfig) -> Vec<Finding> {
     let folder = &config.spill_dir;
-    let at_once = u64::try_from(config.concurrency).unwrap_or(u64::MAX);
+    let at_once = u64::try_from(config.maps_at_once()).unwrap_or(u64::MAX);
     let bodies = config.max_body_bytes.saturating_mul(at_once);
     vec![writable("spill", folder), room("spill", folder, bodies)]
 }

@@ -21,13 +21,12 @@ pub(super) fn memory(config: &ServiceConfig) -> Vec<Finding> {
         return vec![Finding::warn("memory", "the system does not say how much there is", advice)];
     };
     let one = config.memory_of_a_map();
-    let at_once = u64::try_from(config.concurrency).unwrap_or(u64::MAX);
-    let maps = one.saturating_mul(at_once);
+    let maps = config.memory_of_maps();
     let all = maps.saturating_add(config.factor_memory_bytes).saturating_add(OWN);
     let says = format!(
         "maps {} ({} at once), factorisations {}; limit {}",
         bytes(maps),
-        at_once,
+        config.maps_at_once(),
         bytes(config.factor_memory_bytes),
         bytes(limit)
     );
@@ -57,11 +56,11 @@ pub(super) fn processors(config: &ServiceConfig) -> Vec<Finding> {
     let wanted = config.threads_per_map.unwrap_or(there);
     let says = format!(
         "{there} processors may be used, {wanted} threads a map, {} maps at once",
-        config.concurrency
+        config.maps_at_once()
     );
     vec![if wanted > there {
         Finding::warn("processors", says, "threads_per_map is more than there is; leave it out")
-    } else if config.concurrency > 4 * there {
+    } else if config.maps_at_once() > 4 * there {
         Finding::warn("processors", says, "so many at once only share memory; lower concurrency")
     } else {
         Finding::ok("processors", says)
