@@ -74,6 +74,18 @@ impl Fields<'_> {
         })
     }
 
+    /// All tiles of a map, done already while the scheme was chosen.
+    pub(crate) fn tried(&self, tried: Vec<Tried>) -> Result<Account, Error> {
+        let (cells, mut account) = (Cells::new(self.plan), Account::default());
+        tried.iter().for_each(|tile| account.add(&tile.verdict));
+        tried.into_par_iter().try_for_each(|tried| {
+            let (rows, columns) = self.plan.tiling.tile(tried.tile);
+            let mut buffers = Buffers { tile: tried.values, ..Buffers::default() };
+            self.finish(&cells, (&rows, &columns), &mut buffers, &tried.verdict)
+        })?;
+        Ok(account)
+    }
+
     /// Every tile by the fast scheme, judged against the exact sum; what fails is done again. Those `tried`
     /// are done already.
     pub(crate) fn fast(
@@ -82,9 +94,8 @@ impl Fields<'_> {
         judge: &Judge<'_>,
         tried: Vec<Tried>,
     ) -> Result<Account, Error> {
-        let all = tried.len() == self.plan.tiling.count();
         let work = Fast {
-            tried: Mutex::default(),
+            tried: Mutex::new(tried),
             fields: self,
             far,
             judge,
@@ -93,17 +104,27 @@ impl Fields<'_> {
             account: Mutex::default(),
             failed: Mutex::default(),
         };
-        if all {
-            tried.into_par_iter().try_for_each(|tile| work.finish_tried(tile))?;
-        } else {
-            *lock(&work.tried) = tried;
-            let root = far.root();
-            rayon::scope(|scope| work.descend(scope, root));
-        }
+        let root = far.root();
+        rayon::scope(|scope| work.descend(scope, root));
         match work.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(work.account.into_inner().unwrap_or_else(PoisonError::into_inner)),
         }
+    }
+
+    /// Hands over the values of a tile in the buffers, those that failed done again exactly.
+    fn finish(
+        &self,
+        cells: &Cells<'_>,
+        (rows, columns): (&Range<usize>, &Range<usize>),
+        buffers: &mut Buffers,
+        verdict: &Verdict,
+    ) -> Result<(), Error> {
+        self.progress.cancel.check()?;
+        if verdict.failed() {
+            self.sum(cells, rows, columns, buffers)?;
+        }
+        self.hand_over(rows, columns, &mut buffers.tile)
     }
 
     /// One tile, exactly, into `buffers.tile`.
@@ -257,25 +278,18 @@ impl Fast<'_> {
 
     fn tile(&self, node: Node) -> Result<(), Error> {
         let (rows, columns) = self.far.cells(&node);
+        let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
         if let Some(tried) = self.tried(&rows, &columns) {
-            return self.finish_tried(tried);
+            buffers.tile = tried.values;
+            return self.finish(&rows, &columns, buffers, &tried.verdict);
         }
         self.fields.progress.cancel.check()?;
-        let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
         buffers.tile.resize(self.fields.ids.len() * rows.len() * columns.len(), 0.0);
         let work = self.far.evaluate(node, &mut buffers.scratch, &mut buffers.tile);
         let verdict = self.judge.judge(&rows, &columns, &buffers.tile, &work);
         self.finish(&rows, &columns, buffers, &verdict)
     }
 
-    fn finish_tried(&self, tried: Tried) -> Result<(), Error> {
-        let (rows, columns) = self.fields.plan.tiling.tile(tried.tile);
-        let mut buffers = lock(&self.buffers).pop().unwrap_or_default();
-        buffers.tile = tried.values;
-        self.finish(&rows, &columns, buffers, &tried.verdict)
-    }
-
-    /// Hands over the values of a tile in the buffers, those that failed done again exactly.
     fn finish(
         &self,
         rows: &Range<usize>,
@@ -283,12 +297,8 @@ impl Fast<'_> {
         mut buffers: Buffers,
         verdict: &Verdict,
     ) -> Result<(), Error> {
-        self.fields.progress.cancel.check()?;
-        if verdict.failed() {
-            self.fields.sum(&self.cells, rows, columns, &mut buffers)?;
-        }
         lock(&self.account).add(verdict);
-        self.fields.hand_over(rows, columns, &mut buffers.tile)?;
+        self.fields.finish(&self.cells, (rows, columns), &mut buffers, verdict)?;
         lock(&self.buffers).push(buffers);
         Ok(())
     }

@@ -446,10 +446,15 @@ impl Run<'_> {
         else {
             return fields.exactly();
         };
-        let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
-        let views = self.views.as_deref();
-        let far = Far::with_views(surface, self.evaluator, &rows, tile, chosen.scheme, views);
-        let account = fields.fast(&far, &judge, std::mem::take(&mut chosen.tried))?;
+        let tried = std::mem::take(&mut chosen.tried);
+        let account = if tried.len() == plan.tiling.count() {
+            fields.tried(tried)?
+        } else {
+            let tile = [plan.tiling.tile_columns, plan.tiling.tile_rows];
+            let views = self.views.as_deref();
+            let far = Far::with_views(surface, self.evaluator, &rows, tile, chosen.scheme, views);
+            fields.fast(&far, &judge, tried)?
+        };
         enter(certificate, &account, &chosen, tolerance);
         Ok(())
     }
