@@ -39,6 +39,7 @@ pub(crate) async fn observe(
     let counted = state.watch().request(request.method(), request.extensions().get());
     let path = request.uri().path().to_owned();
     let traced = traces::request(&id, request.method(), request.extensions().get(), &path);
+    traces::continues(&traced, request.headers());
     let span = tracing::info_span!("request", id, method = %request.method(), path);
     let (around, logged) = (traced.clone(), span.clone());
     let quiet = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");

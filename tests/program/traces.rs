@@ -174,6 +174,48 @@ fn a_request_and_each_of_its_steps_is_a_span_and_none_tells_a_secret() {
 }
 
 #[test]
+fn a_trace_that_the_caller_has_begun_goes_on() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const CALLER: &str = "00f067aa0ba902b7";
+    let bench = Bench::new();
+    let collector = Collector::start();
+    let settings = [
+        ("ISOPLETH_SERVE_OTLP_ENDPOINT", collector.endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+    ];
+    let service = Service::with(&bench, &settings);
+    let told = [
+        ("theirs", format!("00-{TRACE}-{CALLER}-01")),
+        ("unsampled", format!("00-{TRACE}-{CALLER}-00")),
+        ("nonsense", format!("00-{}-{CALLER}-01", "0".repeat(32))),
+        ("no-trace", "a trace".to_owned()),
+    ];
+    for (id, parent) in &told {
+        let request = ureq::post(service.url(MAP))
+            .header("content-type", "text/csv")
+            .header("x-request-id", *id)
+            .header("traceparent", parent);
+        assert_eq!(request.send(readings(20, 2).as_bytes()).expect("an answer").status(), 200);
+    }
+    let of = |spans: &[Span], id: &str| {
+        let is = |span: &&Span| attributes(span).get("request.id").is_some_and(|told| told == id);
+        spans.iter().find(is).cloned()
+    };
+    let spans = collector.until(|spans| of(spans, "no-trace").is_some());
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let theirs = of(&spans, "theirs").expect("it came before the last");
+    assert_eq!([hex(&theirs.trace_id), hex(&theirs.parent_span_id)], [TRACE, CALLER]);
+    let steps = below(&spans, &theirs);
+    assert!(steps.iter().any(|step| step.name == "evaluate" && hex(&step.trace_id) == TRACE));
+    assert!(of(&spans, "unsampled").is_none(), "its caller keeps no trace of it");
+    for id in ["nonsense", "no-trace"] {
+        let own = of(&spans, id).expect("a trace of its own");
+        assert!(own.parent_span_id.is_empty() && hex(&own.trace_id) != TRACE);
+    }
+    assert_eq!(service.stop(), 0);
+}
+
+#[test]
 fn what_still_waits_is_sent_at_the_end() {
     let bench = Bench::new();
     let collector = Collector::start();

@@ -6,10 +6,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::MatchedPath;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use isopleth_engine::progress::{Event, Stage};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::field::Empty;
 use tracing::{Metadata, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::known;
 
@@ -37,6 +42,18 @@ pub(crate) fn request(id: &str, method: &Method, route: Option<&MatchedPath>, pa
         url.path = path,
         http.response.status_code = Empty,
     )
+}
+
+/// Puts a request's span below that of its caller, where `traceparent` (W3C Trace Context) tells of one.
+pub(crate) fn continues(request: &Span, headers: &HeaderMap) {
+    if request.is_disabled() || !headers.contains_key("traceparent") {
+        return;
+    }
+    let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    if caller.span().span_context().is_valid() {
+        // It fails where the span is not one of a collector's.
+        let _ = request.set_parent(caller);
+    }
 }
 
 /// How a request ended.
