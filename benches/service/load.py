@@ -40,7 +40,7 @@ STATIONS, BODIES = 300, 64
 GRID = {"bounds": [-10, 40, 10, 55], "shape": [200, 150]}
 METHODS = {"auto": {}, "linear": {"kernel": "linear"}}
 FIELDS = [
-    "case", "method", "clients", "seconds", "maps_per_second", "p50_ms", "p99_ms", "cpu_ms_per_map", "errors",
+    "case", "method", "kernel", "clients", "seconds", "maps_per_second", "p50_ms", "p99_ms", "cpu_ms_per_map", "errors",
     "pace", "paced_p50_ms", "paced_p99_ms",
 ]  # fmt: skip
 
@@ -80,6 +80,10 @@ def bodies(case, method):
             yield {"time": moment, "values": {"pm25": {s["id"]: v for s, v in zip(stations, values)}}}
 
 
+def path_of(case):
+    return "/v1/maps" if case == "maps" else "/v1/networks/load/maps"
+
+
 def script(folder, case, method):
     """What wrk is to send: the bodies in turn."""
     files = []
@@ -87,7 +91,7 @@ def script(folder, case, method):
         file = Path(folder, f"{case}-{k}.json")
         file.write_text(json.dumps(body))
         files.append(str(file))
-    path = "/v1/maps" if case == "maps" else "/v1/networks/load/maps"
+    path = path_of(case)
     lua = Path(folder, f"{case}.lua")
     lua.write_text(
         "local requests = {}\n"
@@ -154,6 +158,8 @@ def load(process, address, folder, case, method, options):
         stations = {"stations": network(), "grid": GRID, "method": METHODS[method], "units": {"pm25": "ug/m3"}}
         call(address, "/v1/networks/load", "PUT", stations)
     lua = script(folder, case, METHODS[method])
+    first = json.loads(call(address, f"{path_of(case)}?f=json", "POST", next(bodies(case, METHODS[method]))))
+    [chosen] = first["report"]["methods"]
     wrk(address, lua, options.clients, 3)
     before, start = cpu_seconds(process), time.monotonic()
     text = wrk(address, lua, options.clients, options.seconds)
@@ -163,7 +169,7 @@ def load(process, address, folder, case, method, options):
         print(text, file=sys.stderr)
     took = paced(address, case, method, options)
     return {
-        "case": case, "method": method, "clients": options.clients, "seconds": options.seconds,
+        "case": case, "method": method, "kernel": chosen["kernel"], "clients": options.clients, "seconds": options.seconds,
         "maps_per_second": round(maps / elapsed, 1),
         "p50_ms": round(milliseconds(50, text), 2), "p99_ms": round(milliseconds(99, text), 2),
         "cpu_ms_per_map": round(1000 * cpu / max(maps, 1), 3),
@@ -177,7 +183,7 @@ def load(process, address, folder, case, method, options):
 def paced(address, case, method, options):
     """Milliseconds from when each request was due to the end of its answer, in order."""
     host, port = address.removeprefix("http://").split(":")
-    path = "/v1/maps" if case == "maps" else "/v1/networks/load/maps"
+    path = path_of(case)
     texts = [json.dumps(body) for body in bodies(case, METHODS[method])]
     headers = {"Content-Type": "application/json", "Accept": "application/x-netcdf"}
     count, taken, took = int(options.pace * options.seconds), itertools.count(), []
