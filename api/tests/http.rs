@@ -179,6 +179,8 @@ async fn bad_requests_are_told_where_they_are_bad() {
         ("/stations/3/lat", json!(91), "91"),
         ("/values/pm25/0", json!([1, 2]), "2"),
         ("/times/1", json!("yesterday"), "yesterday"),
+        ("/times/1", json!("2026-01-01T00:00:00Z"), "time 2 (2026-01-01T00:00:00Z) is the same as"),
+        ("/times/1", json!("2025-12-31T23:00:00Z"), "is before the one before it"),
         ("/no_such_thing", json!(1), "no_such_thing"),
     ] {
         let problem = refused(post("/v1/maps", json, changed(pointer, value)).await, 422).await;
@@ -188,6 +190,14 @@ async fn bad_requests_are_told_where_they_are_bad() {
     let lat =
         refused(post("/v1/maps", json, changed("/stations/3/lat", json!(91))).await, 422).await;
     assert!(at(&lat).starts_with("/stations/3"), "{lat}");
+    let mut local = document();
+    local["times"] = json!(["2026-01-01T01:00:00", "2026-01-01T00:00:00"]);
+    assert_eq!(
+        at(&refused(post("/v1/maps", json, local.to_string()).await, 422).await),
+        "/times/1"
+    );
+    let early = changed("/times/1", json!("2025-12-31T23:00:00Z"));
+    assert_eq!(at(&refused(post("/v1/maps", json, early).await, 422).await), "/times/1");
 
     let query = "/v1/maps?bounds=100,30,110,38&shape=21x17";
     let row = refused(

@@ -107,7 +107,6 @@ impl OfNetwork {
             Received::Document { body, gzip } => {
                 let reading = Reading::new(state, gzip, cancel);
                 let request: NetworkMapRequest = parse(body, &reading)?;
-                check_times(request.times.as_deref().unwrap_or_default())?;
                 let request = request.of_network(&network.document, &network.index)?;
                 from_document(Order::new(request, house(state))?)
             }
@@ -155,23 +154,4 @@ pub(super) fn stations_table(network: &Registered, planar: bool) -> Vec<u8> {
         text.push_str(&format!("\"{id}\",{},{}\n", station.x, station.y));
     }
     text.into_bytes()
-}
-
-/// Times in order and none twice, as far as they can be read: what cannot is told later, with its reason.
-pub(super) fn check_times(times: &[String]) -> Result<(), ApiError> {
-    let read = |text: &String| text.parse::<jiff::Timestamp>().ok();
-    for (k, pair) in times.windows(2).enumerate() {
-        let (Some(before), Some(after)) = (read(&pair[0]), read(&pair[1])) else { continue };
-        if before >= after {
-            let how = if before == after { "the same as" } else { "before" };
-            let text = format!(
-                "time {} ({}) is {how} the one before it ({}); times ascend, each once",
-                k + 2,
-                pair[1],
-                pair[0]
-            );
-            return Err(ApiError::meaningless(text).at_pointer(format!("/times/{}", k + 1)));
-        }
-    }
-    Ok(())
 }

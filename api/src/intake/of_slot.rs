@@ -3,7 +3,7 @@
 use isopleth_engine::{Cancel, Source};
 use serde::{Deserialize, Serialize};
 
-use super::of_network::{KeptNetwork, check_times, stations_table};
+use super::of_network::{KeptNetwork, stations_table};
 use super::{Kept, OfNetwork, Understood, from_document, from_tables, house, parse};
 use crate::body::{Reading, Spool};
 use crate::error::ApiError;
@@ -99,7 +99,6 @@ impl KeptSlot {
             // As it is posted for a map of the network; what else it says of the map does not count.
             let mut given: NetworkMapRequest = parse(body, &reading)?;
             given.unknown = UnknownName::Ignore;
-            check_times(given.times.as_deref().unwrap_or_default())?;
             let given = given.of_network(&network.document, &network.index)?;
             (request.stations, request.times) = (given.stations, given.times);
             (request.values, request.units) = (given.values, given.units);

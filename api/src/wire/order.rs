@@ -407,11 +407,33 @@ fn parts_of(request: MapRequest) -> Result<Option<Parts>, ApiError> {
         let text = format!("a unit is given for `{name}`, which has no values");
         return Err(ApiError::meaningless(text).at_pointer("/units"));
     }
-    Ok(Some(Parts {
-        stations: stations.collect(),
-        times: times.unwrap_or_default(),
-        values: variables,
-    }))
+    let times = times.unwrap_or_default();
+    check_times(&times)?;
+    Ok(Some(Parts { stations: stations.collect(), times, values: variables }))
+}
+
+/// Times in order and none twice, as far as they can be read: what cannot is told later, with its reason.
+fn check_times(times: &[String]) -> Result<(), ApiError> {
+    // With an offset, or all in one zone, where no hour comes twice.
+    let read = |text: &String| {
+        let civil = || text.parse::<jiff::civil::DateTime>().ok().map(|time| (false, time));
+        let utc = |time: jiff::Timestamp| (true, time.to_zoned(jiff::tz::TimeZone::UTC).datetime());
+        text.parse().map(utc).ok().or_else(civil)
+    };
+    for (k, pair) in times.windows(2).enumerate() {
+        let (Some(before), Some(after)) = (read(&pair[0]), read(&pair[1])) else { continue };
+        if before.0 == after.0 && before >= after {
+            let how = if before == after { "the same as" } else { "before" };
+            let text = format!(
+                "time {} ({}) is {how} the one before it ({}); times ascend, each once",
+                k + 2,
+                pair[1],
+                pair[0]
+            );
+            return Err(ApiError::meaningless(text).at_pointer(format!("/times/{}", k + 1)));
+        }
+    }
+    Ok(())
 }
 
 fn without(field: &'static str) -> ApiError {

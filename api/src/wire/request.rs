@@ -60,7 +60,7 @@ pub struct MapRequest {
     pub folds: Vec<String>,
     /// The stations, in the order of the innermost values.
     pub stations: Option<Vec<StationRequest>>,
-    /// Times in ISO 8601. Without an offset they are in `read.zone`, or UTC. Left out, the readings
+    /// Times in ISO 8601, ascending, each once. Without an offset they are in `read.zone`, or UTC. Left out, the readings
     /// carry no time, and each variable has one row.
     pub times: Option<Vec<String>>,
     /// `{variable: [[reading, …one a station], …one row a time]}`; `null` is a missing reading.
