@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 /// What is kept in memory of a body; more goes to a temporary file.
-const IN_MEMORY: usize = 1 << 20;
+pub(crate) const IN_MEMORY: usize = 1 << 20;
 
 /// A received body.
 #[derive(Debug)]
@@ -71,21 +71,45 @@ fn failed(error: io::Error) -> ApiError {
     ApiError::internal("the service could not keep the request's body", error)
 }
 
-/// Receives a whole body of at most `limit` bytes.
+/// A body of at most `limit` bytes, as it arrives.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    body: Body,
+    limit: u64,
+    received: u64,
+}
+
+impl Arriving {
+    pub(crate) fn new(body: Body, limit: u64) -> Self {
+        Self { body, limit, received: 0 }
+    }
+
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// 413 beyond the limit, 400 when the client breaks off.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        while let Some(frame) = self.body.frame().await {
+            let broken = |e| ApiError::unreadable(format!("the body broke off: {e}"));
+            let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+            self.received += piece.len() as u64;
+            if self.received > self.limit {
+                return Err(too_large(self.limit));
+            }
+            return Ok(Some(piece));
+        }
+        Ok(None)
+    }
+}
+
+/// Receives a whole body.
 ///
 /// # Errors
-/// 413 beyond the limit, 400 when the client breaks off.
-pub(crate) async fn receive(mut body: Body, limit: u64, dir: &Path) -> Result<Spool, ApiError> {
-    let (mut spooler, mut received) = (Spooler::new(dir), 0_u64);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| ApiError::unreadable(format!("the body broke off: {e}")))?;
-        if let Ok(chunk) = frame.into_data() {
-            received += chunk.len() as u64;
-            if received > limit {
-                return Err(too_large(limit));
-            }
-            spooler.push(&chunk).await?;
-        }
+/// As [`Arriving::next`].
+pub(crate) async fn receive(mut body: Arriving, dir: &Path) -> Result<Spool, ApiError> {
+    let mut spooler = Spooler::new(dir);
+    while let Some(piece) = body.next().await? {
+        spooler.push(&piece).await?;
     }
     spooler.finish().await
 }
@@ -181,28 +205,38 @@ impl Spool {
         }
     }
 
-    /// The body as the client meant it, decompressed if need be.
+    /// The body as the client meant it.
     ///
     /// # Errors
-    /// 400 for what claims to be gzip and is not, or gzip within gzip.
+    /// As [`decoded`].
     pub(crate) fn open(self, reading: &Reading) -> Result<Box<dyn Read + Send>, ApiError> {
-        let mut raw = BufReader::with_capacity(1 << 16, self.into_reader());
-        let is_gzip = starts_with_gzip(&mut raw).map_err(failed)?;
-        if !is_gzip && reading.gzip {
-            return Err(ApiError::unreadable(
-                "Content-Encoding says gzip, but the body does not begin like it",
-            ));
-        }
-        let inner: Box<dyn Read + Send> =
-            if is_gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
-        let guarded =
-            Guarded { inner, gzip: is_gzip, left: reading.limit, reading: reading.clone() };
-        let mut guarded = BufReader::with_capacity(1 << 16, guarded);
-        match starts_with_gzip(&mut guarded) {
-            Ok(true) if is_gzip => Err(ApiError::unreadable("the body is gzip within gzip")),
-            Ok(_) => Ok(Box::new(guarded)),
-            Err(error) => Err(reading.trip.error().unwrap_or_else(|| failed(error))),
-        }
+        decoded(self.into_reader(), reading)
+    }
+}
+
+/// A body as the client meant it, decompressed if need be.
+///
+/// # Errors
+/// 400 for what claims to be gzip and is not, or gzip within gzip.
+pub(crate) fn decoded(
+    sent: Box<dyn Read + Send>,
+    reading: &Reading,
+) -> Result<Box<dyn Read + Send>, ApiError> {
+    let mut raw = BufReader::with_capacity(1 << 16, sent);
+    let is_gzip = starts_with_gzip(&mut raw).map_err(failed)?;
+    if !is_gzip && reading.gzip {
+        return Err(ApiError::unreadable(
+            "Content-Encoding says gzip, but the body does not begin like it",
+        ));
+    }
+    let inner: Box<dyn Read + Send> =
+        if is_gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+    let guarded = Guarded { inner, gzip: is_gzip, left: reading.limit, reading: reading.clone() };
+    let mut guarded = BufReader::with_capacity(1 << 16, guarded);
+    match starts_with_gzip(&mut guarded) {
+        Ok(true) if is_gzip => Err(ApiError::unreadable("the body is gzip within gzip")),
+        Ok(_) => Ok(Box::new(guarded)),
+        Err(error) => Err(reading.trip.error().unwrap_or_else(|| failed(error))),
     }
 }
 
@@ -335,15 +369,18 @@ mod tests {
     async fn a_body_beyond_memory_goes_to_a_file_unchanged() {
         let bytes: Vec<u8> = (0..3 * IN_MEMORY).map(|k| (k % 251) as u8).collect();
         let dir = tempfile::tempdir().expect("a folder");
-        let spool =
-            receive(Body::from(bytes.clone()), 1 << 30, dir.path()).await.expect("received");
+        let spool = receive(Arriving::new(Body::from(bytes.clone()), 1 << 30), dir.path())
+            .await
+            .expect("received");
         assert!(matches!(spool, Spool::File(_)));
         assert_eq!(std::fs::read_dir(dir.path()).expect("the folder").count(), 0, "it is unnamed");
         let mut out = Vec::new();
         let mut reader = spool.open(&reading(1 << 30, false)).expect("readable");
         reader.read_to_end(&mut out).expect("read");
         assert!(out == bytes);
-        let error = receive(Body::from(bytes), 1000, dir.path()).await.expect_err("too large");
+        let error = receive(Arriving::new(Body::from(bytes), 1000), dir.path())
+            .await
+            .expect_err("too large");
         assert_eq!(error.status(), 413);
     }
 }

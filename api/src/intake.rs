@@ -1,6 +1,7 @@
 //! A request's body in any of its forms, received first and understood later: receiving waits for
 //! the network, understanding computes.
 
+mod coming;
 mod execution;
 mod kept;
 mod of_network;
@@ -14,7 +15,7 @@ use isopleth_engine::observations::{Parts, ReadError};
 use isopleth_engine::{Cancel, Error, Observations, ReadOptions, Source, machine};
 use serde::de::DeserializeOwned;
 
-use crate::body::{self, Reading, Spool, Spooler};
+use crate::body::{self, Arriving, Reading, Spool, Spooler};
 use crate::doors::pace;
 use crate::error::{ApiError, Place};
 use crate::jobs::Process;
@@ -26,6 +27,7 @@ use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
 
+pub(crate) use coming::Coming;
 pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
 pub(crate) use of_network::OfNetwork;
@@ -42,6 +44,8 @@ pub(crate) enum Received {
     Execution { process: Process, body: Spool, gzip: bool },
     /// A form: the choices as JSON, the readings as files.
     Form(Box<Form>),
+    /// A large table that is read while it comes; never of what may become a job.
+    Coming(Coming),
 }
 
 /// The parts of a form.
@@ -66,9 +70,16 @@ const TABLES: [(&str, &[&[u8]]); 5] = [
 ];
 const NETCDF: [&[u8]; 2] = [b"\x89HDF\r\n\x1a\n", b"CDF"];
 
+/// What a route does with a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    /// Whether the query may say where to map.
+    pub(crate) with_grid: bool,
+    /// Whether it is read at once as it is, so that a large table may be read while it comes.
+    pub(crate) at_once: bool,
+}
+
 /// Receives a body within the limits of size and time.
-///
-/// `with_grid`: whether the query may say where to map.
 ///
 /// # Errors
 /// 415 for other media types, 413, 408, 422 for a wrong query.
@@ -76,9 +87,9 @@ pub(crate) async fn receive(
     state: &AppState,
     request: Request,
     query: Query,
-    with_grid: bool,
+    to: Use,
 ) -> Result<Received, ApiError> {
-    let receiving = |request| receive_all(state, request, query, with_grid);
+    let receiving = |request| receive_all(state, request, query, to);
     pace::patiently(state.config(), request, receiving).await
 }
 
@@ -86,21 +97,25 @@ async fn receive_all(
     state: &AppState,
     request: Request,
     query: Query,
-    with_grid: bool,
+    to: Use,
 ) -> Result<Received, ApiError> {
     let media_type = media_type(request.headers())?;
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
-    let (limit, dir) = (config.max_body_bytes, &config.spill_dir);
+    let dir = &config.spill_dir;
+    let arriving = |request: Request| Arriving::new(request.into_body(), config.max_body_bytes);
     match media_type.as_str() {
         "application/json" => {
             query.nothing_left("with a JSON body all choices are in the document")?;
-            let body = body::receive(request.into_body(), limit, dir).await?;
+            let body = body::receive(arriving(request), dir).await?;
             Ok(Received::Document { body, gzip })
         }
         kind if let Some((_, magic)) = TABLES.iter().find(|(known, _)| *known == kind) => {
-            let of_query = request_of_table(query, with_grid)?;
-            let mut body = body::receive(request.into_body(), limit, dir).await?;
+            let of_query = request_of_table(query, to.with_grid)?;
+            if kind == "text/csv" && to.at_once {
+                return coming::receive(state, arriving(request), gzip, of_query).await;
+            }
+            let mut body = body::receive(arriving(request), dir).await?;
             if !magic.is_empty() && !gzip && !body.begins_with_any(magic)? {
                 let text = format!("the body says it is {kind}, but does not begin like it");
                 return Err(ApiError::unreadable(text));
@@ -214,6 +229,11 @@ pub(crate) struct Understood {
 }
 
 impl Received {
+    /// Whether the choices came in the query.
+    pub(crate) fn is_by_query(&self) -> bool {
+        matches!(self, Self::Table { .. } | Self::Coming(_))
+    }
+
     /// Parses and reads; `R` is the document that the route wants.
     ///
     /// # Errors
@@ -241,6 +261,7 @@ impl Received {
                 });
                 understood.map_err(ApiError::in_query)
             }
+            Self::Coming(coming) => coming.wait(cancel),
             Self::Form(form) => {
                 let Form { request, readings, stations } = *form;
                 let request: MapRequest = match request {
@@ -290,7 +311,7 @@ fn read_parts(parts: Parts, options: &ReadOptions) -> Result<Observations, ApiEr
 }
 
 pub(crate) fn from_tables(
-    mut order: Order,
+    order: Order,
     readings: Vec<(String, Spool)>,
     stations: Option<(String, Spool)>,
     reading: &Reading,
@@ -298,13 +319,21 @@ pub(crate) fn from_tables(
     let open = |(name, body): (String, Spool)| {
         Ok::<_, ApiError>(Source::Stream { name, reader: body.open(reading)? })
     };
+    let stations = stations.map(open).transpose()?;
+    let sources = readings.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    from_sources(order, sources, stations, reading)
+}
+
+fn from_sources(
+    mut order: Order,
+    sources: Vec<Source>,
+    stations: Option<Source>,
+    reading: &Reading,
+) -> Result<Understood, ApiError> {
     let mut options = std::mem::take(&mut order.options);
     options.max_unpacked_bytes = reading.limit;
     options.cancel = reading.cancel.clone();
-    if let Some(stations) = stations {
-        options.stations = Some(open(stations)?);
-    }
-    let sources = readings.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    options.stations = stations.or(options.stations);
     let observations = Observations::read(sources, options)
         .map_err(|error| reading.trip.error().unwrap_or_else(|| of_readings(error)))?;
     Ok(Understood { order, observations })

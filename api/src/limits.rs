@@ -30,6 +30,8 @@ const MOST_MIB: u32 = 1 << 28;
 pub(crate) struct Admission {
     seats: Arc<Semaphore>,
     permits: Arc<Semaphore>,
+    /// Of bodies that are read while they come.
+    readers: Arc<Semaphore>,
     /// In MiB, of what all maps together may take.
     memory: Arc<Semaphore>,
     memory_mib: u32,
@@ -83,6 +85,7 @@ impl Admission {
             memory_mib,
             seats: Arc::new(Semaphore::new(computing + config.queue_length)),
             permits: Arc::new(Semaphore::new(computing)),
+            readers: Arc::new(Semaphore::new(computing)),
             computing,
             places: computing + config.queue_length,
             slow: SlowLane::new(config),
@@ -97,6 +100,11 @@ impl Admission {
             let what = "every place to compute and to wait is taken";
             ApiError::busy(what, self.waiting.retry_after())
         })
+    }
+
+    /// A place to read a body while it comes, if one is free.
+    pub(crate) fn place_to_read(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.readers).try_acquire_owned().ok()
     }
 
     /// A permit, after waiting a bounded time at most.

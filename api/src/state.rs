@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use isopleth_engine::output::Heads;
 use isopleth_engine::{Cancel, FactorCache, FactorStore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -259,6 +260,11 @@ impl AppState {
         self.0.admission.seat()
     }
 
+    /// A place to read a body while it comes, if one is free.
+    pub(crate) fn place_to_read(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.admission.place_to_read()
+    }
+
     /// Runs `job` on a thread of its own once it is its turn.
     ///
     /// Dropping the future (the client hung up) asks the job to stop; its place is free when it has.
@@ -292,7 +298,8 @@ impl AppState {
 }
 
 /// Lives as long as somebody waits for the result.
-struct CancelOnDrop(Cancel);
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(pub(crate) Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -36,7 +36,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MIB = 1 << 20
-CONCURRENCY, OF_A_MAP, FACTORS = 2, 256 * MIB, 64 * MIB
+CONCURRENCY, OF_A_MAP, FACTORS = 4, 128 * MIB, 64 * MIB
 # What maps may take, factorisations kept, and the program itself with bodies and answers under way.
 BUDGET = CONCURRENCY * OF_A_MAP + FACTORS + 192 * MIB
 SETTINGS = {

@@ -119,7 +119,8 @@ mod tests {
         };
         let all = |request: Request| async {
             let folder = std::env::temp_dir();
-            let spool = crate::body::receive(request.into_body(), 1 << 30, &folder).await?;
+            let body = crate::body::Arriving::new(request.into_body(), 1 << 30);
+            let spool = crate::body::receive(body, &folder).await?;
             let mut reader = spool.into_reader();
             Ok(std::io::copy(&mut reader, &mut std::io::sink()).expect("readable"))
         };

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use isopleth_engine::Cancel;
 
-use super::{Received, Understood, media_type, receive};
+use super::{Received, Understood, Use, media_type, receive};
 use crate::body::Reading;
 use crate::error::ApiError;
 use crate::jobs::Process;
@@ -29,7 +29,7 @@ pub(crate) async fn receive_execution(
         }
     }
     let query = Query::parse(request.uri().query());
-    match receive(state, request, query, false).await? {
+    match receive(state, request, query, Use { with_grid: false, at_once: false }).await? {
         Received::Document { body, gzip } => Ok(Received::Execution { process, body, gzip }),
         other => Ok(other),
     }

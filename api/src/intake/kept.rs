@@ -62,6 +62,10 @@ impl Received {
             Self::Table { body, gzip, .. } => {
                 Kept::Table { body: inputs.keep(body)?, gzip, query: query.to_owned() }
             }
+            Self::Coming(_) => {
+                let what = "it is read at once, and was asked to be kept";
+                return Err(ApiError::internal("the body cannot be kept", what));
+            }
             Self::Form(form) => Kept::Form {
                 request: form.request.map(|body| inputs.keep(body)).transpose()?,
                 readings: form.readings.into_iter().map(named).collect::<Result<_, _>>()?,

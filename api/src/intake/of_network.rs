@@ -114,9 +114,11 @@ impl OfNetwork {
                 let reading = Reading::new(state, gzip, cancel);
                 table(state, body, *request, self, &reading).map_err(ApiError::in_query)
             }
-            Received::Form(_) | Received::Execution { .. } => Err(ApiError::unsupported(
-                "a registered network takes values as application/json or text/csv, not as a form",
-            )),
+            Received::Coming(_) | Received::Form(_) | Received::Execution { .. } => {
+                Err(ApiError::unsupported(
+                    "a registered network takes values as application/json or text/csv, not as a form",
+                ))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::maps::plan_of;
 use super::{answered, to_json};
 use crate::accept::{Form, Wanted};
 use crate::error::ApiError;
-use crate::intake::{self, Received};
+use crate::intake::{self, Use};
 use crate::state::AppState;
 use crate::wire::answer::EstimateAnswer;
 use crate::wire::quality::QualityQuery;
@@ -51,10 +51,11 @@ pub(crate) async fn estimate(
     let FormQuery { f } = query.take()?;
     Wanted::of(f.as_deref(), request.headers(), &[Form::Json])?;
     let seat = state.seat()?;
-    let received = intake::receive(&state, request, query, true).await?;
+    let to = Use { with_grid: true, at_once: true };
+    let received = intake::receive(&state, request, query, to).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {
-        let by_query = matches!(received, Received::Table { .. });
+        let by_query = received.is_by_query();
         let understood = received.understand::<MapRequest>(&shared, turn)?;
         let plan = plan_of(&shared, understood)
             .map_err(|error| if by_query { error.in_query() } else { error })?;

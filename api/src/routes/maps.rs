@@ -9,7 +9,7 @@ use super::jobs::{self, Fate, Owner};
 use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::ApiError;
-use crate::intake::{self, Received, Understood};
+use crate::intake::{self, Received, Understood, Use};
 use crate::limits::Turn;
 use crate::state::AppState;
 use crate::watch::traces;
@@ -92,7 +92,8 @@ pub(crate) async fn make_map(
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?;
-    let received = intake::receive(&state, request, query, true).await?;
+    let to = Use { with_grid: true, at_once: wish.is_none() };
+    let received = intake::receive(&state, request, query, to).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),
         Fate::AtOnce(seat, received) => (seat, received),
@@ -111,7 +112,7 @@ fn make(
     (wanted, keep): (&Wanted, Option<&str>),
     turn: &Turn,
 ) -> Result<Made, ApiError> {
-    let by_query = matches!(received, Received::Table { .. });
+    let by_query = received.is_by_query();
     from.draft.begins();
     let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
     let command = "POST /v1/maps";

@@ -9,7 +9,7 @@ use super::maps::plan_of;
 use super::{networks, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::ApiError;
-use crate::intake::{self, OfNetwork};
+use crate::intake::{self, OfNetwork, Use};
 use crate::jobs::Wish;
 use crate::limits::Turn;
 use crate::state::AppState;
@@ -96,7 +96,8 @@ pub(crate) async fn make_map(
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?.map(|wish| Wish { network: Some(of.clone()), ..wish });
-    let received = intake::receive(&state, request, query, true).await?;
+    let to = Use { with_grid: true, at_once: false };
+    let received = intake::receive(&state, request, query, to).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),
         Fate::AtOnce(seat, received) => (seat, received),

@@ -9,7 +9,7 @@ use isopleth_engine::{Cancel, ReadOptions, Source, machine, survey};
 
 use super::conditions::{Conditions, entity_tag, is_known};
 use super::{answered, of_engine, to_json};
-use crate::body::{self, Reading, Spool};
+use crate::body::{self, Arriving, Reading, Spool};
 use crate::doors::pace;
 use crate::error::{ApiError, Place};
 use crate::intake::{house, is_gzip, media_type, parse};
@@ -264,7 +264,9 @@ async fn receive(state: &AppState, request: Request) -> Result<Received, ApiErro
         }
     };
     let limit = config.max_body_bytes.min(config.max_networks_bytes);
-    let receiving = |request: Request| body::receive(request.into_body(), limit, &config.spill_dir);
+    let receiving = |request: Request| {
+        body::receive(Arriving::new(request.into_body(), limit), &config.spill_dir)
+    };
     let body = pace::patiently(config, request, receiving).await?;
     Ok(match choices {
         None => Received::Document(body, gzip),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::conditions::{Conditions, entity_tag};
 use super::slots::not_a_time;
-use crate::body::{self, Reading};
+use crate::body::{self, Arriving, Reading};
 use crate::doors::pace;
 use crate::error::ApiError;
 use crate::intake::{is_gzip, media_type, parse};
@@ -77,7 +77,9 @@ async fn document(state: &AppState, request: Request) -> Result<(body::Spool, bo
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
     let limit = config.max_body_bytes.min(LARGEST);
-    let receiving = |request: Request| body::receive(request.into_body(), limit, &config.spill_dir);
+    let receiving = |request: Request| {
+        body::receive(Arriving::new(request.into_body(), limit), &config.spill_dir)
+    };
     Ok((pace::patiently(config, request, receiving).await?, gzip))
 }
 

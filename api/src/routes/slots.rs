@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::conditions::{entity_tag, is_known};
-use crate::body;
+use crate::body::{self, Arriving};
 use crate::doors::pace;
 use crate::error::{ApiError, Place};
 use crate::intake::{is_gzip, media_type};
@@ -166,7 +166,8 @@ pub(crate) async fn readings(
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
     let (limit, dir) = (config.max_body_bytes, &config.spill_dir);
-    let receiving = |request: Request| body::receive(request.into_body(), limit, dir);
+    let receiving =
+        |request: Request| body::receive(Arriving::new(request.into_body(), limit), dir);
     let body = pace::patiently(config, request, receiving).await?;
     let slot = blocking(move || schedule::post(&state, &id, hour, (name, body, gzip))).await?;
     let answer = tell::slot(slot);
