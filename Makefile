@@ -42,7 +42,7 @@ check-deploy: ## what is in deploy/, by the checkers of Prometheus, Kubernetes, 
 	@scripts/setup.sh deploy "$(CACHE)"
 	scripts/check_deploy.sh "$(CACHE)"
 
-reproducible: setup ## two builds of the last commit from nothing, compared byte by byte (half an hour)
+reproducible: setup ## two builds of the last commit from nothing, compared byte by byte (half an hour to an hour)
 	scripts/compare_builds.sh
 
 sbom: setup ## a bill of materials of the program (CycloneDX)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Is the program the same bytes wherever and whenever it is built? Builds the last commit twice, from two folders of different
-# names, each time from nothing, and compares: half an hour of two cores.
+# names, each time from nothing, and compares: half an hour to an hour of two cores.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)

@@ -58,6 +58,17 @@ impl Spooler {
         }
     }
 
+    /// What is there, and the rest of a body.
+    ///
+    /// # Errors
+    /// As [`Arriving::next`].
+    pub(crate) async fn take(mut self, mut body: Arriving) -> Result<Spool, ApiError> {
+        while let Some(piece) = body.next().await? {
+            self.push(&piece).await?;
+        }
+        self.finish().await
+    }
+
     pub(crate) async fn finish(self) -> Result<Spool, ApiError> {
         let Some(mut file) = self.file else { return Ok(Spool::Memory(self.memory)) };
         file.flush().await.map_err(failed)?;
@@ -106,12 +117,8 @@ impl Arriving {
 ///
 /// # Errors
 /// As [`Arriving::next`].
-pub(crate) async fn receive(mut body: Arriving, dir: &Path) -> Result<Spool, ApiError> {
-    let mut spooler = Spooler::new(dir);
-    while let Some(piece) = body.next().await? {
-        spooler.push(&piece).await?;
-    }
-    spooler.finish().await
+pub(crate) async fn receive(body: Arriving, dir: &Path) -> Result<Spool, ApiError> {
+    Spooler::new(dir).take(body).await
 }
 
 pub(crate) fn too_large(limit: u64) -> ApiError {

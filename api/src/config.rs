@@ -497,6 +497,25 @@ mod tests {
     }
 
     #[test]
+    fn maps_at_once_share_one_budget_and_large_ones_have_processors_of_their_own() {
+        let there = machine::available_threads();
+        let usual = ServiceConfig::default();
+        assert_eq!(usual.maps_at_once(), 2 * there);
+        assert_eq!(usual.slow_maps_at_once(), 1, "each has all threads");
+        assert_eq!(usual.memory_of_a_map(), usual.memory_of_maps() / 2);
+        let told = ServiceConfig {
+            concurrency: Some(7),
+            threads_per_map: Some(1),
+            memory_bytes_per_map: Some(1 << 20),
+            ..ServiceConfig::default()
+        };
+        assert_eq!((told.memory_of_a_map(), told.memory_of_maps()), (1 << 20, 7 << 20));
+        assert_eq!(told.slow_maps_at_once(), there.min(4));
+        let alone = ServiceConfig { concurrency: Some(1), ..ServiceConfig::default() };
+        assert_eq!(alone.memory_of_a_map(), alone.memory_of_maps());
+    }
+
+    #[test]
     fn a_secret_is_neither_logged_nor_printed() {
         let token = "iso_boot_verysecret";
         let config =

@@ -226,6 +226,8 @@ impl Form {
 pub(crate) struct Understood {
     pub(crate) order: Order,
     pub(crate) observations: Observations,
+    /// Processor seconds of another thread that read them.
+    pub(crate) cpu_beside: f64,
 }
 
 impl Received {
@@ -303,7 +305,7 @@ pub(crate) fn from_document(mut order: Order) -> Result<Understood, ApiError> {
     };
     let options = std::mem::take(&mut order.options);
     let observations = read_parts(parts, &options)?;
-    Ok(Understood { order, observations })
+    Ok(Understood { order, observations, cpu_beside: 0.0 })
 }
 
 fn read_parts(parts: Parts, options: &ReadOptions) -> Result<Observations, ApiError> {
@@ -336,7 +338,7 @@ fn from_sources(
     options.stations = stations.or(options.stations);
     let observations = Observations::read(sources, options)
         .map_err(|error| reading.trip.error().unwrap_or_else(|| of_readings(error)))?;
-    Ok(Understood { order, observations })
+    Ok(Understood { order, observations, cpu_beside: 0.0 })
 }
 
 fn of_readings(error: ReadError) -> ApiError {

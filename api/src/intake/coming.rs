@@ -9,7 +9,7 @@ use std::sync::mpsc::{self as threads, RecvTimeoutError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use isopleth_engine::{Cancel, Source};
+use isopleth_engine::{Cancel, Source, machine};
 use tokio::sync::mpsc;
 
 use super::{Received, Understood, from_sources, house};
@@ -73,10 +73,7 @@ pub(super) async fn receive(
     let Some(place) = state.place_to_read() else {
         let mut spooler = Spooler::new(&state.config().spill_dir);
         spooler.push(&begun).await?;
-        while let Some(piece) = body.next().await? {
-            spooler.push(&piece).await?;
-        }
-        return Ok(Received::Table { body: spooler.finish().await?, gzip, request });
+        return Ok(Received::Table { body: spooler.take(body).await?, gzip, request });
     };
     let (pieces, rest) = mpsc::channel(WAITING);
     let (tell, understood) = threads::channel();
@@ -106,12 +103,15 @@ fn read(
     pieces: Pieces,
     reading: &Reading,
 ) -> Result<Understood, ApiError> {
+    let cpu = machine::thread_cpu_seconds();
     let understood = Order::new(request, house(state)).and_then(|order| {
         let reader = body::decoded(Box::new(pieces), reading)?;
         let source = Source::Stream { name: "the body".to_owned(), reader };
         from_sources(order, vec![source], None, reading)
     });
-    understood.map_err(ApiError::in_query)
+    let mut understood = understood.map_err(ApiError::in_query)?;
+    understood.cpu_beside = machine::thread_cpu_seconds() - cpu;
+    Ok(understood)
 }
 
 enum Piece {
@@ -220,8 +220,10 @@ mod tests {
 
     async fn understood(state: &AppState, received: Received) -> Result<Vec<String>, ApiError> {
         let shared = state.clone();
+        let is_beside = matches!(received, Received::Coming(_));
         let reading = move || {
             let understood = received.understand::<MapRequest>(&shared, &Cancel::default())?;
+            assert_eq!(understood.cpu_beside > 0.0, is_beside, "counted where it was spent");
             let (observations, mut values) = (understood.observations, Vec::new());
             let mut all = vec![format!("{:?} {:?}", observations.times(), observations.stations())];
             for time in 0..observations.times().len() {

@@ -31,7 +31,7 @@ impl Task {
             let plan = plan_of(state, understood)?;
             return Ok(Self { process, plan, folds: Vec::new() });
         }
-        let Understood { order, observations } = understood;
+        let Understood { order, observations, .. } = understood;
         let nowhere = Targets::Points(Places::default());
         let plan = Plan::new(observations, nowhere, order.settings, &state.config().limits());
         Ok(Self { process, plan: plan.map_err(of_engine)?, folds: order.folds })

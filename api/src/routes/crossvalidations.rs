@@ -68,9 +68,10 @@ pub(crate) async fn crossvalidate_stations(
     let body = state.compute(seat, move |turn| {
         draft.begins();
         let by_query = received.is_by_query();
-        let (understood, reading) =
+        let (understood, mut reading) =
             timed(|| received.understand::<CrossvalidationRequest>(&shared, turn))?;
-        let Understood { order, observations } = understood;
+        reading.cpu_seconds += understood.cpu_beside;
+        let Understood { order, observations, .. } = understood;
         let limits = shared.config().limits();
         let (settings, folds, factors) = (order.settings, order.folds, shared.factors());
         // Nothing foresees how long it takes.

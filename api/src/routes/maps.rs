@@ -114,7 +114,8 @@ fn make(
 ) -> Result<Made, ApiError> {
     let by_query = received.is_by_query();
     from.draft.begins();
-    let (understood, reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
+    let (understood, mut reading) = timed(|| received.understand::<MapRequest>(state, turn))?;
+    reading.cpu_seconds += understood.cpu_beside;
     let command = "POST /v1/maps";
     let delivery = Delivery { state, wanted, command, from, network: None, keep, turn };
     let made = plan_of(state, understood).and_then(|plan| delivery.of(&plan, reading));
@@ -123,7 +124,7 @@ fn make(
 
 /// The plan of a request that says where to map.
 pub(crate) fn plan_of(state: &AppState, understood: Understood) -> Result<Plan, ApiError> {
-    let Understood { order, observations } = understood;
+    let Understood { order, observations, .. } = understood;
     let targets = order.targets.ok_or_else(|| {
         let text = "where to map? give a grid (its bounds, and shape or resolution) or points";
         ApiError::meaningless(text).at_pointer("/grid")
