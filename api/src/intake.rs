@@ -7,7 +7,7 @@ mod kept;
 mod of_network;
 mod of_slot;
 
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
@@ -27,6 +27,8 @@ use crate::wire::query::{GridQuery, MethodQuery, Query, document};
 use crate::wire::request::MapRequest;
 use crate::wire::series::SeriesQuery;
 
+use coming::Content;
+
 pub(crate) use coming::Coming;
 pub(crate) use execution::receive_execution;
 pub(crate) use kept::Kept;
@@ -44,7 +46,7 @@ pub(crate) enum Received {
     Execution { process: Process, body: Spool, gzip: bool },
     /// A form: the choices as JSON, the readings as files.
     Form(Box<Form>),
-    /// A large table that is read while it comes; never of what may become a job.
+    /// A large document or table that is read while it comes; never of what may become a job.
     Coming(Coming),
 }
 
@@ -75,9 +77,12 @@ const NETCDF: [&[u8]; 2] = [b"\x89HDF\r\n\x1a\n", b"CDF"];
 pub(crate) struct Use {
     /// Whether the query may say where to map.
     pub(crate) with_grid: bool,
-    /// Whether it is read at once as it is, so that a large table may be read while it comes.
-    pub(crate) at_once: bool,
+    /// How its document is read, where a large body is read while it comes; none where it may become a job.
+    pub(crate) at_once: Option<OfDocument>,
 }
+
+/// Reads the document of a route.
+pub(crate) type OfDocument = fn(Box<dyn Read + Send>, &Reading) -> Result<MapRequest, ApiError>;
 
 /// Receives a body within the limits of size and time.
 ///
@@ -107,13 +112,19 @@ async fn receive_all(
     match media_type.as_str() {
         "application/json" => {
             query.nothing_left("with a JSON body all choices are in the document")?;
+            if let Some(read) = to.at_once {
+                let content = Content::Document(read);
+                return coming::receive(state, arriving(request), gzip, content).await;
+            }
             let body = body::receive(arriving(request), dir).await?;
             Ok(Received::Document { body, gzip })
         }
         kind if let Some((_, magic)) = TABLES.iter().find(|(known, _)| *known == kind) => {
             let of_query = request_of_table(query, to.with_grid)?;
-            if kind == "text/csv" && to.at_once {
-                return coming::receive(state, arriving(request), gzip, of_query).await;
+            // Of the others the end must be there first: it says where the rest stands.
+            if magic.is_empty() && to.at_once.is_some() {
+                let content = Content::Table(of_query);
+                return coming::receive(state, arriving(request), gzip, content).await;
             }
             let mut body = body::receive(arriving(request), dir).await?;
             if !magic.is_empty() && !gzip && !body.begins_with_any(magic)? {
@@ -233,7 +244,11 @@ pub(crate) struct Understood {
 impl Received {
     /// Whether the choices came in the query.
     pub(crate) fn is_by_query(&self) -> bool {
-        matches!(self, Self::Table { .. } | Self::Coming(_))
+        match self {
+            Self::Table { .. } => true,
+            Self::Coming(coming) => coming.is_by_query(),
+            Self::Document { .. } | Self::Execution { .. } | Self::Form(_) => false,
+        }
     }
 
     /// Parses and reads; `R` is the document that the route wants.
@@ -347,12 +362,27 @@ fn of_readings(error: ReadError) -> ApiError {
 
 /// A JSON document; what is wrong in it is told with a pointer.
 pub(crate) fn parse<R: DeserializeOwned>(body: Spool, reading: &Reading) -> Result<R, ApiError> {
-    use serde_json::error::Category;
-    // Straight from memory where nothing is wrong with it: half the time of the way below.
+    // Straight from memory where nothing is wrong with it: half the time of the other way.
     if let Some(parsed) = body.plain(reading).and_then(|bytes| serde_json::from_slice(bytes).ok()) {
         return Ok(parsed);
     }
-    let reader = BufReader::with_capacity(1 << 16, body.open(reading)?);
+    parse_stream(body.open(reading)?, reading)
+}
+
+/// The document of a route, as [`parse`] does.
+pub(crate) fn of_document<R: DeserializeOwned + Into<MapRequest>>(
+    decoded: Box<dyn Read + Send>,
+    reading: &Reading,
+) -> Result<MapRequest, ApiError> {
+    parse_stream::<R>(decoded, reading).map(Into::into)
+}
+
+fn parse_stream<R: DeserializeOwned>(
+    decoded: Box<dyn Read + Send>,
+    reading: &Reading,
+) -> Result<R, ApiError> {
+    use serde_json::error::Category;
+    let reader = BufReader::with_capacity(1 << 16, decoded);
     let mut json = serde_json::Deserializer::from_reader(reader);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer_of(error.path());

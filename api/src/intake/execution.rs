@@ -29,7 +29,7 @@ pub(crate) async fn receive_execution(
         }
     }
     let query = Query::parse(request.uri().query());
-    match receive(state, request, query, Use { with_grid: false, at_once: false }).await? {
+    match receive(state, request, query, Use { with_grid: false, at_once: None }).await? {
         Received::Document { body, gzip } => Ok(Received::Execution { process, body, gzip }),
         other => Ok(other),
     }

@@ -8,7 +8,7 @@ use super::{answered, of_engine, timed, to_json};
 use crate::accept::{Form, Wanted};
 use crate::account::Draft;
 use crate::error::ApiError;
-use crate::intake::{self, Understood, Use};
+use crate::intake::{self, Understood, Use, of_document};
 use crate::state::AppState;
 use crate::watch::traces::Stages;
 use crate::wire::answer::CrossvalidationAnswer;
@@ -62,7 +62,7 @@ pub(crate) async fn crossvalidate_stations(
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let form = wanted.best(&offered)?;
     let (seat, draft) = (state.seat()?, Draft::of(&request));
-    let to = Use { with_grid: false, at_once: true };
+    let to = Use { with_grid: false, at_once: Some(of_document::<CrossvalidationRequest>) };
     let received = intake::receive(&state, request, query, to).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {

@@ -7,7 +7,7 @@ use super::maps::plan_of;
 use super::{answered, to_json};
 use crate::accept::{Form, Wanted};
 use crate::error::ApiError;
-use crate::intake::{self, Use};
+use crate::intake::{self, Use, of_document};
 use crate::state::AppState;
 use crate::wire::answer::EstimateAnswer;
 use crate::wire::quality::QualityQuery;
@@ -51,7 +51,7 @@ pub(crate) async fn estimate(
     let FormQuery { f } = query.take()?;
     Wanted::of(f.as_deref(), request.headers(), &[Form::Json])?;
     let seat = state.seat()?;
-    let to = Use { with_grid: true, at_once: true };
+    let to = Use { with_grid: true, at_once: Some(of_document::<MapRequest>) };
     let received = intake::receive(&state, request, query, to).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {

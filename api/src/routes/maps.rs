@@ -9,7 +9,7 @@ use super::jobs::{self, Fate, Owner};
 use super::{of_engine, timed};
 use crate::accept::{Form, Wanted};
 use crate::error::ApiError;
-use crate::intake::{self, Received, Understood, Use};
+use crate::intake::{self, Received, Understood, Use, of_document};
 use crate::limits::Turn;
 use crate::state::AppState;
 use crate::watch::traces;
@@ -92,7 +92,7 @@ pub(crate) async fn make_map(
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?;
-    let to = Use { with_grid: true, at_once: wish.is_none() };
+    let to = Use { with_grid: true, at_once: wish.is_none().then_some(of_document::<MapRequest>) };
     let received = intake::receive(&state, request, query, to).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),

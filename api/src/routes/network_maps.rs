@@ -96,7 +96,7 @@ pub(crate) async fn make_map(
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?.map(|wish| Wish { network: Some(of.clone()), ..wish });
-    let to = Use { with_grid: true, at_once: false };
+    let to = Use { with_grid: true, at_once: None };
     let received = intake::receive(&state, request, query, to).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),
