@@ -5,31 +5,13 @@
 
 use std::cell::RefCell;
 
-use bytemuck::Pod;
-use libdeflater::{CompressionLvl, Compressor};
-
+use super::zlib::Zlib;
 use crate::storage::{Compression, Precision, Storage};
+use bytemuck::Pod;
 
 /// The NetCDF library's own fill value, the same in 32 and 64 bits: every reader masks it, with or
 /// without the attribute, while NaN as `_FillValue` never equals itself and some readers let it by.
 pub const FILL_VALUE: f32 = 9.969_21e36;
-
-/// Deflate's level for each way to compress. Measured on maps of 1400×1000 cells in chunks of 125×128,
-/// shuffled, one core (AMD EPYC, 2 cores lent), libdeflate 1.26: MB/s and size left of unrounded numbers
-///
-/// | level | 1 | 2 | 4 | 6 | 9 |
-/// |---|---|---|---|---|---|
-/// | float32 | 239, 55.0 % | 186, 53.2 % | 179, 53.0 % | 153, 52.6 % | 104, 52.6 % |
-/// | float64 | 181, 73.1 % | 139, 71.5 % | 139, 71.3 % | 129, 71.1 % | 103, 71.1 % |
-///
-/// Without the shuffle, level 1 leaves 84.8 % and 92.0 % at two thirds of the speed.
-pub(super) fn level(compression: Compression) -> i32 {
-    match compression {
-        Compression::None => 0,
-        Compression::Fast => 1,
-        Compression::Small => 9,
-    }
-}
 
 /// The bytes of whole chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +24,13 @@ pub(super) struct ChunkShape {
     pub(super) storage: Storage,
 }
 
-/// Buffers and compressor of a thread: a compressor is far dearer to make than to use.
+/// Buffers and compressor of a thread.
 #[derive(Default)]
 struct Scratch {
     singles: Vec<u32>,
     doubles: Vec<u64>,
     shuffled: Vec<u8>,
-    packed: Vec<u8>,
-    /// With the level it was made for.
-    compressor: Option<(i32, Compressor)>,
+    zlib: Zlib,
 }
 
 thread_local! {
@@ -117,16 +97,14 @@ impl ChunkShape {
         write: impl FnOnce(&[u8]) -> R,
     ) -> R {
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { singles, doubles, shuffled, packed, compressor } = scratch;
+            let Scratch { singles, doubles, shuffled, zlib } = scratch;
             let plain = match self.storage.precision {
                 Precision::F32 => self.words(values, columns, singles, shuffled),
                 Precision::F64 => self.words(values, columns, doubles, shuffled),
             };
-            let level = level(self.storage.compression);
-            if level == 0 {
-                write(plain)
-            } else {
-                write(deflate(level, shuffled, packed, compressor))
+            match self.storage.compression {
+                Compression::None => write(plain),
+                compression => write(zlib.pack(compression, shuffled, self.rows * self.columns)),
             }
         })
     }
@@ -134,13 +112,12 @@ impl ChunkShape {
     /// The same of whole chunks of single bytes, which are not shuffled.
     pub(super) fn pack_bytes<R>(self, bytes: &[u8], write: impl FnOnce(&[u8]) -> R) -> R {
         assert_eq!(bytes.len(), self.rows * self.columns, "a whole chunk");
-        let level = level(self.storage.compression);
-        if level == 0 {
-            return write(bytes);
+        match self.storage.compression {
+            Compression::None => write(bytes),
+            compression => SCRATCH.with_borrow_mut(|scratch| {
+                write(scratch.zlib.pack(compression, bytes, bytes.len()))
+            }),
         }
-        SCRATCH.with_borrow_mut(|Scratch { packed, compressor, .. }| {
-            write(deflate(level, bytes, packed, compressor))
-        })
     }
 
     /// The chunk as it is, given back, and shuffled if it is to be compressed.
@@ -176,24 +153,6 @@ impl ChunkShape {
         }
         bytemuck::cast_slice(words)
     }
-}
-
-/// What zlib makes of some bytes.
-fn deflate<'a>(
-    level: i32,
-    bytes: &[u8],
-    packed: &'a mut Vec<u8>,
-    compressor: &mut Option<(i32, Compressor)>,
-) -> &'a [u8] {
-    if compressor.as_ref().is_none_or(|(of, _)| *of != level) {
-        let made = Compressor::new(CompressionLvl::new(level).expect("a level that exists"));
-        *compressor = Some((level, made));
-    }
-    let (_, compressor) = compressor.as_mut().expect("it was made above");
-    packed.resize(compressor.zlib_compress_bound(bytes.len()), 0);
-    let length =
-        compressor.zlib_compress(bytes, packed).expect("the bound is what the worst case takes");
-    &packed[..length]
 }
 
 #[cfg(test)]

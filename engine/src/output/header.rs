@@ -14,10 +14,11 @@ use netcdf::{AttributeValue, Endianness, FileMut};
 
 use super::attributes::{self, Attributes};
 use super::cf::{self, Naming};
-use super::chunk::{FILL_VALUE, level};
+use super::chunk::FILL_VALUE;
 use super::coordinates::{self, Coordinate, id_length, put_texts};
 use super::layers;
 use super::layout::Layout;
+use super::zlib::level;
 use crate::grid::{Grid, Places, Targets};
 use crate::kernels::metric::EARTH_RADIUS_KM;
 use crate::projection::{Crs, MappingValue};

@@ -15,6 +15,7 @@ mod netcdf;
 mod packed;
 pub(crate) mod plausible;
 mod points_csv;
+mod zlib;
 
 use std::ops::Range;
 
