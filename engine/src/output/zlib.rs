@@ -5,14 +5,14 @@
 //! the others as blocks of their own (RFC 1951): by a library that is quick where all is the same, or stored as they are.
 //! For a reader it is a stream like any other.
 //!
-//! Measured on maps of 1400×1000 cells in chunks of 125×128, shuffled, one core (AMD EPYC, Zen 5), libdeflate 1.26 and zlib-rs 0.6;
-//! MB/s and size left, and in brackets what libdeflate makes of all:
+//! The demo's maps in chunks of 125×128, one core (AMD EPYC, Zen 5), rounding and shuffling included (`cargo bench -p isopleth-engine`); MB/s, and
+//! in brackets what libdeflate makes of all bytes:
 //!
-//! | | fast | small |
+//! | | fast | size left |
 //! |---|---|---|
-//! | float32, four digits | 375, 22.6 % (327, 22.6 %) | 144, 20.4 % (145, 21.2 %) |
-//! | float32, all digits | 732, 53.5 % (265, 53.3 %) | 118, 51.0 % |
-//! | float64, all digits | 1022, 74.3 % (193, 72.4 %) | 113, 70.9 % |
+//! | float32, four digits | 322 (273) | 22.6 % (22.6 %) |
+//! | float32, all digits | 506 (232) | 53.5 % (53.3 %) |
+//! | float64, all digits | 406 (155) | 74.3 % (72.4 %) |
 
 use flate2::{Compress, Compression, FlushCompress};
 use libdeflater::{CompressionLvl, Compressor, adler32};
