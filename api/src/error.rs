@@ -3,6 +3,8 @@
 //! The public sentence says what we got, what is needed and what to do; what the machine said stays
 //! in the log. Every error of the engine becomes a status in [`ApiError::from`], and nowhere else.
 
+mod of_export;
+
 use std::path::Path;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -330,6 +332,16 @@ impl ApiError {
         self
     }
 
+    /// The same error of a request that has another name for a parameter.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        for place in &mut self.places {
+            if place.parameter.as_deref() == Some(from) {
+                place.parameter = Some(to.to_owned());
+            }
+        }
+        self
+    }
+
     /// The same error under the name that a standard has for it, a URI.
     pub(crate) fn called(self, name: &'static str) -> Self {
         Self { called: Some(name), ..self }
@@ -369,6 +381,9 @@ impl From<Error> for ApiError {
                 Self::meaningless(error.to_string()).at_pointer("/grid")
             }
             (Kind::BadInput, Error::Method(method)) => of_method(method),
+            (Kind::BadInput | Kind::Limit, Error::Export(export)) => {
+                of_export::of_export(export, kind)
+            }
             (Kind::BadInput, _) => {
                 // Where the operator keeps files is nobody's business.
                 let folder = error.grid_path().and_then(Path::parent).map(|path| path.join(""));

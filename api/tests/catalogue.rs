@@ -210,6 +210,32 @@ async fn a_map_comes_in_every_form_by_name_or_by_what_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_makes_no_sense_is_told_in_the_words_of_the_query() {
+    let house = House::new().await;
+    let at = format!("/v1/maps/{}", house.maps[0]);
+    for (path, parameter, words) in [
+        ("data?f=png", "datetime", "choose one with datetime"),
+        ("data?f=geojson&datetime=noon", "datetime", "`noon` selects no times"),
+        ("data?datetime=1999-01-01", "datetime", "datetime=1999-01-01: the map has no such time"),
+        ("data?variable=o3", "variable", "no map `o3`"),
+        ("data?bbox=3,4,1,2", "bbox", "bbox=3,4,1,2: expected west,south"),
+        ("data?bbox=170,1,171,2", "bbox", "no cell lies within"),
+        ("data?step=0", "step", "step=0: expected a whole number"),
+        ("data?palette=nope", "palette", "palette=nope: not known; known are viridis"),
+        ("data?f=png&datetime=last&range=3,1", "range", "range=3,1: expected two"),
+        ("data?f=png&datetime=last&size=1", "size", "size=1: pictures of"),
+        ("data?f=geojson&datetime=last&levels=3,1", "levels", "level 1"),
+        ("values?lon=1&lat=1&datetime=1999-01-01", "datetime", "datetime=1999-01-01: "),
+        ("values?lon=1&lat=1&variable=o3", "variable", "no map `o3`"),
+    ] {
+        let problem = house.get(&format!("{at}/{path}")).await.is(422).json();
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(detail.contains(words) && !detail.contains("--"), "{path}: {detail}");
+        assert_eq!(problem["errors"][0]["parameter"], parameter, "{path}: {problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_at_a_place_are_those_of_the_map() {
     let house = House::new().await;
     let values = format!("/v1/maps/{}/values", house.maps[0]);

@@ -56,9 +56,14 @@ pub(crate) fn find(
         return Ok((tag, Found::Known));
     }
     let found = match ask.what.form {
-        Form::NetCdf | Form::GeoTiff => file(state, ask, &maps, cancel)?,
-        form => gathered(state, ask, &maps, form, cancel)?,
+        Form::NetCdf | Form::GeoTiff => file(state, ask, &maps, cancel),
+        form => gathered(state, ask, &maps, form, cancel),
     };
+    let found = found.map_err(|error| match &ask.place {
+        Where::Cells { area: None, .. } => error,
+        // Where was told by another parameter.
+        _ => error.renamed("bbox", "coords"),
+    })?;
     Ok((tag, found))
 }
 

@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use isopleth_engine::export::{self, Options, Selection, Source};
+use isopleth_engine::export::{self, ExportError, Options, Selection, Source};
+use isopleth_engine::{Error, Kind};
 use serde_json::json;
 use tokio_util::io::ReaderStream;
 
@@ -100,7 +101,8 @@ impl Output {
                     ApiError::internal("the map could not be read again", error)
                 })?;
                 let (all, options) = (Selection::default(), Options::default());
-                export::write(other, &source, &all, &options, &made).map_err(of_engine)?;
+                export::write(other, &source, &all, &options, &made)
+                    .map_err(|error| not_whole(other, error))?;
                 // Its name goes with the folder, its bytes with the handle.
                 open(&made)
             }
@@ -176,6 +178,25 @@ pub(crate) fn reference(base: &Base, process: Process, form: Form, path: &str) -
     let link = json!({"href": base.at(path), "type": form.media_type(), "rel": "item"});
     let body = json!({describe::output(process): link});
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// An output is the whole map, and has no parameters to choose a part with.
+fn not_whole(form: export::Form, error: Error) -> ApiError {
+    use ExportError as E;
+    let what = match &error {
+        Error::Export(E::ManyVariables { .. }) => "variables",
+        Error::Export(E::ManyTimes { .. } | E::MoreTimes { .. }) => "times",
+        Error::Export(E::TooLarge { .. }) => "cells",
+        _ => return of_engine(error),
+    };
+    let text = format!(
+        "the map has more {what} than {form} holds; take it as application/x-netcdf, or, where maps are kept, a part \
+         of it from /v1/maps/{{id}}/data"
+    );
+    match error.kind() {
+        Kind::Limit => ApiError::too_large(text),
+        _ => ApiError::meaningless(text),
+    }
 }
 
 fn folder(state: &AppState) -> Result<tempfile::TempDir, ApiError> {

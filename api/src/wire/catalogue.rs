@@ -193,8 +193,7 @@ impl CellsQuery {
             ..Options::default()
         };
         if let Some(name) = &self.palette {
-            options.palette =
-                name.parse::<Palette>().map_err(|error| wrong("palette", error.to_string()))?;
+            options.palette = name.parse::<Palette>().map_err(crate::routes::of_engine)?;
         }
         if let Some(text) = &self.size {
             options.size = whole("size", text)?;
