@@ -287,12 +287,17 @@ async fn pages_of_listed_origins_may_use_the_service_and_others_may_not() {
     assert_eq!(answer.status, 200, "a preflight has no key");
     let allowed = "access-control-allow-origin";
     assert_eq!(answer.header(allowed), "https://maps.example.org");
-    assert!(answer.header("access-control-allow-headers").contains("authorization"));
+    for name in ["authorization", "range", "if-range", "idempotency-key", "webhook-url"] {
+        let all = answer.header("access-control-allow-headers");
+        assert!(all.split(',').any(|other| other == name), "{name}: {all}");
+    }
     assert_eq!(send(&app, preflight("https://evil.example.org")).await.header(allowed), "");
     let refused = Request::get("/v1/kernels").header("origin", "https://maps.example.org");
     let answer = send(&app, refused.body(Body::empty()).expect("a request")).await;
     answer.refused(401);
     assert_eq!(answer.header(allowed), "https://maps.example.org", "the page may read why");
+    let exposed = answer.header("access-control-expose-headers");
+    assert!(exposed.split(',').any(|name| name == "content-range"), "{exposed}");
 }
 
 #[tokio::test]
