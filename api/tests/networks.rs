@@ -406,7 +406,7 @@ async fn what_makes_no_network_is_refused_with_its_place() {
         let problem = put(&app, &document).await.refused(status);
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
-    for name in ["a%20b", "a%2Fb", "é", &"x".repeat(65)] {
+    for name in [".", "..", "%2e%2E", "a%20b", "a%2Fb", "é", &"x".repeat(65)] {
         let path = format!("/v1/networks/{name}");
         let document = network().to_string();
         send(&app, Method::PUT, &path, "application/json", document).await.refused(422);

@@ -35,7 +35,7 @@ use crate::wire::request::{MapRequest, StationRequest};
     put,
     path = "/v1/networks/{id}",
     tag = "networks",
-    params(("id" = String, Path, description = "Letters, digits, `.`, `_`, `-`; 64 at most"), GridQuery, MethodQuery),
+    params(("id" = String, Path, description = "Letters, digits, `.`, `_`, `-`; 64 at most, not `.` or `..`"), GridQuery, MethodQuery),
     request_body(content(
         (NetworkRequest = "application/json"),
         (String = "text/csv"),
@@ -179,10 +179,12 @@ pub(super) async fn find(
 
 fn check_id(id: &str) -> Result<(), ApiError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    if (1..=64).contains(&id.len()) && id.bytes().all(plain) {
+    // Clients leave `.` and `..` out of an address: nobody could ask for a network of that name.
+    let is_step = matches!(id, "." | "..");
+    if (1..=64).contains(&id.len()) && id.bytes().all(plain) && !is_step {
         return Ok(());
     }
-    let text = "the name of a network has 1 to 64 letters, digits, `.`, `_` or `-`";
+    let text = "the name of a network has 1 to 64 letters, digits, `.`, `_` or `-`, and is not `.` or `..`";
     let parameter = Some("id".to_owned());
     Err(ApiError::meaningless(text).at(Place { parameter, ..Place::default() }))
 }
