@@ -129,8 +129,16 @@ async fn maps_are_found_by_variable_time_and_place() {
     let page = house.get("/v1/maps?limit=1").await.json();
     let next = page["next"].as_str().expect("another page");
     assert_eq!(house.get(next).await.json()["maps"][0]["id"], first.as_str());
-    for wrong in ["bbox=1,2,3", "datetime=noon", "variable=a&variable=b", "limit=0", "colour=red"] {
-        house.get(&format!("/v1/maps?{wrong}")).await.is(422);
+    for (wrong, parameter) in [
+        ("bbox=1,2,3", "bbox"),
+        ("datetime=noon", "datetime"),
+        ("variable=a&variable=b", "variable"),
+        ("limit=0", "limit"),
+        ("after=zzz", "after"),
+        ("colour=red", "colour"),
+    ] {
+        let problem = house.get(&format!("/v1/maps?{wrong}")).await.is(422).json();
+        assert_eq!(problem["errors"][0]["parameter"], parameter, "{problem}");
     }
 }
 

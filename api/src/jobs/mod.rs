@@ -260,6 +260,11 @@ fn new_id() -> Result<String, ApiError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Whether a text can be such a name.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Seconds since 1970.
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()

@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, Place};
+use crate::jobs::is_id;
 use crate::jobs::results::MapRow;
 use crate::jobs::search::Search;
 
@@ -132,6 +133,9 @@ impl MapsQuery {
     /// What is looked for; whose is told by the caller.
     pub(crate) fn search(&self, owner: Option<String>) -> Result<Search, ApiError> {
         let [from, to] = one("datetime", &self.datetime)?.map_or(Ok([None, None]), stretch)?;
+        if let Some(text) = self.after.as_deref().filter(|text| !is_id(text)) {
+            return Err(wrong("after", format!("after={text}: expected the id of a map")));
+        }
         Ok(Search {
             owner,
             network: self.network.clone(),
