@@ -63,7 +63,7 @@ pub struct ServiceConfig {
     pub body_read_seconds: u64,
     /// Bytes a second that must arrive of a body, on average over `body_stall_seconds`; 0: any at all. Default 500.
     pub body_bytes_per_second: u64,
-    /// Seconds over which they are averaged, which is also the longest pause. Default 10.
+    /// Seconds over which they are averaged, one stretch after the other: who pauses is let go after one to two of them. Default 10.
     pub body_stall_seconds: u64,
     /// After the word to stop: seconds to go on taking requests with `/readyz` saying no already,
     /// so that a load balancer notices. Default 0.
