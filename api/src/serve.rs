@@ -43,7 +43,8 @@ pub enum ServeError {
     Listen(#[from] io::Error),
 }
 
-/// A request's head may have as many bytes; and a hundred headers, which hyper sees to.
+/// A request's head may have as many bytes; and a hundred headers, which hyper sees to. It looks between two reads only, so
+/// that up to twice as many may pass.
 const HEAD_BYTES: usize = 64 << 10;
 /// After cancelling: as long as the engine may need to notice, and answers to be written.
 const AFTER_CANCEL: Duration = Duration::from_secs(5);

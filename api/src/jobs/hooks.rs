@@ -22,7 +22,7 @@ use crate::state::AppState;
 /// Header that proves who sent it: `t=<seconds>,sha256=<hex of HMAC-SHA256 of "<seconds>.<body>">`.
 const SIGNATURE: &str = "x-isopleth-signature";
 
-/// After so many attempts, over some days, it is given up.
+/// After so many attempts, within a day, it is given up.
 const MOST_ATTEMPTS: u32 = 15;
 
 /// Seconds to the second attempt; doubled each time, at most.
