@@ -18,6 +18,16 @@ impl Table {
 
     /// The first column to the left, the others to the right.
     pub(crate) fn render(&self) -> String {
+        self.aligned(1)
+    }
+
+    /// All columns to the left, for words.
+    pub(crate) fn render_words(&self) -> String {
+        self.aligned(usize::MAX)
+    }
+
+    /// So many columns to the left, the others to the right.
+    fn aligned(&self, to_the_left: usize) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |c: usize| {
             self.rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0)
@@ -27,9 +37,11 @@ impl Table {
         for row in &self.rows {
             let mut line = String::new();
             for (c, cell) in row.iter().enumerate() {
-                let w = widths[c];
-                let _ =
-                    if c == 0 { write!(line, "{cell:<w$}") } else { write!(line, "  {cell:>w$}") };
+                let (w, gap) = (widths[c], if c == 0 { "" } else { "  " });
+                let _ = match c < to_the_left {
+                    true => write!(line, "{gap}{cell:<w$}"),
+                    false => write!(line, "{gap}{cell:>w$}"),
+                };
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -75,6 +87,7 @@ mod tests {
         table.row(vec!["pm25".into(), "5.123".into()]);
         table.row(vec!["o3".into(), "15.7".into()]);
         assert_eq!(table.render(), "variable    MAE\npm25      5.123\no3         15.7\n");
+        assert_eq!(table.render_words(), "variable  MAE\npm25      5.123\no3        15.7\n");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use isopleth_api::ServiceConfig;
 use isopleth_api::doors::keys::{self, Key, KeyError, NewKey};
 use isopleth_api::doors::{KeyId, KeyLimits, Scopes, audit};
 use isopleth_api::store::Store;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Zoned};
+use serde_json::{Map, Value};
 
 use super::print;
 use crate::cli::ServeArguments;
@@ -93,11 +95,31 @@ pub(crate) fn run(arguments: &KeysArguments) -> Result<(), Failure> {
         KeysAction::Audit => {
             let mut table = Table::new(&["time", "who", "act", "about"]);
             for act in audit::last(&store, ACTS).map_err(io)? {
-                table.row(vec![day_and_time(act.time), act.who, act.act, act.about]);
+                let about = shortened(&act.about).unwrap_or(act.about);
+                table.row(vec![day_and_time(act.time), act.who, act.act, about]);
             }
-            print(&table.render())
+            print(&table.render_words())
         }
     }
+}
+
+/// Of a start, which has all settings on record: those that are not the default. None for other acts.
+fn shortened(about: &str) -> Option<String> {
+    let (address, settings) = about.split_once(' ')?;
+    let settings: Map<String, Value> = serde_json::from_str(settings).ok()?;
+    let usual = serde_json::to_value(ServiceConfig::default()).ok()?;
+    let told = settings.iter().filter(|(name, value)| usual.get(name) != Some(value)).map(
+        |(name, value)| match value {
+            // Networks, schedules and the like are long, and have names.
+            Value::Object(parts) => {
+                let names: Vec<&str> = parts.keys().map(String::as_str).collect();
+                format!("{name}={}", names.join(","))
+            }
+            Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        },
+    );
+    Some(std::iter::once(address.to_owned()).chain(told).collect::<Vec<_>>().join(" "))
 }
 
 fn open(arguments: &KeysArguments) -> Result<Store, Failure> {
@@ -217,6 +239,19 @@ fn parse_end(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_start_only_what_is_not_the_default_is_told() {
+        let listen = "0.0.0.0:80".to_owned();
+        let mut config = ServiceConfig { listen, max_cells: 7, ..ServiceConfig::default() };
+        config.data_dir = Some("/data".into());
+        let recorded = serde_json::to_string(&config).expect("JSON");
+        let told = shortened(&format!("0.0.0.0:80 {recorded}")).expect("a start");
+        let mut words: Vec<&str> = told.split(' ').collect();
+        words.sort_unstable();
+        assert_eq!(words, ["0.0.0.0:80", "data_dir=/data", "listen=0.0.0.0:80", "max_cells=7"]);
+        assert_eq!(shortened("3f2a9c017b44 (the web page)"), None);
+    }
 
     #[test]
     fn an_end_is_a_time_from_now_or_a_day() {
