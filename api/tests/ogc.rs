@@ -540,3 +540,15 @@ async fn too_large_at_once_the_way_to_a_job_is_told_and_a_job_that_fails_says_wh
     let result = get(&state, &format!("/jobs/{id}/results")).await.is(200);
     assert_eq!(result.header("content-type"), "application/x-netcdf");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_cannot_hold_the_map_says_where_to_get_a_part() {
+    let mut readings = document();
+    readings["times"] = json!(["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"]);
+    readings["values"] = json!({"pm25": [[5, 9, 7, 3], [6, 9, 7, 4]]});
+    let outputs = json!({"map": {"format": {"mediaType": "image/png"}}});
+    let body = json!({"inputs": {"grid": grid(), "readings": readings}, "outputs": outputs});
+    let told = run(&state(), "map", &body, &[]).await.is(422).json();
+    let detail = told["detail"].as_str().expect("a text");
+    assert!(detail.contains("more times") && detail.contains("/v1/maps/{id}/data"), "{detail}");
+}
