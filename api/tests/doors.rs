@@ -145,6 +145,33 @@ async fn a_scope_that_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn an_admin_sees_and_dismisses_the_jobs_of_others_and_nobody_else_does() {
+    let config = ServiceConfig { job_concurrency: 0, ..ServiceConfig::default() };
+    let (app, store, _folder) = with_keys(config);
+    let [one, other, admin] =
+        ["read,map", "read,map", "read,map,admin"].map(|scopes| made(&store, &new_key(scopes)));
+    let mut job = request("POST", &MAP.replace("&f=json", ""), &one);
+    job.headers_mut().insert("prefer", header::HeaderValue::from_static("respond-async"));
+    let answer = send(&app, job).await;
+    assert_eq!(answer.status, 201, "{:?}", answer.body);
+    let job = answer.header("location").to_owned();
+    let listed = async |key: &str| {
+        let answer = send(&app, request("GET", "/v1/jobs", key)).await;
+        let all: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        all["jobs"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!([listed(&one).await, listed(&other).await, listed(&admin).await], [1, 0, 1]);
+    for method in ["GET", "DELETE"] {
+        send(&app, request(method, &job, &other)).await.refused(404);
+    }
+    assert_eq!(send(&app, request("GET", &job, &admin)).await.status, 200);
+    assert_eq!(send(&app, request("DELETE", &job, &admin)).await.status, 200);
+    let acts = audit::last(&store, 1).expect("acts");
+    let id = admin.split('_').nth(1).expect("an id");
+    assert!(acts[0].act == "job dismissed" && acts[0].who.contains(id), "{acts:?}");
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_refused_within_seconds_and_an_expired_one_at_once() {
     let (app, store, _folder) = with_keys(ServiceConfig::default());
     let late = NewKey { expires: Some(1), ..new_key("read") };

@@ -158,7 +158,7 @@ async fn wait(state: &AppState, job: Job, start: Instant) -> Result<Job, Wrong> 
     let patience = Duration::from_secs(state.config().canary_late_seconds);
     loop {
         let id = job.id.clone();
-        let now = state.store().looked_up(move |c| Ok(jobs::get(c, OWNER, &id)?)).await?;
+        let now = state.store().looked_up(move |c| Ok(jobs::get(c, Some(OWNER), &id)?)).await?;
         match now {
             Some(job) if job.state.is_final() => return Ok(job),
             Some(_) if start.elapsed() < patience => tokio::select! {
@@ -187,7 +187,7 @@ async fn remove(state: &AppState, job: Job) {
 /// Removes a job and its map, rows and all.
 fn forget(state: &AppState, job: &Job) -> Result<(), ApiError> {
     if !job.state.is_final() {
-        jobs::dismiss(state, OWNER, &job.id)?;
+        jobs::dismiss(state, (OWNER, Some(OWNER)), &job.id)?;
     }
     let file: Option<String> = state.store().write(|tx| {
         let sql = "DELETE FROM maps WHERE job = ?1 RETURNING path";

@@ -132,6 +132,12 @@ impl Caller {
         self.key.as_ref().map_or_else(|| "anonymous".to_owned(), |id| format!("key:{id}"))
     }
 
+    /// Whether it has shown a key that may see and remove what belongs to others.
+    #[must_use]
+    pub(crate) fn has_admin_key(&self) -> bool {
+        self.key.is_some() && self.scopes.has(Scope::Admin)
+    }
+
     /// Whether it may see and remove what belongs to this owner.
     #[must_use]
     pub fn owns(&self, owner: &str) -> bool {

@@ -150,7 +150,7 @@ fn stumble(state: &AppState, job: &Job, error: &ApiError, told: &Usage) -> rusql
 
 /// Removes the work and the inputs of a job that has ended, whoever ended it.
 pub(super) fn clear(state: &AppState, job: &Job) -> Result<(), ApiError> {
-    let now = state.store().read(|c| store::get(c, &job.owner, &job.id))?;
+    let now = state.store().read(|c| store::get(c, Some(&job.owner), &job.id))?;
     let ended = now.map_or(State::Dismissed, |job| job.state);
     if !ended.is_final() {
         return Ok(());

@@ -6,18 +6,22 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 /// Ends a job, at once where this process runs it (others notice within a second), and removes what it
-/// left. None where the owner has no such job. Blocks.
+/// left. None where the owner has no such job; without one it may be anybody's. Blocks.
 ///
 /// # Errors
 /// 500 where the database or the disk fails.
-pub(crate) fn dismiss(state: &AppState, owner: &str, id: &str) -> Result<Option<Job>, ApiError> {
+pub(crate) fn dismiss(
+    state: &AppState,
+    (caller, owner): (&str, Option<&str>),
+    id: &str,
+) -> Result<Option<Job>, ApiError> {
     let deleted = state.store().write(|tx| {
         let before = store::get(tx, owner, id)?.map(|job| job.state);
         let deleted = store::delete(tx, owner, id)?;
         // Dismissed once more it is dismissed as it was.
         let anew = deleted.is_some() && before != Some(State::Dismissed);
         if anew {
-            audit::record(tx, owner, "job dismissed", id)?;
+            audit::record(tx, caller, "job dismissed", id)?;
         }
         // Of one that had ended only the result is removed.
         let ended_now = anew && before.is_some_and(|state| !state.is_final());

@@ -182,7 +182,7 @@ pub(super) fn enter(
         return Err(ApiError::busy(what, config.queue_wait_seconds.max(10)));
     }
     store::insert(tx, new)?;
-    let job = store::get(tx, new.owner, new.id)?;
+    let job = store::get(tx, Some(new.owner), new.id)?;
     job.ok_or_else(|| ApiError::internal("the job is not there", "inserted just now"))
 }
 

@@ -10,7 +10,7 @@ use super::Base;
 use super::output::{Output, reference};
 use crate::error::ApiError;
 use crate::jobs::{self, Filter, Form, Job, Process, State};
-use crate::routes::jobs::{Owner, answer_of, dismissed, file_of, find, number, problem_of};
+use crate::routes::jobs::{Whose, answer_of, dismissed, file_of, find, number, problem_of};
 use crate::state::AppState;
 use crate::wire::catalogue::stretch;
 use crate::wire::jobs::{JobAnswer, JobsAnswer, Link};
@@ -114,7 +114,7 @@ fn short(text: &str) -> String {
 )]
 pub(crate) async fn list(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     base: Base,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<JobsAnswer>, ApiError> {
@@ -126,9 +126,9 @@ pub(crate) async fn list(
     let limit = number(asked.limit.as_deref(), "limit", 1..=1000, 100)?;
     let offset = number(asked.offset.as_deref(), "offset", 0..=u32::MAX / 2, 0)?;
     let filter = asked.filter()?;
-    let found = state
-        .store()
-        .looked_up(move |c| Ok(jobs::list(c, &owner.0, &filter, limit.saturating_add(1), offset)?));
+    let found = state.store().looked_up(move |c| {
+        Ok(jobs::list(c, owner.owner(), &filter, limit.saturating_add(1), offset)?)
+    });
     let (mut found, at) = (found.await?, base.at("/jobs"));
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -168,7 +168,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn status(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     base: Base,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
@@ -189,7 +189,7 @@ pub(crate) async fn status(
 )]
 pub(crate) async fn dismiss(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     base: Base,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
@@ -223,7 +223,7 @@ pub(crate) async fn dismiss(
 )]
 pub(crate) async fn result(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     base: Base,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
@@ -261,7 +261,7 @@ async fn answer(state: AppState, base: &Base, job: Job) -> Result<Response, ApiE
     state.compute(seat, work).await
 }
 
-async fn found(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
+async fn found(state: &AppState, owner: Whose, id: String) -> Result<Job, ApiError> {
     find(state, owner, id).await.map_err(named)
 }
 

@@ -47,6 +47,31 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 #[derive(Clone, Debug)]
 pub struct Owner(pub String);
 
+/// Whose jobs are seen and dismissed: the caller's, and with the scope admin everybody's.
+#[derive(Clone, Debug)]
+pub(crate) struct Whose {
+    /// Who asks.
+    caller: String,
+    everybody: bool,
+}
+
+impl Whose {
+    /// None: everybody's.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        (!self.everybody).then_some(self.caller.as_str())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Whose {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let everybody = parts.extensions.get::<Caller>().is_some_and(Caller::has_admin_key);
+        let Owner(caller) = Owner::from_request_parts(parts, state).await?;
+        Ok(Self { caller, everybody })
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Owner {
     type Rejection = Infallible;
 
@@ -148,7 +173,7 @@ pub(crate) async fn created(state: &AppState, job: Job, at: &str) -> Result<Resp
 )]
 pub(crate) async fn list(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<JobsAnswer>, ApiError> {
     let mut query = Query::parse(uri.query());
@@ -167,7 +192,7 @@ pub(crate) async fn list(
     let offset = number(asked.offset.as_deref(), "offset", 0..=u32::MAX / 2, 0)?;
     let filter = Filter { states: status.into_iter().collect(), ..Filter::default() };
     let jobs =
-        state.store().looked_up(move |c| Ok(jobs::list(c, &owner.0, &filter, limit, offset)?));
+        state.store().looked_up(move |c| Ok(jobs::list(c, owner.owner(), &filter, limit, offset)?));
     let at = AT;
     let mut answers = Vec::new();
     for job in jobs.await? {
@@ -198,7 +223,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn status(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
     let job = find(&state, owner, id).await?;
@@ -219,7 +244,7 @@ pub(crate) async fn status(
 )]
 pub(crate) async fn events(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let mut job = find(&state, owner.clone(), id.clone()).await?;
@@ -268,20 +293,23 @@ pub(crate) async fn events(
 )]
 pub(crate) async fn dismiss(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, ApiError> {
     let job = dismissed(&state, owner, id).await?;
     Ok(Json(answer_of(&state, job, AT.to_owned()).await?))
 }
 
-/// Dismisses a job of its owner.
+/// Dismisses a job of the caller's, or anybody's.
 ///
 /// # Errors
 /// 404 where there is none.
-pub(crate) async fn dismissed(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
+pub(crate) async fn dismissed(state: &AppState, owner: Whose, id: String) -> Result<Job, ApiError> {
     let (shared, name) = (state.clone(), id.clone());
-    let dismissed = crate::store::blocking(move || jobs::dismiss(&shared, &owner.0, &name)).await?;
+    let dismissed = crate::store::blocking(move || {
+        jobs::dismiss(&shared, (&owner.caller, owner.owner()), &name)
+    })
+    .await?;
     dismissed.ok_or_else(|| unknown(&id))
 }
 
@@ -305,7 +333,7 @@ pub(crate) async fn dismissed(state: &AppState, owner: Owner, id: String) -> Res
 )]
 pub(crate) async fn result(
     Shared(state): Shared<AppState>,
-    owner: Owner,
+    owner: Whose,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let job = find(&state, owner, id).await?;
@@ -375,9 +403,9 @@ pub(crate) fn problem_of(job: &Job) -> Response {
         .into_response()
 }
 
-pub(crate) async fn find(state: &AppState, owner: Owner, id: String) -> Result<Job, ApiError> {
+pub(crate) async fn find(state: &AppState, owner: Whose, id: String) -> Result<Job, ApiError> {
     let found = state.store().looked_up(move |c| {
-        let job = jobs::get(c, &owner.0, &id)?;
+        let job = jobs::get(c, owner.owner(), &id)?;
         job.ok_or_else(|| unknown(&id))
     });
     found.await
