@@ -1,6 +1,7 @@
 //! A request's body: received within limits of size and time, kept in memory or in a temporary
 //! file, and read again (decompressed, still within the limit) by the thread that computes.
 
+use std::error::Error;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -13,12 +14,16 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use isopleth_engine::Cancel;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
 use crate::state::AppState;
 
 /// What is kept in memory of a body; more goes to a temporary file.
-pub(crate) const IN_MEMORY: usize = 1 << 20;
+pub(crate) const IN_MEMORY: usize = 256 << 10;
+
+/// When to ask again where too many large bodies arrive.
+const LARGE_TAKE_SECONDS: u64 = 10;
 
 /// A received body.
 #[derive(Debug)]
@@ -27,17 +32,30 @@ pub(crate) enum Spool {
     File(std::fs::File),
 }
 
+/// Where bodies beyond [`IN_MEMORY`] go while they arrive, and how many at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Spill {
+    dir: PathBuf,
+    places: Arc<Semaphore>,
+}
+
+impl Spill {
+    pub(crate) fn new(dir: &Path, places: usize) -> Self {
+        Self { dir: dir.to_owned(), places: Arc::new(Semaphore::new(places)) }
+    }
+}
+
 /// A body being received.
 #[derive(Debug)]
 pub(crate) struct Spooler {
-    dir: PathBuf,
+    spill: Spill,
     memory: Vec<u8>,
-    file: Option<tokio::fs::File>,
+    file: Option<(tokio::fs::File, OwnedSemaphorePermit)>,
 }
 
 impl Spooler {
-    pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), memory: Vec::new(), file: None }
+    pub(crate) fn new(spill: &Spill) -> Self {
+        Self { spill: spill.clone(), memory: Vec::new(), file: None }
     }
 
     pub(crate) async fn push(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
@@ -46,14 +64,18 @@ impl Spooler {
             return Ok(());
         }
         if self.file.is_none() {
+            let place = Arc::clone(&self.spill.places).try_acquire_owned();
+            let place = place.map_err(|_| {
+                ApiError::busy("as many large bodies as may are arriving", LARGE_TAKE_SECONDS)
+            })?;
             // Unnamed: it is gone with its last handle, whatever happens to us.
-            let file = tempfile::tempfile_in(&self.dir).map_err(failed)?;
+            let file = tempfile::tempfile_in(&self.spill.dir).map_err(failed)?;
             let mut file = tokio::fs::File::from_std(file);
             file.write_all(&std::mem::take(&mut self.memory)).await.map_err(failed)?;
-            self.file = Some(file);
+            self.file = Some((file, place));
         }
         match &mut self.file {
-            Some(file) => file.write_all(chunk).await.map_err(failed),
+            Some((file, _place)) => file.write_all(chunk).await.map_err(failed),
             None => Ok(()),
         }
     }
@@ -70,7 +92,7 @@ impl Spooler {
     }
 
     pub(crate) async fn finish(self) -> Result<Spool, ApiError> {
-        let Some(mut file) = self.file else { return Ok(Spool::Memory(self.memory)) };
+        let Some((mut file, _place)) = self.file else { return Ok(Spool::Memory(self.memory)) };
         file.flush().await.map_err(failed)?;
         let mut file = file.into_std().await;
         file.rewind().map_err(failed)?;
@@ -98,10 +120,19 @@ impl Arriving {
     /// The next piece; none at the end.
     ///
     /// # Errors
-    /// 413 beyond the limit, 400 when the client breaks off.
+    /// 413 beyond the limit, at once where the head says so; 400 when the client breaks off.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if self.body.size_hint().lower() > self.limit {
+            return Err(too_large(self.limit));
+        }
         while let Some(frame) = self.body.frame().await {
-            let broken = |e| ApiError::unreadable(format!("the body broke off: {e}"));
+            let broken = |e: axum::Error| {
+                let mut cause: &dyn Error = &e;
+                while let Some(beneath) = cause.source() {
+                    cause = beneath;
+                }
+                ApiError::unreadable(format!("the body broke off: {cause}"))
+            };
             let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
             self.received += piece.len() as u64;
             if self.received > self.limit {
@@ -117,8 +148,8 @@ impl Arriving {
 ///
 /// # Errors
 /// As [`Arriving::next`].
-pub(crate) async fn receive(body: Arriving, dir: &Path) -> Result<Spool, ApiError> {
-    Spooler::new(dir).take(body).await
+pub(crate) async fn receive(body: Arriving, spill: &Spill) -> Result<Spool, ApiError> {
+    Spooler::new(spill).take(body).await
 }
 
 pub(crate) fn too_large(limit: u64) -> ApiError {
@@ -132,6 +163,8 @@ pub(crate) fn too_large(limit: u64) -> ApiError {
 pub(crate) struct Reading {
     /// Most bytes after decompression.
     pub(crate) limit: u64,
+    /// The same of a JSON document.
+    pub(crate) document_limit: u64,
     /// Whether `Content-Encoding` says gzip; gzip without saying so is read all the same.
     pub(crate) gzip: bool,
     /// Ends the reading when the client has gone.
@@ -176,8 +209,15 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 impl Reading {
     /// With the service's limit.
     pub(crate) fn new(state: &AppState, gzip: bool, cancel: &Cancel) -> Self {
-        let limit = state.config().max_body_bytes;
-        Self { limit, gzip, cancel: cancel.clone(), trip: Trip::default() }
+        let config = state.config();
+        let limit = config.max_body_bytes;
+        let document_limit = config.max_document_bytes.min(limit);
+        Self { limit, document_limit, gzip, cancel: cancel.clone(), trip: Trip::default() }
+    }
+
+    /// The same for a document.
+    pub(crate) fn of_document(&self) -> Self {
+        Self { limit: self.document_limit, ..self.clone() }
     }
 }
 
@@ -325,7 +365,13 @@ mod tests {
     }
 
     fn reading(limit: u64, gzip: bool) -> Reading {
-        Reading { limit, gzip, cancel: Cancel::default(), trip: Trip::default() }
+        Reading {
+            limit,
+            document_limit: limit,
+            gzip,
+            cancel: Cancel::default(),
+            trip: Trip::default(),
+        }
     }
 
     fn read(bytes: Vec<u8>, reading: &Reading) -> Result<Vec<u8>, u16> {
@@ -376,7 +422,8 @@ mod tests {
     async fn a_body_beyond_memory_goes_to_a_file_unchanged() {
         let bytes: Vec<u8> = (0..3 * IN_MEMORY).map(|k| (k % 251) as u8).collect();
         let dir = tempfile::tempdir().expect("a folder");
-        let spool = receive(Arriving::new(Body::from(bytes.clone()), 1 << 30), dir.path())
+        let spill = Spill::new(dir.path(), 1);
+        let spool = receive(Arriving::new(Body::from(bytes.clone()), 1 << 30), &spill)
             .await
             .expect("received");
         assert!(matches!(spool, Spool::File(_)));
@@ -385,9 +432,8 @@ mod tests {
         let mut reader = spool.open(&reading(1 << 30, false)).expect("readable");
         reader.read_to_end(&mut out).expect("read");
         assert!(out == bytes);
-        let error = receive(Arriving::new(Body::from(bytes), 1000), dir.path())
-            .await
-            .expect_err("too large");
+        let error =
+            receive(Arriving::new(Body::from(bytes), 1000), &spill).await.expect_err("too large");
         assert_eq!(error.status(), 413);
     }
 }

@@ -31,14 +31,21 @@ pub struct ServiceConfig {
     pub max_values: u64,
     /// Most distinct stations. Default 20 000.
     pub max_stations: usize,
+    /// Most variables; each takes some 20 kB of every file and 2 ms, whatever its size. Default 256.
+    pub max_variables: usize,
+    /// Largest JSON document in bytes, after decompression: it is held in memory, where it takes up to nine times that. Tables,
+    /// GeoJSON, Parquet and NetCDF are read piece by piece. Default 64 MiB.
+    pub max_document_bytes: u64,
     /// Most values of an answer in JSON. Default 1 million.
     pub max_json_values: u64,
     /// Requests computed at once. Default: two for each processor that this process may use, since a small map has one thread
     /// and waits at times.
     pub concurrency: Option<usize>,
-    /// Requests that may wait for their turn, those still sending their body included; more are
-    /// answered 503 at once. Default 16.
+    /// Requests that may wait for their turn; more are answered 503 at once, before their body is read. Default 16.
     pub queue_length: usize,
+    /// Bodies that may be on their way to become maps; more are answered 503 at once. A client has `requests_at_once` of them at most.
+    /// Default 256.
+    pub bodies_at_once: usize,
     /// Longest wait in the queue in seconds; then 503. Default 30.
     pub queue_wait_seconds: u64,
     /// A map at once foreseen to take more seconds, the choice of a method apart, goes, once it is read, into a lane of its own, in which half as many
@@ -201,9 +208,12 @@ impl Default for ServiceConfig {
             max_cells: 100_000_000,
             max_values: 10_000_000_000,
             max_stations: 20_000,
+            max_variables: 256,
+            max_document_bytes: 64 << 20,
             max_json_values: 1_000_000,
             concurrency: None,
             queue_length: 16,
+            bodies_at_once: 256,
             queue_wait_seconds: 30,
             quick_seconds: 0.1,
             threads_per_map: None,
@@ -323,6 +333,9 @@ impl ServiceConfig {
             ("max_cells", self.max_cells),
             ("max_values", self.max_values),
             ("max_stations", self.max_stations as u64),
+            ("max_variables", self.max_variables as u64),
+            ("max_document_bytes", self.max_document_bytes),
+            ("bodies_at_once", self.bodies_at_once as u64),
             ("concurrency", self.concurrency.map_or(1, |n| n as u64)),
             ("threads_per_map", self.threads_per_map.map_or(1, |n| n as u64)),
             ("memory_bytes_per_map", self.memory_bytes_per_map.unwrap_or(1)),
@@ -350,6 +363,7 @@ impl ServiceConfig {
         for (name, value) in [
             ("concurrency", self.maps_at_once()),
             ("queue_length", self.queue_length),
+            ("bodies_at_once", self.bodies_at_once),
             ("max_connections", self.max_connections),
         ] {
             if value as u64 > most {

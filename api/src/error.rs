@@ -326,7 +326,9 @@ impl ApiError {
         for place in &mut self.places {
             if let Some(pointer) = place.pointer.take() {
                 let name = pointer.split('/').rfind(|part| part.parse::<usize>().is_err());
-                place.parameter = name.filter(|name| !name.is_empty()).map(str::to_owned);
+                // A grid has several parameters, and the text says which.
+                let name = name.filter(|name| !name.is_empty() && *name != "grid");
+                place.parameter = name.map(str::to_owned);
             }
         }
         self

@@ -107,7 +107,7 @@ async fn receive_all(
     let media_type = media_type(request.headers())?;
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
-    let dir = &config.spill_dir;
+    let spill = state.spill();
     let arriving = |request: Request| Arriving::new(request.into_body(), config.max_body_bytes);
     match media_type.as_str() {
         "application/json" => {
@@ -116,7 +116,7 @@ async fn receive_all(
                 let content = Content::Document(read);
                 return coming::receive(state, arriving(request), gzip, content).await;
             }
-            let body = body::receive(arriving(request), dir).await?;
+            let body = body::receive(arriving(request), spill).await?;
             Ok(Received::Document { body, gzip })
         }
         kind if let Some((_, magic)) = TABLES.iter().find(|(known, _)| *known == kind) => {
@@ -126,7 +126,7 @@ async fn receive_all(
                 let content = Content::Table(of_query);
                 return coming::receive(state, arriving(request), gzip, content).await;
             }
-            let mut body = body::receive(arriving(request), dir).await?;
+            let mut body = body::receive(arriving(request), spill).await?;
             if !magic.is_empty() && !gzip && !body.begins_with_any(magic)? {
                 let text = format!("the body says it is {kind}, but does not begin like it");
                 return Err(ApiError::unreadable(text));
@@ -201,7 +201,7 @@ async fn form(state: &AppState, request: Request) -> Result<Form, ApiError> {
     while let Some(mut part) = parts.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or("").to_owned();
         let file = part.file_name().unwrap_or(&name).to_owned();
-        let mut spooler = Spooler::new(&config.spill_dir);
+        let mut spooler = Spooler::new(state.spill());
         while let Some(chunk) = part.chunk().await.map_err(broken)? {
             spooler.push(&chunk).await?;
         }
@@ -272,11 +272,9 @@ impl Received {
                 ran.map(|(understood, _)| understood)
             }
             Self::Table { body, gzip, request } => {
-                let understood = Order::new(*request, house(state)).and_then(|order| {
-                    let body = vec![("the body".to_owned(), body)];
-                    from_tables(order, body, None, &reading(gzip))
-                });
-                understood.map_err(ApiError::in_query)
+                let order = Order::new(*request, house(state)).map_err(ApiError::in_query)?;
+                let body = vec![("the body".to_owned(), body)];
+                from_tables(order, body, None, &reading(gzip))
             }
             Self::Coming(coming) => coming.wait(cancel),
             Self::Form(form) => {
@@ -309,6 +307,7 @@ pub(crate) fn house(state: &AppState) -> House<'_> {
         memory_bytes: config.memory_of_a_map().saturating_add(machine::resident_bytes()),
         max_cells: config.max_cells,
         max_stations: config.max_stations,
+        max_variables: config.max_variables,
         grids: state.grids(),
     }
 }
@@ -366,7 +365,7 @@ pub(crate) fn parse<R: DeserializeOwned>(body: Spool, reading: &Reading) -> Resu
     if let Some(parsed) = body.plain(reading).and_then(|bytes| serde_json::from_slice(bytes).ok()) {
         return Ok(parsed);
     }
-    parse_stream(body.open(reading)?, reading)
+    parse_stream(body.open(&reading.of_document())?, reading)
 }
 
 /// The document of a route, as [`parse`] does.
@@ -399,7 +398,14 @@ fn parse_stream<R: DeserializeOwned>(
                 told.at(Place { pointer, ..Place::default() })
             }
             Category::Syntax | Category::Eof => {
-                ApiError::unreadable(format!("the body is not JSON: {error}"))
+                let text = error.to_string();
+                // What NaN is to a parser.
+                let hint = if text.starts_with("expected value") {
+                    "; numbers are finite in JSON, and a missing reading is null"
+                } else {
+                    ""
+                };
+                ApiError::unreadable(format!("the body is not JSON: {text}{hint}"))
             }
             Category::Io => ApiError::internal("the service could not read the body again", error),
         }
@@ -431,6 +437,7 @@ mod tests {
     fn told(text: &str) -> (u16, Option<String>) {
         let reading = Reading {
             limit: 1 << 20,
+            document_limit: 1 << 20,
             gzip: false,
             cancel: Cancel::default(),
             trip: Trip::default(),

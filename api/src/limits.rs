@@ -1,7 +1,8 @@
 //! Who may compute now, who waits, and who is turned away.
 //!
-//! A request takes a *seat* before its body is read (computing and waiting places together), and a
-//! *permit* before it computes. Both are given back by the thread that computes, when it has ended:
+//! A request takes a *seat* once its body is there (computing and waiting places together), and a
+//! *permit* before it computes. Bodies on their way are bounded by a number of their own, several times what one client may
+//! have under way, so that slow ones keep nobody else waiting. Both are given back by the thread that computes, when it has ended:
 //! never when the client has gone while the thread still works. What takes long goes on in a lane of its
 //! own ([`turn`]).
 
@@ -30,6 +31,8 @@ const MOST_MIB: u32 = 1 << 28;
 pub(crate) struct Admission {
     seats: Arc<Semaphore>,
     permits: Arc<Semaphore>,
+    /// Of bodies that are being sent.
+    senders: Arc<Semaphore>,
     /// Of bodies that are read while they come.
     readers: Arc<Semaphore>,
     /// In MiB, of what all maps together may take.
@@ -68,7 +71,7 @@ pub(crate) struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// How many compute and how many wait, those still sending their body included.
+/// How many compute and how many wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupancy {
     pub(crate) computing: usize,
@@ -85,6 +88,7 @@ impl Admission {
             memory_mib,
             seats: Arc::new(Semaphore::new(computing + config.queue_length)),
             permits: Arc::new(Semaphore::new(computing)),
+            senders: Arc::new(Semaphore::new(config.bodies_at_once)),
             readers: Arc::new(Semaphore::new(computing)),
             computing,
             places: computing + config.queue_length,
@@ -100,6 +104,21 @@ impl Admission {
             let what = "every place to compute and to wait is taken";
             ApiError::busy(what, self.waiting.retry_after())
         })
+    }
+
+    /// Receives a body, and takes a seat for it. None is received when all seats are taken.
+    pub(crate) async fn seated<T>(
+        &self,
+        receiving: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<(Seat, T), ApiError> {
+        drop(self.seat()?);
+        let sending = self.senders.try_acquire().map_err(|_| {
+            let what = "as many bodies as may are being sent";
+            ApiError::busy(what, self.waiting.retry_after())
+        })?;
+        let received = receiving.await?;
+        drop(sending);
+        Ok((self.seat()?, received))
     }
 
     /// A place to read a body while it comes, if one is free.
@@ -223,6 +242,31 @@ mod tests {
             queue_wait_seconds: 0,
             ..ServiceConfig::default()
         })
+    }
+
+    #[tokio::test]
+    async fn bodies_on_their_way_take_no_seat_and_are_bounded_by_themselves() {
+        let config = ServiceConfig {
+            concurrency: Some(1),
+            queue_length: 0,
+            bodies_at_once: 2,
+            ..ServiceConfig::default()
+        };
+        let admission = Admission::new(&config);
+        let never = std::future::pending::<Result<(), ApiError>>;
+        let (mut one, mut two) = (pin!(admission.seated(never())), pin!(admission.seated(never())));
+        for slow in [one.as_mut(), two.as_mut()] {
+            tokio::select! {
+                biased;
+                _ = slow => panic!("it never arrives"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        let third = admission.seated(never()).await.expect_err("two are on their way");
+        assert!(third.problem().detail.contains("are being sent"), "{:?}", third.problem());
+        let _seat = admission.seat().expect("they keep nobody waiting whose body is here");
+        let full = admission.seated(never()).await.expect_err("no seat, so none is received");
+        assert!(full.problem().detail.contains("every place"), "{:?}", full.problem());
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::account::Account;
+use crate::body::Spill;
 use crate::config::ServiceConfig;
 use crate::doors::{Doors, DoorsError, audit};
 use crate::error::ApiError;
@@ -58,6 +59,7 @@ struct Shared {
     grids: Grids,
     factors: FactorCache,
     heads: Heads,
+    spill: Spill,
     networks: Networks,
     store: Store,
     jobs: Jobs,
@@ -108,6 +110,7 @@ impl AppState {
             since: Instant::now(),
             factors: FactorCache::new(config.factor_memory_bytes, store),
             heads: Heads::new(&config.spill_dir),
+            spill: Spill::new(&config.spill_dir, config.maps_at_once() + config.queue_length),
             config,
             grids,
             admission,
@@ -255,7 +258,20 @@ impl AppState {
         self.0.admission.quiet().await;
     }
 
-    /// A place for a request, before its body is read.
+    /// Receives a body, and takes a place for it.
+    pub(crate) async fn seated<T>(
+        &self,
+        receiving: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<(Seat, T), ApiError> {
+        self.0.admission.seated(receiving).await
+    }
+
+    /// Where large bodies go.
+    pub(crate) fn spill(&self) -> &Spill {
+        &self.0.spill
+    }
+
+    /// A place for a request without a body.
     pub(crate) fn seat(&self) -> Result<Seat, ApiError> {
         self.0.admission.seat()
     }

@@ -353,6 +353,43 @@ async fn what_is_no_text_is_unreadable_whatever_it_claims() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_a_body_is_told_where_it_is_in_the_body() {
+    let app = app();
+    let feature = |lat: f64| {
+        json!({"type": "Feature", "properties": {"pm25": 3},
+            "geometry": {"type": "Point", "coordinates": [101.0, lat]}})
+    };
+    let all = json!({"type": "FeatureCollection", "features": [feature(31.0), feature(95.0)]});
+    let told = post(&app, SMALL, "application/geo+json", all.to_string()).await.refused(422);
+    let place = &told["errors"][0];
+    assert_eq!(place["pointer"], "/features/1/geometry/coordinates", "{told}");
+    assert_eq!(place["parameter"], Value::Null, "{told}");
+    let wrong = SMALL.replace("5x4", "0x0");
+    let told = post(&app, &wrong, "text/csv", TABLE).await.refused(422);
+    assert_ne!(told["errors"][0]["parameter"], "grid", "there is no such parameter: {told}");
+    let text = r#"{"stations": [], "values": {"pm25": [[NaN]]}}"#;
+    let told = post(&app, "/v1/maps", "application/json", text).await.refused(400);
+    let words = told["detail"].as_str().expect("a detail");
+    assert!(words.contains("a missing reading is null"), "{words}");
+}
+
+#[tokio::test]
+async fn documents_have_a_limit_of_their_own_and_so_have_variables() {
+    let config = ServiceConfig { max_document_bytes: 400, max_variables: 3, ..Default::default() };
+    let app = router(AppState::new(config).expect("a state"));
+    let long = format!("{TABLE}{}", "d,104,36,2026-01-01T00:00Z,7\n".repeat(20));
+    assert_eq!(post(&app, SMALL, "text/csv", long).await.status, 200);
+    // A small one is in memory already.
+    let document = json!({"grid": {"bounds": [100, 30, 110, 38], "shape": [5, 4]},
+        "stations": [{"lon": 1, "lat": 2}], "values": {"a": [[1]], "b": [[1]], "c": [[1]], "d": [[1]]}});
+    let told = post(&app, "/v1/maps", "application/json", document.to_string()).await.refused(413);
+    assert!(told["detail"].as_str().expect("a detail").contains("4 variables"), "{told}");
+    let blanks = format!("{}{document}", " ".repeat(300_000));
+    let told = post(&app, "/v1/maps", "application/json", blanks).await.refused(413);
+    assert!(told["detail"].as_str().expect("a detail").contains("400 bytes"), "{told}");
+}
+
+#[tokio::test]
 async fn a_form_is_held_to_its_parts() {
     let part = |name: &str, text: &str| {
         format!("--B\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")

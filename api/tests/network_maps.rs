@@ -207,6 +207,18 @@ async fn a_job_of_a_network_is_refused_like_its_map_and_the_same_key_is_the_same
     let inputs = || std::fs::read_dir(folder.path().join("inputs")).expect("the folder").count();
     assert_eq!(inputs(), 0, "what became no job is not kept");
 
+    let table = |text: &str| {
+        let (state, text) = (state.clone(), text.to_owned());
+        let kind = [("content-type", "text/csv")];
+        async move { send(&state, Method::POST, path, &kind, text).await.is(422).json() }
+    };
+    let nowhere = table("lon,lat,pm25\n100,31,1000\n").await;
+    let told = nowhere["detail"].as_str().expect("a detail");
+    assert!(told.contains("no column of the station"), "{nowhere}");
+    let twice = table("station,pm25\ns1,1\ns1,20\ns2,3\ns3,4\n").await;
+    let told = twice["detail"].as_str().expect("a detail");
+    assert!(told.contains("station s1, variable pm25 has two readings"), "{twice}");
+
     let key = [JOB, ("idempotency-key", "hour-8")];
     let id = |got: Got| got.is(201).json()["id"].as_str().expect("a name").to_owned();
     let first = id(post(&state, "", &values(2), &key).await);

@@ -118,9 +118,9 @@ mod tests {
             ..ServiceConfig::default()
         };
         let all = |request: Request| async {
-            let folder = std::env::temp_dir();
+            let spill = crate::body::Spill::new(&std::env::temp_dir(), 1);
             let body = crate::body::Arriving::new(request.into_body(), 1 << 30);
-            let spool = crate::body::receive(body, &folder).await?;
+            let spool = crate::body::receive(body, &spill).await?;
             let mut reader = spool.into_reader();
             Ok(std::io::copy(&mut reader, &mut std::io::sink()).expect("readable"))
         };

@@ -86,7 +86,7 @@ pub(super) async fn receive(
         }
     }
     let Some(place) = state.place_to_read() else {
-        let mut spooler = Spooler::new(&state.config().spill_dir);
+        let mut spooler = Spooler::new(state.spill());
         spooler.push(&begun).await?;
         return Ok(content.received(spooler.take(body).await?, gzip));
     };
@@ -142,16 +142,14 @@ impl Content {
     ) -> Result<Understood, ApiError> {
         match self {
             Self::Document(parse) => {
-                let request = parse(body::decoded(sent, reading)?, reading)?;
+                let request = parse(body::decoded(sent, &reading.of_document())?, reading)?;
                 from_document(Order::new(request, house(state))?)
             }
             Self::Table(request) => {
-                let understood = Order::new(*request, house(state)).and_then(|order| {
-                    let reader = body::decoded(sent, reading)?;
-                    let source = Source::Stream { name: "the body".to_owned(), reader };
-                    from_sources(order, vec![source], None, reading)
-                });
-                understood.map_err(ApiError::in_query)
+                let order = Order::new(*request, house(state)).map_err(ApiError::in_query)?;
+                let reader = body::decoded(sent, reading)?;
+                let source = Source::Stream { name: "the body".to_owned(), reader };
+                from_sources(order, vec![source], None, reading)
             }
         }
     }
@@ -207,7 +205,7 @@ mod tests {
             .expect("a state")
     }
 
-    /// 4 MB: four times what is kept in memory.
+    /// 4 MB: much more than what is kept in memory.
     fn table() -> String {
         let mut text = String::from("station,lon,lat,time,pm25\n");
         for row in 0..HOURS * STATIONS {

@@ -3,7 +3,7 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use isopleth_engine::{Cancel, Source};
+use isopleth_engine::{Cancel, Duplicates, Source};
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, Received, Understood, from_document, from_tables, house, parse};
@@ -112,7 +112,7 @@ impl OfNetwork {
             }
             Received::Table { body, gzip, request } => {
                 let reading = Reading::new(state, gzip, cancel);
-                table(state, body, *request, self, &reading).map_err(ApiError::in_query)
+                table(state, body, *request, self, &reading)
             }
             Received::Coming(_) | Received::Form(_) | Received::Execution { .. } => {
                 Err(ApiError::unsupported(
@@ -132,12 +132,19 @@ fn table(
     reading: &Reading,
 ) -> Result<Understood, ApiError> {
     let network = &*of.network;
-    let mut order = Order::new(completed(request, &network.document), house(state))?;
+    let request = completed(request, &network.document);
+    let is_told = request.method.duplicates.is_some();
+    let order = Order::new(request, house(state));
+    let mut order = order.map_err(ApiError::in_query)?;
     let planar = order.options.planar;
     let text = stations_table(network, planar);
     let reader = Box::new(std::io::Cursor::new(text));
     order.options.stations = Some(Source::Stream { name: "the network".to_owned(), reader });
     order.options.every_station = true;
+    if !is_told {
+        // As of a document: which of two values of a station is right?
+        order.options.duplicates = Duplicates::Error;
+    }
     order.options.units.clone_from(&network.document.units);
     let understood = from_tables(order, vec![("the body".to_owned(), body)], None, reading)?;
     let lost = &understood.observations.readings_report().without_place;

@@ -70,11 +70,11 @@ pub(crate) async fn execute(
     request: Request,
 ) -> Result<Response, ApiError> {
     let process = processes::find(&id)?;
-    let seat = state.seat()?;
     let from = Origin::of(&request);
     let headers = request.headers().clone();
     let wish = jobs::wish(owner, &request)?;
-    let received = intake::receive_execution(&state, request, process).await?;
+    let receiving = intake::receive_execution(&state, request, process);
+    let (seat, received) = state.seated(receiving).await?;
     let shared = state.clone();
     if let Some(wish) = wish {
         let work = move |turn: &Turn| submit(&shared, received, &wish, turn);

@@ -61,9 +61,9 @@ pub(crate) async fn crossvalidate_stations(
     let offered = [Form::Json, Form::Csv];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let form = wanted.best(&offered)?;
-    let (seat, draft) = (state.seat()?, Draft::of(&request));
+    let draft = Draft::of(&request);
     let to = Use { with_grid: false, at_once: Some(of_document::<CrossvalidationRequest>) };
-    let received = intake::receive(&state, request, query, to).await?;
+    let (seat, received) = state.seated(intake::receive(&state, request, query, to)).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {
         draft.begins();

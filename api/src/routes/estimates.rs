@@ -50,9 +50,8 @@ pub(crate) async fn estimate(
     let mut query = Query::parse(request.uri().query());
     let FormQuery { f } = query.take()?;
     Wanted::of(f.as_deref(), request.headers(), &[Form::Json])?;
-    let seat = state.seat()?;
     let to = Use { with_grid: true, at_once: Some(of_document::<MapRequest>) };
-    let received = intake::receive(&state, request, query, to).await?;
+    let (seat, received) = state.seated(intake::receive(&state, request, query, to)).await?;
     let shared = state.clone();
     let body = state.compute(seat, move |turn| {
         let by_query = received.is_by_query();

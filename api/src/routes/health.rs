@@ -41,6 +41,8 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Re
             values: config.max_values,
             json_values: config.max_json_values,
             stations: config.max_stations,
+            variables: config.max_variables,
+            document_bytes: config.max_document_bytes,
             memory_bytes: config.memory_of_a_map(),
             concurrency: config.maps_at_once(),
             queue_length: config.queue_length,

@@ -88,12 +88,11 @@ pub(crate) async fn make_map(
     // Among equals the first that the targets allow: a file for a grid, a table for points.
     let offered = [Form::NetCdf, Form::Csv, Form::Json];
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
-    let seat = state.seat()?;
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?;
     let to = Use { with_grid: true, at_once: wish.is_none().then_some(of_document::<MapRequest>) };
-    let received = intake::receive(&state, request, query, to).await?;
+    let (seat, received) = state.seated(intake::receive(&state, request, query, to)).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),
         Fate::AtOnce(seat, received) => (seat, received),

@@ -92,12 +92,11 @@ pub(crate) async fn make_map(
     let wanted = Wanted::of(f.as_deref(), request.headers(), &offered)?;
     let network = networks::find(&state, &id).await?;
     let of = OfNetwork { network, unknown: unknown.unwrap_or_default() };
-    let seat = state.seat()?;
     let from = Origin::of(&request);
     let keep = keep.is_some_and(YesNo::yes).then(|| owner.0.clone());
     let wish = jobs::wish(owner, &request)?.map(|wish| Wish { network: Some(of.clone()), ..wish });
     let to = Use { with_grid: true, at_once: None };
-    let received = intake::receive(&state, request, query, to).await?;
+    let (seat, received) = state.seated(intake::receive(&state, request, query, to)).await?;
     let (seat, received) = match jobs::settle(&state, seat, received, wish).await? {
         Fate::Job(answer) => return Ok(answer),
         Fate::AtOnce(seat, received) => (seat, received),

@@ -266,9 +266,8 @@ async fn receive(state: &AppState, request: Request) -> Result<Received, ApiErro
         }
     };
     let limit = config.max_body_bytes.min(config.max_networks_bytes);
-    let receiving = |request: Request| {
-        body::receive(Arriving::new(request.into_body(), limit), &config.spill_dir)
-    };
+    let receiving =
+        |request: Request| body::receive(Arriving::new(request.into_body(), limit), state.spill());
     let body = pace::patiently(config, request, receiving).await?;
     Ok(match choices {
         None => Received::Document(body, gzip),

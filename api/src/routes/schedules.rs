@@ -77,9 +77,8 @@ async fn document(state: &AppState, request: Request) -> Result<(body::Spool, bo
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
     let limit = config.max_body_bytes.min(LARGEST);
-    let receiving = |request: Request| {
-        body::receive(Arriving::new(request.into_body(), limit), &config.spill_dir)
-    };
+    let receiving =
+        |request: Request| body::receive(Arriving::new(request.into_body(), limit), state.spill());
     Ok((pace::patiently(config, request, receiving).await?, gzip))
 }
 

@@ -165,9 +165,9 @@ pub(crate) async fn readings(
     };
     let gzip = is_gzip(request.headers())?;
     let config = state.config();
-    let (limit, dir) = (config.max_body_bytes, &config.spill_dir);
+    let limit = config.max_body_bytes;
     let receiving =
-        |request: Request| body::receive(Arriving::new(request.into_body(), limit), dir);
+        |request: Request| body::receive(Arriving::new(request.into_body(), limit), state.spill());
     let body = pace::patiently(config, request, receiving).await?;
     let slot = blocking(move || schedule::post(&state, &id, hour, (name, body, gzip))).await?;
     let answer = tell::slot(slot);

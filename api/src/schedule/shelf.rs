@@ -340,6 +340,7 @@ pub fn check_document(document: &ScheduleRequest) -> Result<(), Problem> {
             memory_bytes: u64::MAX,
             max_cells: config.max_cells,
             max_stations: config.max_stations,
+            max_variables: config.max_variables,
             grids: &grids,
         };
         Order::new(request, house).map(drop).map_err(|error| error.below("/map"))

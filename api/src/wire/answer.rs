@@ -387,6 +387,10 @@ pub(crate) struct LimitsAnswer {
     pub(crate) json_values: u64,
     /// Distinct stations.
     pub(crate) stations: usize,
+    /// Variables.
+    pub(crate) variables: usize,
+    /// Bytes of a JSON document, unpacked.
+    pub(crate) document_bytes: u64,
     /// Peak memory of a map in bytes.
     pub(crate) memory_bytes: u64,
     /// Requests computed at once.

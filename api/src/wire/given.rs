@@ -1,5 +1,6 @@
 //! Values by variable as a request gives them: by station id or in order, for one time or several.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -29,8 +30,9 @@ impl<'de> Deserialize<'de> for Given {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
                 let mut given: Vec<(String, (Vec<Row>, bool))> = Vec::new();
+                let mut known = HashSet::new();
                 while let Some((name, OfVariable(rows, is_list))) = map.next_entry::<String, _>()? {
-                    if given.iter().any(|(known, _)| *known == name) {
+                    if !known.insert(name.clone()) {
                         return Err(A::Error::custom(format!("variable `{name}` is given twice")));
                     }
                     given.push((name, (rows, is_list)));

@@ -44,6 +44,7 @@ pub(crate) struct House<'a> {
     pub(crate) memory_bytes: u64,
     pub(crate) max_cells: u64,
     pub(crate) max_stations: usize,
+    pub(crate) max_variables: usize,
     pub(crate) grids: &'a Grids,
 }
 
@@ -66,6 +67,7 @@ impl Order {
         let options = ReadOptions {
             // Several codes may share a place; the plan counts places.
             max_stations: house.max_stations.saturating_mul(4),
+            max_variables: house.max_variables,
             beside: request.method.covariates.clone(),
             ..options_of(&request.read, &request.variables, planar, duplicates)?
         };

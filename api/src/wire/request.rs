@@ -1,5 +1,6 @@
 //! The JSON document of a request. Unknown fields are refused by name.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -447,8 +448,9 @@ impl<'de> Deserialize<'de> for Values {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
                 let mut variables: Vec<(String, Vec<Vec<Option<f64>>>)> = Vec::new();
+                let mut known = HashSet::new();
                 while let Some((name, rows)) = map.next_entry::<String, _>()? {
-                    if variables.iter().any(|(known, _)| *known == name) {
+                    if !known.insert(name.clone()) {
                         let text = format!("variable `{name}` is given twice");
                         return Err(serde::de::Error::custom(text));
                     }

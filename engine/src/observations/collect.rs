@@ -214,9 +214,9 @@ impl<'a> Collector<'a> {
         name: &str,
         units: Option<&str>,
         column: usize,
-    ) -> Option<u32> {
+    ) -> Result<Option<u32>, ReadError> {
         if let Some(&known) = self.by_name.get(name) {
-            return Some(known);
+            return Ok(Some(known));
         }
         let wanted = &self.options.variables;
         let order = match wanted.iter().position(|wanted| wanted == name) {
@@ -227,9 +227,10 @@ impl<'a> Collector<'a> {
                 if self.unwanted.len() < KNOWN && !self.unwanted.iter().any(|n| n == name) {
                     self.unwanted.push(name.to_owned());
                 }
-                return None;
+                return Ok(None);
             }
         };
+        self.check_count("variables", self.variables.len() + 1, self.options.max_variables)?;
         let units = units.map(str::trim).filter(|units| !units.is_empty()).map(str::to_owned);
         let units = units.or_else(|| self.options.units.get(name).cloned());
         self.variables.push(Variable { name: name.to_owned(), units });
@@ -237,7 +238,21 @@ impl<'a> Collector<'a> {
         self.order.push(order);
         let number = index(self.variables.len() - 1);
         self.by_name.insert(name.to_owned(), number);
-        Some(number)
+        Ok(Some(number))
+    }
+
+    /// Refuses more of something than may be.
+    pub(super) fn check_count(
+        &self,
+        of: &str,
+        count: usize,
+        limit: usize,
+    ) -> Result<(), ReadError> {
+        if count <= limit {
+            return Ok(());
+        }
+        let name = self.source().to_owned();
+        Err(ReadError::TooMuch { name, what: format!("{count} {of}"), limit: limit as u64 })
     }
 
     /// Number of a variable that has come already.

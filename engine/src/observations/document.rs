@@ -50,7 +50,7 @@ impl<'c, 'o> Document<'c, 'o> {
     pub(super) fn begin_variable(&mut self, name: &str) -> Result<bool, ReadError> {
         self.name = name.to_owned();
         self.variables += 1;
-        let variable = self.collector.variable(name, None, self.variables);
+        let variable = self.collector.variable(name, None, self.variables)?;
         self.variable = variable.unwrap_or_default();
         (self.row, self.column) = (0, 0);
         Ok(variable.is_some())

@@ -5,17 +5,18 @@ use serde_json::{Map, Value};
 
 use super::error::{Location, ReadError};
 use super::json::Flat;
+use super::record::{Coordinates, Plain, Record};
 use super::table::At;
 
 /// One feature.
 #[derive(Debug, Deserialize)]
 pub(super) struct Feature {
     #[serde(default)]
-    id: Option<Value>,
+    id: Option<Plain>,
     #[serde(default)]
     geometry: Option<Geometry>,
     #[serde(default)]
-    properties: Option<Map<String, Value>>,
+    properties: Option<Record>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,7 +24,7 @@ struct Geometry {
     r#type: String,
     /// Of other kinds in other shapes.
     #[serde(default)]
-    coordinates: Value,
+    coordinates: Coordinates,
 }
 
 impl Flat for Feature {
@@ -36,14 +37,14 @@ impl Flat for Feature {
     /// The properties, with the place from the geometry, and the feature's id where they have none. A feature
     /// without a geometry has its place elsewhere.
     fn flat(self, planar: bool) -> Result<Map<String, Value>, (String, String)> {
-        let mut flat = self.properties.unwrap_or_default();
+        let mut flat = self.properties.unwrap_or_default().0;
         if let Some(geometry) = self.geometry {
             let names = if planar { ["x", "y"] } else { ["lon", "lat"] };
             for (name, number) in names.into_iter().zip(geometry.place()?) {
                 flat.insert(name.to_owned(), number);
             }
         }
-        if let Some(id) = self.id
+        if let Some(Plain(id)) = self.id
             && !flat.contains_key("id")
         {
             flat.insert("id".to_owned(), id);
@@ -61,13 +62,12 @@ impl Geometry {
                 format!("readings are at points, and this is a {kind}; send a Point for each"),
             ));
         }
-        match self.coordinates {
-            Value::Array(mut both) if both.len() >= 2 && both.iter().all(Value::is_number) => {
-                both.truncate(2);
-                <[Value; 2]>::try_from(both).map_err(|_| no_place())
-            }
-            _ => Err(no_place()),
+        let Coordinates(mut both) = self.coordinates;
+        if !both.iter().all(Value::is_number) {
+            return Err(no_place());
         }
+        both.truncate(2);
+        <[Value; 2]>::try_from(both).map_err(|_| no_place())
     }
 }
 

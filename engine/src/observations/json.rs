@@ -3,6 +3,7 @@
 //! Both are read as a stream: the values of a document go to the store as they come, whatever the
 //! order of its keys; lengths are compared at the end.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -18,11 +19,13 @@ use super::document::Document;
 use super::error::{Location, ReadError};
 use super::geojson::{Crs, Feature};
 use super::layouts::Rows;
+use super::record::Record;
 use super::table::{At, pointer_token};
 use super::text::{Text, read_error};
 
-/// Records of an array that are looked at for their keys before the first is taken.
+/// Records of an array that are looked at for their keys before the first is taken; fewer where they have so many keys together.
 const LOOKED_AT: usize = 1000;
+const KEYS_LOOKED_AT: usize = 100_000;
 
 /// A station of a document.
 #[derive(Debug, Deserialize)]
@@ -145,7 +148,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Records::<Map<String, Value>>::new(self.collector, self.failure).visit_seq(seq)
+        Records::<Record>::new(self.collector, self.failure).visit_seq(seq)
     }
 }
 
@@ -163,7 +166,7 @@ pub(super) trait Flat: for<'de> Deserialize<'de> {
     fn flat(self, planar: bool) -> Result<Map<String, Value>, (String, String)>;
 }
 
-impl Flat for Map<String, Value> {
+impl Flat for Record {
     const AT: &'static str = "";
 
     fn at(index: u64) -> At {
@@ -171,7 +174,7 @@ impl Flat for Map<String, Value> {
     }
 
     fn flat(self, _planar: bool) -> Result<Map<String, Value>, (String, String)> {
-        Ok(self)
+        Ok(self.0)
     }
 }
 
@@ -219,24 +222,25 @@ impl<'de, R: Flat> Visitor<'de> for Records<'_, '_, R> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        let mut first: Vec<Map<String, Value>> = Vec::new();
-        while first.len() < LOOKED_AT {
+        let (mut first, mut keys): (Vec<Map<String, Value>>, usize) = (Vec::new(), 0);
+        while first.len() < LOOKED_AT && keys < KEYS_LOOKED_AT {
             let Some(record) = self.next(&mut seq, first.len() as u64)? else { break };
+            keys += record.len();
             first.push(record);
         }
         if first.is_empty() {
             let name = self.collector.source().to_owned();
             return self.failure.keep(Err(ReadError::Empty { name }));
         }
-        let mut header: Vec<String> = Vec::new();
+        let (mut header, mut known) = (Vec::new(), HashSet::new());
         for key in first.iter().flat_map(Map::keys) {
-            if !header.contains(key) {
+            if known.insert(key.clone()) {
                 header.push(key.clone());
             }
         }
         let rows = Rows::start(header.clone(), None, self.collector);
         let rows = self.failure.keep(rows)?;
-        let mut table = AsTable { header, rows, record: StringRecord::new() };
+        let mut table = AsTable { header, known, rows, record: StringRecord::new() };
         let mut index = 0;
         for record in first {
             self.failure.keep(table.take(&record, R::at(index), self.collector))?;
@@ -266,6 +270,8 @@ impl Failure {
 /// Takes records as rows of a table.
 struct AsTable {
     header: Vec<String>,
+    /// The same, to be found.
+    known: HashSet<String>,
     rows: Rows,
     record: StringRecord,
 }
@@ -286,7 +292,7 @@ impl AsTable {
             }
         }
         self.rows.row(&self.record, at, collector)?;
-        for key in map.keys().filter(|key| !self.header.contains(key)) {
+        for key in map.keys().filter(|key| !self.known.contains(*key)) {
             collector.reject(at, Some(key), "the first records do not have this key");
         }
         Ok(())

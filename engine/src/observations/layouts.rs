@@ -62,9 +62,10 @@ impl Rows {
         collector: &mut Collector<'_>,
     ) -> Result<Self, ReadError> {
         let options = collector.options;
+        collector.check_count("columns", header.len(), options.max_columns())?;
         let name = collector.source().to_owned();
         let mut roles = Roles::recognise(&header, options, &name)?;
-        if options.every_station && roles.station.is_some() {
+        if options.every_station {
             // The places of a network are its own.
             roles.place = None;
         }
@@ -90,6 +91,9 @@ impl Rows {
         }
         if layout != Layout::StationsAsColumns {
             let joined = collector.places.is_some() && roles.station.is_some();
+            if options.every_station && roles.station.is_none() {
+                return Err(no_station(&header, &name));
+            }
             let place = roles.place.map(|place| place[0]).or(joined.then_some(0));
             need(place, "coordinates", "name them, or give a table of stations with their places")?;
         }
@@ -107,7 +111,7 @@ impl Rows {
                 }
             }
             Layout::StationsAsColumns => across(&header, &roles, collector)?,
-            Layout::Wide | Layout::Json => wide(&header, &roles, collector),
+            Layout::Wide | Layout::Json => wide(&header, &roles, collector)?,
         };
         if layout != Layout::Long {
             collector.report.ignored.append(&mut roles.ignored);
@@ -141,7 +145,7 @@ impl Rows {
                 return Ok(());
             }
             let order = usize::MAX;
-            let Some(variable) = collector.variable(name, None, order) else { return Ok(()) };
+            let Some(variable) = collector.variable(name, None, order)? else { return Ok(()) };
             for &(column, station) in stations {
                 let slot = Slot { time, station, variable };
                 collector.cell(cell(record, column), slot, at, &self.header[column])?;
@@ -235,18 +239,31 @@ fn refuse_repeats(
     Ok(())
 }
 
-fn wide(header: &[String], roles: &Roles, collector: &mut Collector<'_>) -> Kind {
+fn no_station(header: &[String], name: &str) -> ReadError {
+    ReadError::NotRecognised {
+        name: name.to_owned(),
+        what: "the station",
+        header: list(header),
+        remedy: "readings of a network are known by the codes of its stations",
+    }
+}
+
+fn wide(
+    header: &[String],
+    roles: &Roles,
+    collector: &mut Collector<'_>,
+) -> Result<Kind, ReadError> {
     let column = |&index: &usize| {
         let (name, options) = (&header[index], collector.options);
         let wanted = options.variables.contains(name) || options.beside.contains(name);
         let state = if wanted {
-            State::Variable(collector.variable(&header[index], None, index))
+            State::Variable(collector.variable(&header[index], None, index)?)
         } else {
             State::Undecided { missing: 0 }
         };
-        WideColumn { index, state }
+        Ok(WideColumn { index, state })
     };
-    Kind::Wide(roles.rest.iter().map(column).collect())
+    roles.rest.iter().map(column).collect::<Result<_, _>>().map(Kind::Wide)
 }
 
 fn across(
@@ -270,6 +287,9 @@ fn across(
             None => collector.without_place(code, At::Row(1)),
         }
     }
+    if stations.is_empty() && collector.options.every_station {
+        return Err(no_station(header, collector.source()));
+    }
     Ok(Kind::Across { stations, variable: roles.variable })
 }
 
@@ -284,7 +304,7 @@ fn long_row(
         collector.reject(at, None, "the variable has no name");
         return Ok(());
     }
-    let Some(variable) = collector.variable(name, Some(units), usize::MAX) else { return Ok(()) };
+    let Some(variable) = collector.variable(name, Some(units), usize::MAX)? else { return Ok(()) };
     if !units.is_empty() {
         let known = collector.units(variable).get_or_insert_with(|| units.to_owned());
         if known != units {
@@ -318,7 +338,7 @@ impl WideColumn {
                 }
                 Cell::Value(_) | Cell::Infinite => {
                     let missing = *missing;
-                    let variable = collector.variable(name, None, self.index);
+                    let variable = collector.variable(name, None, self.index)?;
                     collector.report.missing += variable.map_or(0, |_| missing);
                     self.state = State::Variable(variable);
                 }
@@ -394,6 +414,10 @@ impl Who {
         }
         match collector.places.as_ref().and_then(|places| places.get(code)) {
             Some(place) => collector.station(code, place, at).map(Some),
+            None if code.is_empty() && collector.options.every_station => {
+                collector.reject(at, None, "it does not say of which station it is");
+                Ok(None)
+            }
             None => {
                 collector.without_place(code, at);
                 Ok(None)

@@ -39,6 +39,7 @@ mod json;
 mod layouts;
 mod parquet;
 mod places;
+mod record;
 pub(crate) mod store;
 mod table;
 #[cfg(test)]
@@ -225,6 +226,8 @@ pub struct ReadOptions {
     pub spill_bytes: u64,
     /// More stations than this are refused while reading.
     pub max_stations: usize,
+    /// More variables than this are refused while reading; each takes room in every file, whatever the size of its maps.
+    pub max_variables: usize,
     /// What Parquet and NetCDF may become in bytes when unpacked; and no more cells than a table of that size can
     /// have, which is half as many: a small file can hold a great many. Of texts whoever opens the stream has to see to it.
     pub max_unpacked_bytes: u64,
@@ -235,6 +238,13 @@ pub struct ReadOptions {
     /// What is done to the series of each station before anything is mapped; with any of it,
     /// [`times`](Self::times) selects from what comes out, and everything is read.
     pub series: Treatment,
+}
+
+impl ReadOptions {
+    /// Columns of a table, or keys of a record, at most: a column a station, or a column a variable, and some beside.
+    fn max_columns(&self) -> usize {
+        self.max_stations.max(self.max_variables).saturating_add(1000)
+    }
 }
 
 impl Default for ReadOptions {
@@ -255,6 +265,7 @@ impl Default for ReadOptions {
             units: BTreeMap::new(),
             spill_bytes: 32 << 20,
             max_stations: 2_000_000,
+            max_variables: 10_000,
             max_unpacked_bytes: u64::MAX,
             cancel: Cancel::default(),
             duplicates: Duplicates::default(),
@@ -443,7 +454,7 @@ fn read_source(source: Source, collector: &mut Collector<'_>) -> Result<(), Read
     if told == Some(Layout::Json) || (told.is_none() && text.is_json()) {
         return json::read(text, collector);
     }
-    let mut table = Table::open(text, options.delimiter)?;
+    let mut table = Table::open(text, options.delimiter, options.max_columns())?;
     let mut rows = Rows::start(table.header.clone(), told, collector)?;
     let mut any = false;
     while table.advance()? {

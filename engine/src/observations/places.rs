@@ -154,7 +154,11 @@ impl Places {
 }
 
 fn open(source: Source, options: &ReadOptions) -> Result<Table, ReadError> {
-    Table::open(Text::open(source, options.encoding.as_deref())?, options.delimiter)
+    Table::open(
+        Text::open(source, options.encoding.as_deref())?,
+        options.delimiter,
+        options.max_columns(),
+    )
 }
 
 /// The options that matter for a table of places.

@@ -1,11 +1,11 @@
 //! A delimited text, row by row: delimiter, header, line numbers, bytes that are no text.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::error::{Location, ReadError};
-use super::text::{Text, read_error};
+use super::text::{LongLine, Text, read_error};
 
 /// A row of a table, or a record of a JSON array: where something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +49,63 @@ pub(super) fn pointer_token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// Bytes of a cell, at most and on average over a line.
+const CELL: usize = 100;
+
+/// A text whose lines are not too long: a row is held in memory, and takes several times what it has of bytes.
+struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    /// Bytes since the last end of a line.
+    since: usize,
+    longest: usize,
+}
+
+impl Read for Lines {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let last = buffer[..count].iter().rposition(|&byte| byte == b'\n' || byte == b'\r');
+        self.since = last.map_or(self.since + count, |last| count - last - 1);
+        if self.since > self.longest {
+            let longest = self.longest;
+            return Err(io::Error::other(LongLine { longest }));
+        }
+        Ok(count)
+    }
+}
+
 /// A delimited text with its header.
 pub(super) struct Table {
     /// What messages call it.
     pub(super) name: String,
     /// Names of the columns.
     pub(super) header: Vec<String>,
-    reader: Reader<Box<dyn BufRead + Send>>,
+    reader: Reader<Lines>,
     record: StringRecord,
     row: u64,
 }
 
 impl Table {
     /// Reads the header.
-    pub(super) fn open(text: Text, delimiter: Option<u8>) -> Result<Self, ReadError> {
+    pub(super) fn open(
+        text: Text,
+        delimiter: Option<u8>,
+        max_columns: usize,
+    ) -> Result<Self, ReadError> {
         let Text { name, prefix, reader } = text;
         let reader = ReaderBuilder::new()
             .delimiter(delimiter.unwrap_or_else(|| likely_delimiter(&prefix)))
             .has_headers(false)
             .flexible(true)
             .trim(Trim::None)
-            .from_reader(reader);
+            .from_reader(Lines { reader, since: 0, longest: max_columns.saturating_mul(CELL) });
         let record = StringRecord::new();
         let mut table = Self { name, header: Vec::new(), reader, record, row: 1 };
         if !table.advance()? {
             return Err(ReadError::Empty { name: table.name });
+        }
+        if table.record.len() > max_columns {
+            let (what, limit) = (format!("{} columns", table.record.len()), max_columns as u64);
+            return Err(ReadError::TooMuch { name: table.name, what, limit });
         }
         table.header = table.record.iter().map(|name| name.trim().to_owned()).collect();
         // A delimiter at the end of each line makes no column.

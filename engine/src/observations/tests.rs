@@ -290,6 +290,64 @@ fn choices_that_are_not_there_are_refused_with_those_that_are() {
 }
 
 #[test]
+fn there_are_no_more_variables_columns_or_keys_than_may_be() {
+    let few = |variables| ReadOptions { max_variables: variables, ..ReadOptions::default() };
+    assert!(read(WIDE).is_ok());
+    for text in [
+        WIDE,
+        r#"{"stations": [{"id": "a", "lon": 1, "lat": 1}], "values": {"no2": [[1]], "o3": [[2]]}}"#,
+        r#"[{"id": "a", "lon": 1, "lat": 1, "no2": 1, "o3": 2}]"#,
+    ] {
+        let error = refusal(text, few(1));
+        assert!(error.contains("2 variables, more than the limit of 1"), "{error}");
+    }
+    let wide = ReadOptions { max_stations: 10, max_variables: 10, ..ReadOptions::default() };
+    let header: Vec<String> = (0..1010).map(|k| format!("v{k}")).collect();
+    let error = refusal(format!("lon,lat,{}\n1,1\n", header.join(",")), wide);
+    assert!(error.contains("1012 columns, more than the limit of 1010"), "{error}");
+    let options = ReadOptions { max_stations: 10, max_variables: 10, ..ReadOptions::default() };
+    let error = refusal(format!("lon,lat,o3\n1,1,{}\n", " ".repeat(200_000)), options);
+    assert!(error.contains("bytes of one line, more than the limit of 101000"), "{error}");
+    let keys: Vec<String> = (0..10_001).map(|k| format!(r#""k{k}": 1"#)).collect();
+    let error = refusal(format!("[{{{}}}]", keys.join(", ")), ReadOptions::default());
+    assert!(error.contains("at /0: more than 10000 keys in one record"), "{error}");
+}
+
+/// They are found in a time that grows with their number, not with its square: this would take minutes.
+#[test]
+fn many_records_with_keys_of_their_own_are_read() {
+    let records: Vec<String> = (0..9_000)
+        .map(|k| format!(r#"{{"id": "s{k}", "lon": 1, "lat": {}, "o3": 1, "k{k}": "x"}}"#, k % 90))
+        .collect();
+    let observations = read(format!("[{}]", records.join(","))).expect("readings");
+    assert_eq!(observations.stations().len(), 9_000);
+}
+
+#[test]
+fn readings_of_a_network_are_known_by_its_codes_alone() {
+    let network = || ReadOptions {
+        stations: Some(source("station,lon,lat\na,1,1\nb,2,2\n")),
+        every_station: true,
+        ..ReadOptions::default()
+    };
+    for text in [
+        "lon,lat,o3\n7,7,1000\n",
+        r#"{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"o3": 9},
+            "geometry": {"type": "Point", "coordinates": [7, 7]}}]}"#,
+    ] {
+        let error = refusal(text, network());
+        assert!(error.contains("no column of the station recognised"), "{error}");
+    }
+    let text = "station,lon,lat,o3\na,7,7,1\n,2,2,5\n";
+    let observations = Observations::read(vec![source(text)], network()).expect("one of two");
+    let codes: Vec<&str> = observations.stations().iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(codes, ["a", "b"], "and not where the row says it is");
+    assert_eq!(step(&observations, 0), [Some(1.0), None]);
+    let report = observations.readings_report();
+    assert_eq!(report.rejected_examples, ["row 3: it does not say of which station it is"]);
+}
+
+#[test]
 fn a_repeated_reading_follows_the_rule_or_names_both_rows() {
     let text = "id,lon,lat,o3\na,1,1,1\nb,2,2,2\na,1,1,5\n";
     let observations = read(text).expect("the mean");

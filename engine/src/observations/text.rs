@@ -136,7 +136,13 @@ pub(super) fn read_error(name: &str, error: io::Error) -> ReadError {
                 at: Location::cell(m.row, None),
                 encoding: m.encoding.to_owned(),
             },
-            None => ReadError::Io { name, error },
+            None => match inner.downcast_ref::<LongLine>() {
+                Some(long) => {
+                    let limit = long.longest as u64;
+                    ReadError::TooMuch { name, what: "bytes of one line".to_owned(), limit }
+                }
+                None => ReadError::Io { name, error },
+            },
         },
         None => ReadError::Io { name, error },
     }
@@ -184,6 +190,13 @@ impl<R: BufRead> Read for Unzipped<R> {
             _ => error,
         })
     }
+}
+
+/// A line that no table of readings has.
+#[derive(Debug, thiserror::Error)]
+#[error("a line of more than {longest} bytes")]
+pub(super) struct LongLine {
+    pub(super) longest: usize,
 }
 
 /// Bytes that the encoding does not have.
