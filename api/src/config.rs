@@ -33,7 +33,7 @@ pub struct ServiceConfig {
     pub max_stations: usize,
     /// Most variables; each takes some 20 kB of every file and 2 ms, whatever its size. Default 256.
     pub max_variables: usize,
-    /// Largest JSON document in bytes, after decompression: it is held in memory, where it takes up to nine times that. Tables,
+    /// Largest JSON document in bytes, after decompression: it is held in memory, where it takes up to fifteen times that. Tables,
     /// GeoJSON, Parquet and NetCDF are read piece by piece. Default 64 MiB.
     pub max_document_bytes: u64,
     /// Most values of an answer in JSON. Default 1 million.
