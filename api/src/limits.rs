@@ -1,8 +1,8 @@
 //! Who may compute now, who waits, and who is turned away.
 //!
 //! A request takes a *seat* once its body is there (computing and waiting places together), and a
-//! *permit* before it computes. Bodies on their way are bounded by a number of their own, several times what one client may
-//! have under way, so that slow ones keep nobody else waiting. Both are given back by the thread that computes, when it has ended:
+//! *permit* before it computes. Bodies on their way are bounded by a number of their own, by default twice what one client
+//! may have under way, so that slow ones keep nobody else waiting. Both are given back by the thread that computes, when it has ended:
 //! never when the client has gone while the thread still works. What takes long goes on in a lane of its
 //! own ([`turn`]).
 

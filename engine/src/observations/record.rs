@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for PlainValue {
     }
 }
 
-/// The first numbers of an array, and whether it has others than numbers among them.
+/// The first three elements of an array, whatever they are; the others are passed over.
 #[derive(Debug, Default)]
 pub(super) struct Coordinates(pub(super) Vec<Value>);
 

@@ -313,16 +313,6 @@ fn there_are_no_more_variables_columns_or_keys_than_may_be() {
     assert!(error.contains("at /0: more than 10000 keys in one record"), "{error}");
 }
 
-/// They are found in a time that grows with their number, not with its square: this would take minutes.
-#[test]
-fn many_records_with_keys_of_their_own_are_read() {
-    let records: Vec<String> = (0..9_000)
-        .map(|k| format!(r#"{{"id": "s{k}", "lon": 1, "lat": {}, "o3": 1, "k{k}": "x"}}"#, k % 90))
-        .collect();
-    let observations = read(format!("[{}]", records.join(","))).expect("readings");
-    assert_eq!(observations.stations().len(), 9_000);
-}
-
 #[test]
 fn readings_of_a_network_are_known_by_its_codes_alone() {
     let network = || ReadOptions {

@@ -66,12 +66,16 @@ impl Zlib {
         let compress =
             self.of_same.get_or_insert_with(|| Compress::new(Compression::new(2), false));
         compress.reset();
-        // A block of one byte again and again, and what brings the next to the border of a byte.
-        self.packed.reserve(bytes.len() / 100 + 1000);
-        compress
-            .compress_vec(bytes, &mut self.packed, FlushCompress::Sync)
-            .expect("it has all it needs");
-        assert_eq!(compress.total_in(), bytes.len() as u64, "there is room for it");
+        let start = self.packed.len();
+        // A block of one byte again and again, and what brings the next to the border of a byte: less than half of this room.
+        self.packed.reserve(bytes.len() / 50 + 1000);
+        let done = compress.compress_vec(bytes, &mut self.packed, FlushCompress::Sync);
+        // Without room left some of it may be held back.
+        let has_room = self.packed.len() < self.packed.capacity();
+        if done.is_err() || !has_room || compress.total_in() != bytes.len() as u64 {
+            self.packed.truncate(start);
+            self.put_as_it_is(bytes);
+        }
     }
 
     fn put_as_it_is(&mut self, bytes: &[u8]) {
